@@ -1,0 +1,125 @@
+"""Settings that travel with a model: how audio becomes features, how scores become detections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kws.errors import ConfigError
+
+FRONTEND_KINDS = ("log_mel",)
+
+
+@dataclass(frozen=True)
+class FrontendConfig:
+    """How audio becomes log-mel frames. Times in ms, frequencies in Hz."""
+
+    kind: str = "log_mel"
+    """Only ``log_mel`` so far."""
+
+    sample_rate: int = 16_000
+    """Rate of the samples, in Hz."""
+
+    frame_length_ms: int = 25
+    """Audio that makes one frame. Longer resolves pitch better and time worse."""
+
+    frame_step_ms: int = 10
+    """Time from one frame to the next. Shorter costs more and gives the model more to see."""
+
+    n_fft: int = 512
+    """FFT length in samples; a frame is zero-padded to it."""
+
+    n_mels: int = 40
+    """Number of mel bands."""
+
+    low_hz: float = 20.0
+    """Lower edge of the lowest band."""
+
+    high_hz: float = 7_600.0
+    """Upper edge of the highest band."""
+
+    log_floor: float = 1e-5
+    """Mel energies below this count as this. Raising it hides differences between quiet rooms."""
+
+    mean: float = 0.0
+    """Mean of the training features; the model is given ``(log_mel - mean) / std``."""
+
+    std: float = 1.0
+    """Standard deviation of the training features."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in FRONTEND_KINDS:
+            raise ConfigError(f"kind must be one of {', '.join(FRONTEND_KINDS)}, got {self.kind!r}")
+        if not 4_000 <= self.sample_rate <= 192_000:
+            raise ConfigError(f"sample_rate must lie in 4000..192000 Hz, got {self.sample_rate}")
+        if not 0 < self.frame_step_ms <= self.frame_length_ms:
+            raise ConfigError(
+                f"frame_step_ms must lie in 1..frame_length_ms ({self.frame_length_ms}), "
+                f"got {self.frame_step_ms}"
+            )
+        if self.n_fft < self.frame_length_samples:
+            raise ConfigError(
+                f"n_fft must be at least the frame ({self.frame_length_samples} samples), "
+                f"got {self.n_fft}"
+            )
+        if not 1 <= self.n_mels <= self.n_fft // 2:
+            raise ConfigError(f"n_mels must lie in 1..{self.n_fft // 2}, got {self.n_mels}")
+        if not 0 <= self.low_hz < self.high_hz <= self.sample_rate / 2:
+            raise ConfigError(
+                f"0 <= low_hz < high_hz <= {self.sample_rate / 2:g} must hold, "
+                f"got {self.low_hz:g} and {self.high_hz:g}"
+            )
+        if not self.log_floor > 0:
+            raise ConfigError(f"log_floor must be above 0, got {self.log_floor}")
+        if not self.std > 0:
+            raise ConfigError(f"std must be above 0, got {self.std}")
+
+    @property
+    def frame_length_samples(self) -> int:
+        return self.sample_rate * self.frame_length_ms // 1000
+
+    @property
+    def frame_step_samples(self) -> int:
+        return self.sample_rate * self.frame_step_ms // 1000
+
+    def n_frames(self, n_samples: int) -> int:
+        """Return how many whole frames `n_samples` of audio give."""
+        return max(0, (n_samples - self.frame_length_samples) // self.frame_step_samples + 1)
+
+    def n_samples(self, n_frames: int) -> int:
+        """Return how many samples it takes to complete `n_frames` frames."""
+        if n_frames <= 0:
+            return 0
+        return self.frame_length_samples + (n_frames - 1) * self.frame_step_samples
+
+
+@dataclass(frozen=True)
+class DecisionConfig:
+    """How posteriors become detections."""
+
+    smoothing_ms: int = 300
+    """Span over which posteriors are averaged. Longer: fewer false accepts, later detections."""
+
+    suppression_ms: int = 500
+    """Quiet time after a keyword's score was last at or above its threshold. Longer: fewer
+    double firings, but a word said again sooner than this is missed."""
+
+    default_threshold: float = 0.8
+    """Threshold of a keyword that `thresholds` does not name."""
+
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Threshold per keyword. Higher: fewer false accepts, more misses."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.smoothing_ms <= 5_000:
+            raise ConfigError(f"smoothing_ms must lie in 1..5000, got {self.smoothing_ms}")
+        if not 0 <= self.suppression_ms <= 60_000:
+            raise ConfigError(f"suppression_ms must lie in 0..60000, got {self.suppression_ms}")
+        for name, value in (("default", self.default_threshold), *self.thresholds.items()):
+            if not 0 < value <= 1:
+                raise ConfigError(f"threshold of {name} must lie above 0 and up to 1, got {value}")
+        object.__setattr__(self, "thresholds", dict(self.thresholds))
+
+    def threshold(self, keyword: str) -> float:
+        """Return the threshold that holds for `keyword`."""
+        return self.thresholds.get(keyword, self.default_threshold)

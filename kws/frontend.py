@@ -1,0 +1,108 @@
+"""Log-mel features: streamed (each frame computed once) and of whole clips."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kws.config import FrontendConfig
+from kws.errors import AudioError
+from kws.mel import FloatArray, LogMelMaths
+
+
+def log_mel(samples: NDArray[Any], config: FrontendConfig) -> FloatArray:
+    """Return the log-mel frames of whole clips.
+
+    State starts anew on every call: for audio that arrives in pieces use `LogMelFrontend`.
+
+    Parameters
+    ----------
+    samples : ndarray of int16 or float32, shape (..., n_samples)
+        Mono audio on the int16 scale.
+    config : FrontendConfig
+        How audio becomes frames.
+
+    Returns
+    -------
+    frames : ndarray of float32, shape (..., n_frames, n_mels)
+        Natural log of mel energy; ``n_frames`` is 0 for audio shorter than a frame.
+    """
+    return whole_clips(np.asarray(samples), LogMelMaths(config))
+
+
+def whole_clips(samples: NDArray[Any], maths: LogMelMaths) -> FloatArray:
+    """Return the log-mel frames of whole clips with prepared constants (see `log_mel`)."""
+    config = maths.config
+    n_frames = config.n_frames(samples.shape[-1])
+    if n_frames == 0:
+        return np.zeros((*samples.shape[:-1], 0, config.n_mels), dtype=np.float32)
+    return maths(_overlapping_frames(np.ascontiguousarray(samples), n_frames, config))
+
+
+def _overlapping_frames(
+    samples: NDArray[Any], n_frames: int, config: FrontendConfig
+) -> NDArray[Any]:
+    """Return a view of the first `n_frames` frames, without copying."""
+    step = samples.strides[-1]
+    # np.ndarray on the buffer: the same view as sliding_window_view at a tenth of its call cost.
+    return np.ndarray(
+        shape=(*samples.shape[:-1], n_frames, config.frame_length_samples),
+        dtype=samples.dtype,
+        buffer=samples,
+        strides=(*samples.strides[:-1], step * config.frame_step_samples, step),
+    )
+
+
+class LogMelFrontend:
+    """Turn a stream of samples into log-mel frames, computing each frame once."""
+
+    def __init__(self, config: FrontendConfig) -> None:
+        self.config = config
+        self._maths = LogMelMaths(config)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the audio heard so far."""
+        self._pending = np.zeros(0, dtype=np.int16)
+
+    def push(self, samples: NDArray[np.int16]) -> FloatArray:
+        """Return the frames that these samples complete.
+
+        Parameters
+        ----------
+        samples : ndarray of int16, shape (n_samples,)
+            Mono audio that follows directly on the previous call's.
+
+        Returns
+        -------
+        frames : ndarray of float32, shape (n_frames, n_mels)
+            Natural log of mel energy; ``n_frames`` may be 0.
+
+        Raises
+        ------
+        AudioError
+            If `samples` is not a one-dimensional int16 array.
+        """
+        check_samples(samples)
+        config = self.config
+        audio = np.concatenate((self._pending, samples))
+        n_frames = config.n_frames(len(audio))
+        if n_frames == 0:
+            self._pending = audio
+            return np.zeros((0, config.n_mels), dtype=np.float32)
+        frames = self._maths(_overlapping_frames(audio, n_frames, config))
+        self._pending = audio[n_frames * config.frame_step_samples :].copy()
+        return frames
+
+
+def check_samples(samples: NDArray[np.int16]) -> None:
+    """Raise `AudioError` unless `samples` is int16 ``(n_samples,)``."""
+    if not isinstance(samples, np.ndarray) or samples.dtype != np.int16 or samples.ndim != 1:
+        got = (
+            f"{samples.dtype} {samples.shape}"
+            if isinstance(samples, np.ndarray)
+            else type(samples).__name__
+        )
+        raise AudioError(f"samples: expected an int16 array of shape (n_samples,), got {got}")

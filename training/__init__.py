@@ -1,0 +1,1 @@
+"""Build side of kws: data, augmentation, models, training, quantization, evaluation."""

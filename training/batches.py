@@ -1,0 +1,201 @@
+"""Training batches: clips drawn by class, augmented and turned into features by `kws` itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from kws.errors import ConfigError
+from kws.frontend import whole_clips
+from kws.mel import LogMelMaths
+from training import augmentation
+from training.augmentation import AugmentationConfig
+from training.data import folders, noise, running_speech
+from training.data.clips import Clip, ClipCache, fit_length
+from training.data.noise import NoiseBank
+from training.data.running_speech import SpeechWindows
+from training.recipe import SILENCE, UNKNOWN, DataConfig, Recipe
+
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TrainingSources:
+    """Everything that training draws from; audio is read clip by clip, noise is in memory."""
+
+    by_word: dict[str, list[Clip]]
+    cut_words: dict[str, list[Clip]]
+    windows: SpeechWindows
+    noise: NoiseBank
+    rooms: list[FloatArray]
+
+    @classmethod
+    def open(cls, config: DataConfig) -> TrainingSources:
+        """Return the training part of every source that the recipe names.
+
+        Raises
+        ------
+        ConfigError
+            If a folder is missing, or a keyword has no clips.
+        """
+        clips_root = config.path("clips")
+        if clips_root is None:
+            raise ConfigError("data.clips: expected a folder, got an empty path")
+        by_word: dict[str, list[Clip]] = {}
+        for clip in folders.scan(clips_root)["training"]:
+            by_word.setdefault(clip.label, []).append(clip)
+        missing = [word for word in config.keywords if word not in by_word]
+        if missing:
+            raise ConfigError(f"{clips_root}: no training clips of {', '.join(missing)}")
+        exclude = running_speech.sounds_like(config.keywords)
+        speech_root = config.path("speech")
+        utterances = (
+            running_speech.read_utterances(speech_root, config.speech_split) if speech_root else []
+        )
+        recordings = noise.split_noise(clips_root, "training").recordings
+        environment = config.path("environment")
+        if environment:
+            recordings += noise.esc_noise(environment, "training").recordings
+        return cls(
+            by_word=by_word,
+            cut_words=running_speech.cut_words(utterances, exclude=exclude),
+            windows=SpeechWindows.from_utterances(utterances, exclude=exclude),
+            noise=NoiseBank(recordings),
+            rooms=augmentation.read_rooms(config.path("rooms")),
+        )
+
+
+class ClipDrawer:
+    """Draw augmented one-second clips, each label as often as the recipe says."""
+
+    def __init__(self, recipe: Recipe, sources: TrainingSources) -> None:
+        self._config = recipe.data
+        self._augmentation: AugmentationConfig = recipe.augmentation
+        self._sources = sources
+        self._cache = ClipCache()
+        self._n_samples = recipe.frontend.sample_rate
+        self._unknown_words = sorted(set(sources.by_word) - set(self._config.keywords))
+        self._cut_words = sorted(sources.cut_words)
+        # The square root lies between drawing by word and by clip: frequent words stay
+        # frequent, yet rare ones are heard.
+        counts = np.sqrt([len(sources.cut_words[word]) for word in self._cut_words])
+        self._cut_weights = counts / counts.sum() if len(counts) else counts
+        unknown = self._config.unknown_weight if self._can_draw_unknown() else 0.0
+        silence = self._config.silence_weight if sources.noise.recordings else 0.0
+        weights = np.array([1.0] * len(self._config.keywords) + [unknown, silence])
+        self._weights = weights / weights.sum()
+
+    def _can_draw_unknown(self) -> bool:
+        return bool(self._unknown_words or self._cut_words or self._sources.windows.spans)
+
+    def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.int16], int]:
+        """Return samples ``(sample_rate,)`` and the index of their label."""
+        index = int(rng.choice(len(self._weights), p=self._weights))
+        label = self._config.labels[index]
+        if label == SILENCE:
+            return self._silence(rng), index
+        clip = (
+            self._unknown(rng)
+            if label == UNKNOWN
+            else self._pick(self._sources.by_word[label], rng)
+        )
+        samples = self._cache.read(clip)
+        # Bare zeros round a cut word would tell that it was cut: such a clip always gets noise.
+        is_cut = len(samples) < 3 * self._n_samples // 4 and clip.n_samples is not None
+        noisy = is_cut or rng.random() < self._augmentation.noise_probability
+        samples = self._augment(self._centred(samples, rng), rng, noisy=noisy)
+        return augmentation.to_int16(samples), index
+
+    def _pick(self, clips: list[Clip], rng: np.random.Generator) -> Clip:
+        return clips[rng.integers(len(clips))]
+
+    def _unknown(self, rng: np.random.Generator) -> Clip:
+        """Return another word, drawn evenly by word, or a piece of running speech."""
+        share = rng.random()
+        if self._sources.windows.spans and share < self._config.speech_window_share:
+            return self._sources.windows.draw(rng, self._n_samples)
+        cut = self._config.speech_window_share + self._config.cut_word_share
+        if self._cut_words and (share < cut or not self._unknown_words):
+            word = self._cut_words[rng.choice(len(self._cut_words), p=self._cut_weights)]
+            return self._pick(self._sources.cut_words[word], rng)
+        word = self._unknown_words[rng.integers(len(self._unknown_words))]
+        return self._pick(self._sources.by_word[word], rng)
+
+    def _centred(self, samples: NDArray[np.int16], rng: np.random.Generator) -> FloatArray:
+        """Return a window's length: a short cut lies somewhere in it, as a word would."""
+        missing = self._n_samples - len(samples)
+        if missing > self._n_samples // 4:
+            before = int(rng.integers(missing // 4, missing - missing // 4 + 1))
+            samples = np.pad(samples, (before, missing - before))
+        return fit_length(samples, self._n_samples).astype(np.float32)
+
+    def _silence(self, rng: np.random.Generator) -> NDArray[np.int16]:
+        """Return noise at a drawn volume; now and then nothing at all."""
+        noise_cut = self._sources.noise.cut(rng, self._n_samples).astype(np.float32)
+        volume = 0.0 if rng.random() < 0.05 else rng.random() ** 2
+        return augmentation.to_int16(noise_cut * np.float32(volume))
+
+    def _background(self, rng: np.random.Generator) -> NDArray[np.int16] | None:
+        """Return a second of noise, or of somebody else talking."""
+        spans = self._sources.windows.spans
+        if spans and rng.random() < self._config.speech_background_share:
+            clip = self._sources.windows.draw(rng, self._n_samples)
+            return fit_length(clip.read(), self._n_samples)
+        if not self._sources.noise.recordings:
+            return None
+        return self._sources.noise.cut(rng, self._n_samples)
+
+    def _augment(
+        self, samples: FloatArray, rng: np.random.Generator, *, noisy: bool
+    ) -> FloatArray:
+        config = self._augmentation
+        if rng.random() < config.speed_probability:
+            samples = augmentation.change_speed(samples, rng.uniform(*config.speed_range))
+        limit = self._n_samples * config.time_shift_ms // 1000
+        if limit:
+            samples = augmentation.time_shift(samples, int(rng.integers(-limit, limit + 1)))
+        if self._sources.rooms and rng.random() < config.reverb_probability:
+            room = self._sources.rooms[rng.integers(len(self._sources.rooms))]
+            samples = augmentation.reverberate(samples, room)
+        if noisy:
+            background = self._background(rng)
+            if background is not None:
+                snr_db = rng.uniform(*config.snr_db_range)
+                samples = augmentation.add_noise(samples, background, snr_db)
+        if rng.random() < config.gain_probability:
+            gain = 10.0 ** (rng.uniform(*config.gain_db_range) / 20.0)
+            samples = samples * np.float32(gain)
+        return samples
+
+
+class BatchMaker:
+    """Make batch number ``(epoch, step)``: the same for the same seed, also after a resume."""
+
+    def __init__(self, recipe: Recipe, drawer: ClipDrawer) -> None:
+        self._recipe = recipe
+        self._drawer = drawer
+        self._maths = LogMelMaths(recipe.frontend, rfft=scipy.fft.rfft)
+
+    def make(self, epoch: int, step: int) -> tuple[FloatArray, FloatArray]:
+        """Return normalised log-mel ``(batch, frames, mels)`` and targets ``(batch, labels)``."""
+        recipe = self._recipe
+        rng = np.random.default_rng((recipe.seed, epoch, step))
+        drawn = [self._drawer.draw(rng) for _ in range(recipe.fit.batch_size)]
+        features = normalised(np.stack([samples for samples, _ in drawn]), self._maths)
+        targets = np.eye(len(recipe.data.labels), dtype=np.float32)[[i for _, i in drawn]]
+        features = features[:, : recipe.model.window_frames]
+        augmentation.mask_features(features, recipe.augmentation, rng)
+        if recipe.augmentation.mixup_probability:
+            features, targets = augmentation.mix_up(features, targets, recipe.augmentation, rng)
+        return features, targets
+
+
+def normalised(samples: NDArray[np.int16], maths: LogMelMaths) -> FloatArray:
+    """Return ``(log_mel - mean) / std`` of whole clips ``(n, n_samples)``."""
+    config = maths.config
+    # Clip by clip: a clip's frames and spectrum stay in the cache, a batch's do not.
+    features = np.stack([whole_clips(clip, maths) for clip in samples])
+    return (features - np.float32(config.mean)) / np.float32(config.std)

@@ -1,0 +1,1 @@
+"""Where training and evaluation audio comes from; nothing here needs TensorFlow."""

@@ -1,0 +1,205 @@
+"""Train a network by a recipe: resumable, logged, best weights by validation accuracy."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from kws.mel import LogMelMaths
+from training import models
+from training.batches import normalised
+from training.curves import draw_curves
+from training.data import protocol
+from training.data.clips import Clip, fit_length
+from training.feeder import BatchFeeder
+from training.recipe import Recipe
+from training.run_folder import RunFolder, atomically
+
+logger = logging.getLogger(__name__)
+FloatArray = NDArray[np.float32]
+
+
+def fit(recipe: Recipe, out: Path, *, resume: bool = False, verbose: int = 2) -> RunFolder:
+    """Train by `recipe` into the folder `out` and return it.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Data, model and settings; its seed fixes every draw.
+    out : Path
+        Folder for the run; made if it is not there.
+    resume : bool
+        Go on after the last finished epoch of the run in `out`.
+    verbose : int
+        Keras' own: 0 silent, 1 progress bar, 2 a line an epoch.
+
+    Raises
+    ------
+    ConfigError
+        If `out` holds another run, or data are missing.
+    """
+    run = RunFolder(out)
+    run.start(recipe, resume=resume)
+    keras.utils.set_random_seed(recipe.seed)
+    model, first_epoch = _model(recipe, run)
+    if first_epoch >= recipe.fit.epochs:
+        logger.info("%s: all %d epochs are done", out, recipe.fit.epochs)
+        return run
+    logger.info("%s: %d parameters", recipe.model.name, model.count_params())
+    with BatchFeeder(recipe) as feeder:
+        model.fit(
+            feeder.batches(first_epoch),
+            steps_per_epoch=recipe.fit.steps_per_epoch,
+            epochs=recipe.fit.epochs,
+            initial_epoch=first_epoch,
+            validation_data=validation_arrays(recipe),
+            validation_batch_size=256,
+            callbacks=_callbacks(recipe, run),
+            verbose=verbose,
+        )
+    return run
+
+
+def validation_clips(recipe: Recipe) -> list[Clip]:
+    """Return the validation clips, balanced over the recipe's labels."""
+    root = recipe.data.path("clips")
+    assert root is not None
+    return protocol.balanced_split(root, recipe.data.labels, "validation")
+
+
+def validation_arrays(recipe: Recipe) -> tuple[FloatArray, FloatArray]:
+    """Return normalised features and one-hot targets of the validation clips."""
+    clips = validation_clips(recipe)
+    features = clip_features(clips, recipe)
+    labels = recipe.data.labels
+    targets = np.eye(len(labels), dtype=np.float32)[[labels.index(clip.label) for clip in clips]]
+    return features, targets
+
+
+def clip_features(clips: list[Clip], recipe: Recipe) -> FloatArray:
+    """Return normalised features ``(n_clips, window_frames, n_mels)`` of whole clips."""
+    maths = LogMelMaths(recipe.frontend, rfft=scipy.fft.rfft)
+    rate = recipe.frontend.sample_rate
+    parts = []
+    for start in range(0, len(clips), 256):
+        samples = np.stack([fit_length(clip.read(), rate) for clip in clips[start : start + 256]])
+        parts.append(normalised(samples, maths)[:, : recipe.model.window_frames])
+    return np.concatenate(parts)
+
+
+def build_model(recipe: Recipe) -> keras.Model:
+    """Return the recipe's network with fresh weights."""
+    return models.build(
+        recipe.model.name,
+        input_shape=(recipe.model.window_frames, recipe.frontend.n_mels),
+        n_labels=len(recipe.data.labels),
+        params=recipe.model.params,
+    )
+
+
+def _model(recipe: Recipe, run: RunFolder) -> tuple[keras.Model, int]:
+    """Return the compiled network and the epoch to begin with."""
+    if run.state.is_file():
+        model = keras.models.load_model(run.state)
+        return model, int(model.optimizer.iterations.numpy()) // recipe.fit.steps_per_epoch
+    model = build_model(recipe)
+    model.compile(
+        optimizer=_optimizer(recipe),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.fit.label_smoothing),
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+    )
+    return model, 0
+
+
+def _optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
+    config = recipe.fit
+    steps = config.epochs * config.steps_per_epoch
+    warmup = min(int(config.warmup_epochs * config.steps_per_epoch), steps - 1)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=config.learning_rate / 25,
+        decay_steps=steps - warmup,
+        alpha=0.002,
+        warmup_target=config.learning_rate,
+        warmup_steps=warmup,
+    )
+    optimizer = keras.optimizers.AdamW(
+        schedule,
+        weight_decay=config.weight_decay,
+        use_ema=config.ema_momentum > 0,
+        ema_momentum=config.ema_momentum or 0.99,
+        # The averages are swapped in for validation by a callback; never overwrite by itself.
+        ema_overwrite_frequency=None,
+    )
+    # Biases and the scale and shift of batch normalisation are not decayed.
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def _callbacks(recipe: Recipe, run: RunFolder) -> list[keras.callbacks.Callback]:
+    """Return the callbacks in the order they must run.
+
+    The state is saved before the averaged weights are swapped in, the best weights after.
+    """
+    best = max((row["val_accuracy"] for row in read_history(run.history)), default=None)
+    callbacks: list[keras.callbacks.Callback] = [SaveState(run)]
+    if recipe.fit.ema_momentum > 0:
+        callbacks.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+    callbacks += [
+        keras.callbacks.ModelCheckpoint(
+            run.best,
+            monitor="val_accuracy",
+            mode="max",
+            save_best_only=True,
+            save_weights_only=True,
+            initial_value_threshold=best,
+        ),
+        keras.callbacks.CSVLogger(run.history, append=run.history.is_file()),
+        keras.callbacks.TensorBoard(run.tensorboard),
+        DrawCurves(run),
+    ]
+    if recipe.fit.early_stop_epochs:
+        callbacks.append(
+            keras.callbacks.EarlyStopping(
+                "val_accuracy", mode="max", patience=recipe.fit.early_stop_epochs
+            )
+        )
+    return callbacks
+
+
+class SaveState(keras.callbacks.Callback):
+    """Write the whole training state after each epoch, for --resume."""
+
+    def __init__(self, run: RunFolder) -> None:
+        super().__init__()
+        self._run = run
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Save model and optimizer."""
+        atomically(self._run.state, self.model.save)
+
+
+class DrawCurves(keras.callbacks.Callback):
+    """Redraw the picture of loss and accuracy after each epoch."""
+
+    def __init__(self, run: RunFolder) -> None:
+        super().__init__()
+        self._run = run
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Draw what the history file holds by now."""
+        draw_curves(read_history(self._run.history), self._run.curves)
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """Return the logged rows; an empty list where there is no log yet."""
+    if not path.is_file():
+        return []
+    with open(path, newline="") as handle:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(handle)]

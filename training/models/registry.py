@@ -1,0 +1,46 @@
+"""Architectures by name: each module here registers one builder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kws.errors import ConfigError
+
+Builder = Callable[..., Any]
+_BUILDERS: dict[str, Builder] = {}
+
+
+def register(name: str) -> Callable[[Builder], Builder]:
+    """Return a decorator that files a builder under `name`.
+
+    A builder takes ``(input_shape, n_labels, **params)`` and returns an uncompiled Keras model
+    from normalised log-mel ``(batch, n_frames, n_mels)`` to softmax ``(batch, n_labels)``.
+    """
+
+    def decorate(builder: Builder) -> Builder:
+        _BUILDERS[name] = builder
+        return builder
+
+    return decorate
+
+
+def names() -> list[str]:
+    """Return the registered architecture names, sorted."""
+    return sorted(_BUILDERS)
+
+
+def build(name: str, *, input_shape: tuple[int, int], n_labels: int, params: Mapping[str, Any]) -> Any:
+    """Return a new model of the architecture `name`.
+
+    Raises
+    ------
+    ConfigError
+        If the name is unknown, or the parameters do not fit the architecture.
+    """
+    if name not in _BUILDERS:
+        raise ConfigError(f"model.name: expected one of {', '.join(names())}, got {name!r}")
+    try:
+        return _BUILDERS[name](input_shape, n_labels, **params)
+    except TypeError as error:
+        raise ConfigError(f"model.params of {name}: {error}") from error
