@@ -39,7 +39,7 @@ def mel_filterbank(config: FrontendConfig) -> FloatArray:
     bins = hz_to_mel(np.arange(n_bins) * config.sample_rate / config.n_fft)[:, None]
     rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    return np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32)
+    return np.asarray(np.maximum(0.0, np.minimum(rising, falling)), dtype=np.float32)
 
 
 class LogMelMaths:

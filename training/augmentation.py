@@ -51,9 +51,7 @@ class AugmentationConfig:
         for name in ("speed", "gain", "reverb", "noise", "mixup"):
             value = getattr(self, f"{name}_probability")
             if not 0 <= value <= 1:
-                raise ConfigError(
-                    f"augmentation.{name}_probability must lie in 0..1, got {value}"
-                )
+                raise ConfigError(f"augmentation.{name}_probability must lie in 0..1, got {value}")
         for name in ("speed_range", "gain_db_range", "snr_db_range"):
             low, high = getattr(self, name)
             if low > high:

@@ -148,9 +148,7 @@ class ClipDrawer:
             return None
         return self._sources.noise.cut(rng, self._n_samples)
 
-    def _augment(
-        self, samples: FloatArray, rng: np.random.Generator, *, noisy: bool
-    ) -> FloatArray:
+    def _augment(self, samples: FloatArray, rng: np.random.Generator, *, noisy: bool) -> FloatArray:
         config = self._augmentation
         if rng.random() < config.speed_probability:
             samples = augmentation.change_speed(samples, rng.uniform(*config.speed_range))

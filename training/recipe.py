@@ -269,7 +269,9 @@ def _section(kind: type[T], table: Mapping[str, Any], *, where: str) -> T:
         raise ConfigError(
             f"{where}: unknown key {', '.join(unknown)}; expected some of {', '.join(known)}"
         )
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    values = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in table.items()
+    }
     try:
         return kind(**values)
     except (TypeError, ValueError) as error:

@@ -106,4 +106,3 @@ def silence_cuts(root: Path, split: str, count: int, rng: np.random.Generator) -
         start = int(rng.integers(low, max(low, high) + 1))
         cuts.append(Clip(path, SILENCE, start, second, gain=float(rng.random())))
     return cuts
-

@@ -30,7 +30,9 @@ def names() -> list[str]:
     return sorted(_BUILDERS)
 
 
-def build(name: str, *, input_shape: tuple[int, int], n_labels: int, params: Mapping[str, Any]) -> Any:
+def build(
+    name: str, *, input_shape: tuple[int, int], n_labels: int, params: Mapping[str, Any]
+) -> Any:
     """Return a new model of the architecture `name`.
 
     Raises

@@ -1,0 +1,1 @@
+"""Shipped models: NAME.tflite and NAME.json pairs, and the demo recording."""

@@ -1,0 +1,1 @@
+"""Command lines of the runtime: parse, call, print, exit codes."""

@@ -1,0 +1,223 @@
+"""The manifest beside a model: the contract between training and runtime, checked at load."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from kws.config import DecisionConfig, FrontendConfig
+from kws.errors import ConfigError, ManifestError
+
+SCHEMA_VERSION = 1
+PLAIN_TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class WindowForm:
+    """The form of a model that sees a whole window at every hop."""
+
+    file: str
+    """Name of the .tflite file, in the folder of the manifest."""
+
+    sha256: str
+    """Its SHA-256 in hexadecimal."""
+
+    window_samples: int
+    """Audio that a window spans, in samples (1 second)."""
+
+    window_frames: int
+    """Frames of the input, ``(1, window_frames, n_mels)``."""
+
+    def __post_init__(self) -> None:
+        _check_file(self.file, self.sha256)
+        if self.window_frames < 1 or self.window_samples < 1:
+            raise ConfigError("window_samples and window_frames must be at least 1")
+
+
+@dataclass(frozen=True)
+class StreamForm:
+    """The form of a model that sees only new frames and carries state."""
+
+    file: str
+    sha256: str
+    hop_frames: int
+    """New frames a step."""
+
+    states: Mapping[str, Any] = field(default_factory=dict)
+    """Description of each state tensor."""
+
+    def __post_init__(self) -> None:
+        _check_file(self.file, self.sha256)
+
+
+@dataclass(frozen=True)
+class ModelManifest:
+    """Everything the runtime must know of a model."""
+
+    name: str
+    version: str
+    labels: tuple[str, ...]
+    """In output order; those that begin with ``_`` are no keywords."""
+
+    frontend: FrontendConfig
+    window: WindowForm
+    decision: DecisionConfig
+    description: str = ""
+    licence: str = ""
+    attribution: tuple[str, ...] = ()
+    stream: StreamForm | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    path: Path = Path()
+    """Where the manifest lies; not written into it."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.labels)) != len(self.labels) or not self.keywords:
+            raise ConfigError(f"labels must be distinct and hold a keyword, got {self.labels}")
+        for keyword in self.decision.thresholds:
+            if keyword not in self.keywords:
+                raise ConfigError(
+                    f"decision.thresholds: {keyword!r} is none of {', '.join(self.keywords)}"
+                )
+        available = self.frontend.n_frames(self.window.window_samples)
+        if self.window.window_frames > available:
+            raise ConfigError(
+                f"window_frames: {self.window.window_samples} samples give {available} frames, "
+                f"got {self.window.window_frames}"
+            )
+
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """The labels that may fire."""
+        return tuple(label for label in self.labels if not label.startswith("_"))
+
+    def read_form(self, form: WindowForm | StreamForm) -> bytes:
+        """Return the bytes of a model file, but only if their SHA-256 is the manifest's.
+
+        Raises
+        ------
+        ManifestError
+            If the file is missing or is not the one the manifest describes.
+        """
+        path = self.path.parent / form.file
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ManifestError(
+                f"{path}: expected the model of {self.path.name}, {error}"
+            ) from error
+        found = hashlib.sha256(content).hexdigest()
+        if found != form.sha256:
+            raise ManifestError(
+                f"{path}: expected sha256 {form.sha256[:16]}… as {self.path.name} says, got "
+                f"{found[:16]}…; the file was changed or belongs to another manifest"
+            )
+        return content
+
+
+def read_manifest(path: Path) -> ModelManifest:
+    """Return the manifest at `path`, checked but for the model files themselves.
+
+    Raises
+    ------
+    ManifestError
+        If the file is unreadable, no JSON, of another schema version, or says nonsense.
+    """
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ManifestError(f"{path}: expected a manifest, {error}") from error
+    except ValueError as error:
+        raise ManifestError(f"{path}: expected JSON, got: {error}") from error
+    if not isinstance(table, dict):
+        raise ManifestError(f"{path}: expected a JSON object, got {type(table).__name__}")
+    version = table.pop("schema_version", None)
+    if version != SCHEMA_VERSION:
+        raise ManifestError(
+            f"{path}: expected schema_version {SCHEMA_VERSION}, got {version}; "
+            "use the kws release that made it, or export the model again"
+        )
+    try:
+        return _from_table(table, path)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ManifestError(f"{path}: {error}") from error
+
+
+def write_manifest(manifest: ModelManifest, path: Path) -> None:
+    """Write a manifest as JSON; a file there before is replaced only by a whole one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(to_table(manifest), indent=2) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def to_table(manifest: ModelManifest) -> dict[str, Any]:
+    """Return the manifest as plain JSON values."""
+    table = dataclasses.asdict(manifest)
+    del table["path"]
+    if manifest.stream is None:
+        del table["stream"]
+    first = ("name", "version", "description", "licence", "attribution", "labels", "frontend")
+    return {
+        "schema_version": SCHEMA_VERSION,
+        **{key: table.pop(key) for key in first},
+        **table,
+    }
+
+
+def _from_table(table: dict[str, Any], path: Path) -> ModelManifest:
+    stream = table.pop("stream", None)
+    values = {
+        **table,
+        "labels": tuple(table.get("labels", ())),
+        "attribution": tuple(table.get("attribution", ())),
+        "frontend": _section(FrontendConfig, table, "frontend"),
+        "window": _section(WindowForm, table, "window"),
+        "decision": _section(DecisionConfig, table, "decision"),
+        "stream": None if stream is None else _section(StreamForm, {"stream": stream}, "stream"),
+        "path": path,
+    }
+    return _build(ModelManifest, values, "manifest")
+
+
+def _section(kind: type[T], table: Mapping[str, Any], name: str) -> T:
+    part = table.get(name)
+    if not isinstance(part, dict):
+        raise ConfigError(f"expected a table {name!r}, got {part!r}")
+    return _build(kind, part, name)
+
+
+def _build(kind: type[T], values: Mapping[str, Any], name: str) -> T:
+    """Return a dataclass, naming missing and unknown keys and values of the wrong type."""
+    fields = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    required = {
+        key
+        for key, item in fields.items()
+        if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+    }
+    if missing := sorted(required - set(values)):
+        raise ConfigError(f"{name}: missing {', '.join(missing)}")
+    if unknown := sorted(set(values) - set(fields)):
+        raise ConfigError(f"{name}: unknown key {', '.join(unknown)}")
+    for key, value in values.items():
+        expected = PLAIN_TYPES.get(str(fields[key].type))
+        if expected and (not isinstance(value, expected) or isinstance(value, bool)):
+            raise ConfigError(f"{name}.{key}: expected {fields[key].type}, got {value!r}")
+    return kind(**values)
+
+
+def _check_file(file: str, sha256: str) -> None:
+    """Refuse names that lead out of the manifest's folder, and things that are no SHA-256."""
+    if not file or Path(file).name != file:
+        raise ConfigError(f"file must be a name without folders, got {file!r}")
+    if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
+        raise ConfigError(f"sha256 must be 64 lower-case hexadecimal digits, got {sha256!r}")

@@ -1,0 +1,48 @@
+"""Find models: by name among those that ship, or by path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kws.errors import ModelError
+from kws.manifest import ModelManifest, read_manifest
+
+# Beside the package, in a checkout as in site-packages.
+FIRMWARE_MODELS = Path(__file__).resolve().parent.parent / "firmware_models"
+
+
+def names() -> list[str]:
+    """Return the names of the models that ship, `default` first."""
+    found = sorted(path.stem for path in FIRMWARE_MODELS.glob("*.json"))
+    return sorted(found, key=lambda name: name != "default")
+
+
+def find(name_or_path: str | Path) -> Path:
+    """Return the manifest of a shipped model, or of a path to a manifest or its .tflite.
+
+    Raises
+    ------
+    ModelError
+        If there is none.
+    """
+    text = str(name_or_path)
+    shipped = FIRMWARE_MODELS / f"{text}.json"
+    if Path(text).name == text and shipped.is_file():
+        return shipped
+    path = Path(text)
+    if path.suffix == ".tflite":
+        beside = path.with_suffix("").with_suffix(".json")
+        if beside.is_file():
+            return beside
+        raise ModelError(f"{path}: expected its manifest {beside.name} beside it, found none")
+    if path.is_file():
+        return path
+    raise ModelError(
+        f"model {text!r}: expected one of {', '.join(names()) or 'none installed'}, "
+        "or the path of a manifest (.json)"
+    )
+
+
+def load(name_or_path: str | Path) -> ModelManifest:
+    """Return the checked manifest of a model (see `find` for names, `read_manifest` for errors)."""
+    return read_manifest(find(name_or_path))

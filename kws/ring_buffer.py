@@ -1,0 +1,90 @@
+"""Hand samples from the audio thread to the consumer without ever making the audio thread wait."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kws.errors import ConfigError
+
+
+class RingBuffer:
+    """Single-producer, single-consumer buffer of int16 samples that drops the oldest.
+
+    The producer only writes samples and then its own counter, the consumer only its own, so
+    neither takes a lock. When the producer laps the consumer, the overwritten samples count as
+    dropped. Only the consumer resets.
+
+    Parameters
+    ----------
+    capacity : int
+        Samples that fit. Raising it rides out longer stalls of the consumer, at 2 bytes each.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        if capacity < 1:
+            raise ConfigError(f"capacity must be at least 1 sample, got {capacity}")
+        self._capacity = capacity
+        self._samples = np.zeros(capacity, dtype=np.int16)
+        # What the producer is about to have written: the consumer distrusts everything older
+        # than one capacity before this, even while the write is under way.
+        self._claimed = 0
+        self._written = 0
+        self._read = 0
+        self._dropped = 0
+
+    @property
+    def capacity(self) -> int:
+        """Samples that fit."""
+        return self._capacity
+
+    @property
+    def dropped_samples(self) -> int:
+        """Samples overwritten before they were read, since the start."""
+        return self._dropped
+
+    def __len__(self) -> int:
+        """Return how many samples can be read now."""
+        return min(self._written - self._read, self._capacity)
+
+    def write(self, samples: NDArray[np.int16]) -> None:
+        """Append mono int16 ``(n_samples,)``; called by the producer only, never blocks."""
+        n = len(samples)
+        start = self._written
+        self._claimed = start + n
+        kept = samples[-self._capacity :]
+        at = (start + n - len(kept)) % self._capacity
+        first = min(len(kept), self._capacity - at)
+        self._samples[at : at + first] = kept[:first]
+        self._samples[: len(kept) - first] = kept[first:]
+        self._written = start + n
+
+    def read(self, max_samples: int | None = None) -> NDArray[np.int16]:
+        """Return and remove the oldest samples; called by the consumer only.
+
+        Parameters
+        ----------
+        max_samples : int, optional
+            At most so many; without it everything there is.
+
+        Returns
+        -------
+        samples : ndarray of int16, shape (n_samples,)
+            A copy; empty if nothing is there. Compare `dropped_samples` before and after the
+            call to learn how many samples are missing in front of these.
+        """
+        written = self._written
+        start = max(self._read, written - self._capacity)
+        n = written - start if max_samples is None else min(written - start, max_samples)
+        at = start % self._capacity
+        first = min(n, self._capacity - at)
+        samples = np.concatenate((self._samples[at : at + first], self._samples[: n - first]))
+        # The producer may have lapped us while we copied: what it touched is lost.
+        safe = max(start, min(self._claimed - self._capacity, start + n))
+        self._dropped += safe - self._read
+        self._read = start + n
+        return samples[safe - start :]
+
+    def reset(self) -> None:
+        """Throw away what has not been read; not counted as dropped."""
+        self._read = self._written

@@ -1,0 +1,219 @@
+"""Samples in, detections out: everything between the ring buffer and the callback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kws import models
+from kws.decision import Detection, DetectionPolicy
+from kws.errors import ConfigError, ModelError
+from kws.frontend import LogMelFrontend, check_samples
+from kws.manifest import ModelManifest
+from kws.smoothing import PosteriorSmoother
+from kws.window_model import PosteriorModel, WindowModel
+
+MODES = ("auto", "stream", "window")
+HOP_MS = 100
+PosteriorHook = Callable[[float, NDArray[np.float32], "NDArray[np.float32] | None"], None]
+
+
+class KeywordSpotter:
+    """Spot keywords in a stream of samples; no thread, no clock, no device.
+
+    Time is counted in samples fed. The audio is worked on hop by hop, however it is cut, so
+    that the detections, their times and their scores are the same to the last bit.
+
+    Parameters
+    ----------
+    manifest : ModelManifest
+        Describes the model: labels, front end, decision.
+    model : PosteriorModel
+        Either form of it.
+    thresholds : mapping of str to float
+        Keywords that may fire, with the score each needs.
+    """
+
+    def __init__(
+        self, manifest: ModelManifest, model: PosteriorModel, *, thresholds: Mapping[str, float]
+    ) -> None:
+        frontend = manifest.frontend
+        hop_ms = model.hop_frames * frontend.frame_step_ms
+        decision = manifest.decision
+        self.manifest = manifest
+        self.model = model
+        self.hop_ms = hop_ms
+        self.sample_rate = frontend.sample_rate
+        self.frontend = LogMelFrontend(frontend)
+        self.smoother = PosteriorSmoother.spanning(decision.smoothing_ms, hop_ms=hop_ms)
+        self.policy = DetectionPolicy(
+            manifest.labels, thresholds, suppression_s=decision.suppression_ms / 1000
+        )
+        self.on_posterior: PosteriorHook | None = None
+        """Called with time, posterior and scores (or None) of every hop; for meters and plots."""
+
+        self._window_samples = frontend.n_samples(model.window_frames)
+        self._hop_samples = model.hop_frames * frontend.frame_step_samples
+        self._block = np.zeros(max(self._window_samples, self._hop_samples), dtype=np.int16)
+        self._filled = self._needed = self._n_samples = 0
+        self.reset()
+
+    @classmethod
+    def from_model(
+        cls,
+        name_or_path: str | Path = "default",
+        *,
+        hop_ms: int = HOP_MS,
+        mode: str = "auto",
+        runtime: str | None = None,
+        kernels: str = "default",
+        thresholds: Mapping[str, float] | float | None = None,
+        keywords: Sequence[str] | None = None,
+        n_threads: int = 1,
+    ) -> KeywordSpotter:
+        """Return a spotter with a model by name or by the path of its manifest.
+
+        Parameters
+        ----------
+        name_or_path : str or Path
+            A name in `firmware_models`, or a manifest.
+        hop_ms : int
+            Time between windows, a multiple of the frame step. Shorter: detections come
+            sooner, and cost more.
+        mode : {"auto", "stream", "window"}
+            Form of the model; ``auto`` takes the cheapest there is.
+        runtime, kernels, n_threads
+            See `kws.interpreter.open_model`.
+        thresholds : float or mapping of str to float, optional
+            One for all keywords, or some keywords' own; the manifest's hold for the rest.
+        keywords : sequence of str, optional
+            The only ones that may fire; without it all of the model's.
+
+        Raises
+        ------
+        KwsError
+            If the model, a keyword or a setting does not fit; the message says which.
+        """
+        manifest = models.load(name_or_path)
+        step_ms = manifest.frontend.frame_step_ms
+        if hop_ms < step_ms or hop_ms % step_ms:
+            raise ConfigError(f"hop_ms: expected a multiple of {step_ms}, got {hop_ms}")
+        if mode not in MODES:
+            raise ConfigError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
+        if mode == "stream":
+            raise ModelError(f"{manifest.path}: this model has no stream form; use --mode window")
+        model = WindowModel(
+            manifest,
+            hop_frames=hop_ms // step_ms,
+            runtime=runtime,
+            kernels=kernels,
+            n_threads=n_threads,
+        )
+        chosen = _thresholds(manifest, thresholds, keywords)
+        return cls(manifest, model, thresholds=chosen)
+
+    @property
+    def time_s(self) -> float:
+        """Seconds of audio fed since the start, lost samples included."""
+        return self._n_samples / self.sample_rate
+
+    def reset(self) -> None:
+        """Start anew: equals a new spotter, time included."""
+        self._n_samples = 0
+        self._restart_stages()
+
+    def process(self, samples: NDArray[np.int16]) -> list[Detection]:
+        """Return the detections that these samples bring.
+
+        Parameters
+        ----------
+        samples : ndarray of int16, shape (n_samples,)
+            Mono audio at the model's rate (16 kHz) that follows directly on the last call's;
+            any number of samples.
+
+        Returns
+        -------
+        detections : list of Detection
+            In order of time, often empty.
+
+        Raises
+        ------
+        AudioError
+            If `samples` is not a one-dimensional int16 array.
+        """
+        check_samples(samples)
+        detections = []
+        taken = 0
+        while taken < len(samples):
+            piece = samples[taken : taken + self._needed - self._filled]
+            self._block[self._filled : self._filled + len(piece)] = piece
+            self._filled += len(piece)
+            self._n_samples += len(piece)
+            taken += len(piece)
+            if self._filled == self._needed:
+                detection = self._hop(self._block[: self._needed])
+                self._filled = 0
+                self._needed = self._hop_samples
+                if detection is not None:
+                    detections.append(detection)
+        return detections
+
+    def skip(self, n_samples: int) -> None:
+        """Tell of audio that was lost: time goes on, all stages start anew."""
+        self._n_samples += n_samples
+        self._restart_stages()
+
+    def flush(self) -> list[Detection]:
+        """Return what was still to come at the end of a file or pipe, then reset.
+
+        Silence of one window plus the smoothing is fed, so that a last word, or audio shorter
+        than a window, is heard.
+        """
+        n_hops = self.smoother.n_posteriors - 1
+        silence = np.zeros(self._window_samples + n_hops * self._hop_samples, dtype=np.int16)
+        detections = self.process(silence)
+        self.reset()
+        return detections
+
+    def _restart_stages(self) -> None:
+        self.frontend.reset()
+        self.model.reset()
+        self.smoother.reset()
+        self.policy.reset()
+        self._filled = 0
+        # The first block fills a whole window, each later one moves it on by a hop: what the
+        # stages get, and so what they compute, never depends on how the caller cuts the audio.
+        self._needed = self._window_samples
+
+    def _hop(self, block: NDArray[np.int16]) -> Detection | None:
+        """Return the detection at the end of this block, if there is one."""
+        posterior = self.model.push(self.frontend.push(block))[0]
+        scores = self.smoother.push(posterior)
+        time_s = self.time_s
+        if self.on_posterior is not None:
+            self.on_posterior(time_s, posterior, scores)
+        return None if scores is None else self.policy.push(scores, time_s)
+
+
+def _thresholds(
+    manifest: ModelManifest,
+    given: Mapping[str, float] | float | None,
+    keywords: Sequence[str] | None,
+) -> dict[str, float]:
+    """Return the threshold of every keyword that may fire."""
+    own = given if isinstance(given, Mapping) else {}
+    for keyword in (*own, *(keywords or ())):
+        if keyword not in manifest.keywords:
+            raise ConfigError(
+                f"keyword {keyword!r}: {manifest.name} knows {', '.join(manifest.keywords)}"
+            )
+    for_all = given if isinstance(given, (int, float)) else None
+    return {
+        keyword: own.get(
+            keyword, manifest.decision.threshold(keyword) if for_all is None else float(for_all)
+        )
+        for keyword in (keywords or manifest.keywords)
+    }

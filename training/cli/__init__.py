@@ -1,0 +1,1 @@
+"""Command lines of training: parse, call, print, exit codes."""
