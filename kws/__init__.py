@@ -1,17 +1,24 @@
 """kws: spot spoken command words on the device itself.
 
->>> from kws import KeywordSpotter
+>>> from kws import KeywordSpotter, Listener
 >>> spotter = KeywordSpotter.from_model("default")
->>> detections = spotter.process(samples)  # int16 (n_samples,), 16 kHz  # doctest: +SKIP
+>>> spotter.process(samples)  # doctest: +SKIP
+[Detection(keyword='yes', score=0.97, time_s=1.895)]
 """
 
-from kws.config import DecisionConfig, FrontendConfig
-from kws.decision import Detection
-from kws.errors import KwsError
-from kws.frontend import LogMelFrontend, log_mel
-from kws.listener import Listener
-from kws.manifest import ModelManifest
-from kws.spotter import KeywordSpotter
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kws.config import DecisionConfig, FrontendConfig
+    from kws.decision import Detection
+    from kws.errors import KwsError
+    from kws.frontend import LogMelFrontend, log_mel
+    from kws.listener import Listener
+    from kws.manifest import ModelManifest
+    from kws.spotter import KeywordSpotter
 
 __version__ = "0.1.0"
 
@@ -27,3 +34,26 @@ __all__ = [
     "__version__",
     "log_mel",
 ]
+
+# Public names are imported when first used, so that `import kws` costs nothing and the command
+# line can settle numpy's threads before numpy loads.
+_MODULES = {
+    "DecisionConfig": "kws.config",
+    "Detection": "kws.decision",
+    "FrontendConfig": "kws.config",
+    "KeywordSpotter": "kws.spotter",
+    "KwsError": "kws.errors",
+    "Listener": "kws.listener",
+    "LogMelFrontend": "kws.frontend",
+    "ModelManifest": "kws.manifest",
+    "log_mel": "kws.frontend",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value

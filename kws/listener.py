@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kws.callbacks import Callback, CallbackThread
 from kws.decision import Detection
@@ -47,6 +50,9 @@ class Listener:
 
     def __init__(self, spotter: KeywordSpotter, device: int | str | None = None) -> None:
         self.spotter = spotter
+        self.on_samples: Callable[[NDArray[np.int16]], None] | None = None
+        """Called with the samples that go to the spotter; for meters."""
+
         self._device = device
         self._callbacks = CallbackThread()
         self._microphone: Microphone | None = None
@@ -172,6 +178,8 @@ class Listener:
             return None
         if self._resampler is not None:
             samples = self._resampler.push(samples)
+        if self.on_samples is not None:
+            self.on_samples(samples)
         found = self.spotter.process(samples)
         self._n_detections += len(found)
         for detection in found:

@@ -45,6 +45,9 @@ class KeywordSpotter:
         decision = manifest.decision
         self.manifest = manifest
         self.model = model
+        self.keywords = tuple(thresholds)
+        """The keywords that may fire."""
+
         self.hop_ms = hop_ms
         self.sample_rate = frontend.sample_rate
         self.frontend = LogMelFrontend(frontend)

@@ -1,0 +1,322 @@
+"""`kws-listen`: spot keywords from the microphone, a file or a pipe."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kws.cli import program
+from kws.cli.actions import CommandRunner
+from kws.decision import Detection
+from kws.errors import ConfigError
+from kws.spotter import KeywordSpotter
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from kws.cli.meter import Meter
+
+EXAMPLES = """\
+  kws-listen                                   listen to the default microphone
+  kws-listen --list-devices
+  kws-listen --device USB --keywords on,off --exec ./lamp.sh
+  kws-listen --input recording.flac --json
+  arecord -t raw -f S16_LE -r 16000 | kws-listen --input -
+  kws-listen --threshold 0.9                   one threshold for all keywords
+  kws-listen --threshold yes=0.7 no=0.95       or some keywords' own
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with `argv` (default: the process' own) and return its exit code."""
+    return program.run(listen, _parser(), argv)
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = program.parser(
+        "kws-listen",
+        "Spot keywords in live or recorded audio. Nothing is recorded or sent anywhere.",
+        examples=EXAMPLES,
+    )
+    source = made.add_argument_group("input")
+    source.add_argument(
+        "--input",
+        metavar="FILE|-",
+        help="an audio file of any rate, or - for raw 16 kHz s16le PCM on stdin "
+        "(default: the microphone)",
+    )
+    source.add_argument(
+        "--device",
+        metavar="D",
+        help="microphone: index or part of its name (default: the system's)",
+    )
+    source.add_argument("--list-devices", action="store_true", help="list microphones and exit")
+    source.add_argument(
+        "--realtime", action="store_true", help="read a file no faster than it would be spoken"
+    )
+    model = made.add_argument_group("model and decision")
+    program.add_model_arguments(model)
+    model.add_argument(
+        "--hop-ms",
+        type=int,
+        default=100,
+        metavar="MS",
+        help="time between windows, a multiple of 10; shorter detects sooner and costs more "
+        "(default: 100)",
+    )
+    model.add_argument(
+        "--threshold",
+        nargs="+",
+        action="extend",
+        metavar="X|KEYWORD=X",
+        help="score a keyword needs, above 0 and up to 1; higher gives fewer false accepts and "
+        "more misses (default: the manifest's, per keyword)",
+    )
+    model.add_argument(
+        "--keywords", metavar="A,B", help="the only keywords that may fire (default: all)"
+    )
+    output = made.add_argument_group("output")
+    output.add_argument(
+        "--exec",
+        dest="command",
+        metavar="CMD",
+        help="run CMD at each detection, without a shell, with KWS_KEYWORD, KWS_SCORE and "
+        "KWS_TIME_S in its environment",
+    )
+    output.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
+    output.add_argument("--meter", action="store_true", help="show level and scores on stderr")
+    return made
+
+
+def listen(arguments: argparse.Namespace) -> int:
+    """Carry out the parsed command."""
+    if arguments.list_devices:
+        return _list_devices(as_json=arguments.json)
+    _interrupt_on_terminate()
+    spotter = KeywordSpotter.from_model(
+        arguments.model,
+        hop_ms=arguments.hop_ms,
+        mode=arguments.mode,
+        runtime=arguments.runtime,
+        kernels=arguments.kernels,
+        thresholds=parse_thresholds(arguments.threshold or []),
+        keywords=_split(arguments.keywords),
+    )
+    command = CommandRunner(arguments.command) if arguments.command else None
+    meter = _open_meter(spotter) if arguments.meter else None
+    session = _Session(spotter, command=command, meter=meter, as_json=arguments.json)
+    try:
+        if arguments.input is None:
+            session.listen_live(arguments.device)
+        else:
+            session.read(arguments.input, realtime=arguments.realtime)
+    except KeyboardInterrupt:
+        session.summarise()
+        return program.EXIT_INTERRUPTED
+    finally:
+        if meter is not None:
+            meter.close()
+        if command is not None:
+            command.close()
+    session.summarise()
+    return 0
+
+
+def parse_thresholds(given: Sequence[str]) -> dict[str, float] | float | None:
+    """Return what `--threshold` says: one for all, or a mapping, or None for nothing.
+
+    Raises
+    ------
+    ConfigError
+        If a value is no number in 0..1, or both forms are mixed.
+    """
+    named: dict[str, float] = {}
+    plain: list[float] = []
+    for text in given:
+        keyword, sign, value = text.rpartition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if not 0 < number <= 1:
+            raise ConfigError(
+                f"--threshold {text}: expected a number above 0 and up to 1, or KEYWORD=NUMBER"
+            )
+        if sign:
+            named[keyword] = number
+        else:
+            plain.append(number)
+    if len(plain) > 1 or (plain and named):
+        raise ConfigError("--threshold: expected one number for all, or KEYWORD=NUMBER for some")
+    return plain[0] if plain else (named or None)
+
+
+class _Session:
+    """One run over one input: prints detections and, at the end, the summary."""
+
+    def __init__(
+        self,
+        spotter: KeywordSpotter,
+        *,
+        command: CommandRunner | None,
+        meter: Meter | None,
+        as_json: bool,
+    ) -> None:
+        self._spotter = spotter
+        self._command = command
+        self._meter = meter
+        self._as_json = as_json
+        self._audio_s = 0.0
+        self._n_detections = 0
+        self._lost_samples = 0
+
+    def read(self, source: str, *, realtime: bool) -> None:
+        """Work through a file or, for ``-``, standard input."""
+        self._status("listening", input=source)
+        for chunk in _chunks(source, realtime=realtime, sample_rate=self._spotter.sample_rate):
+            if self._meter is not None:
+                self._meter.show_level(chunk)
+            self._audio_s += len(chunk) / self._spotter.sample_rate
+            self._emit(self._spotter.process(chunk))
+        self._emit(self._spotter.flush())
+
+    def listen_live(self, device: str | None) -> None:
+        """Listen to a microphone until interrupted."""
+        from kws.listener import Listener
+
+        listener = Listener(self._spotter, device)
+        if self._meter is not None:
+            listener.on_samples = self._meter.show_level
+        with listener:
+            microphone = listener.microphone
+            rate = microphone.rate
+            self._status("listening", input=microphone.device.name, rate=rate)
+            if not self._as_json:
+                words = ", ".join(self._spotter.keywords)
+                _say(f"listening to {microphone.device.name} at {rate} Hz for: {words}")
+                _say("Ctrl-C ends")
+            try:
+                for detection in listener.detections():
+                    self._emit([detection])
+            finally:
+                self._audio_s, _, self._lost_samples = listener.statistics
+
+    def summarise(self) -> None:
+        """Print the one summary line."""
+        if self._as_json:
+            program.print_json(
+                {
+                    "type": "summary",
+                    "audio_s": round(self._audio_s, 3),
+                    "detections": self._n_detections,
+                    "lost_samples": self._lost_samples,
+                }
+            )
+            return
+        _say(
+            f"{self._audio_s:.1f} s of audio, {self._n_detections} detection(s), "
+            f"{self._lost_samples} sample(s) lost"
+        )
+
+    def _emit(self, detections: list[Detection]) -> None:
+        for detection in detections:
+            self._n_detections += 1
+            if self._as_json:
+                record = {
+                    "type": "detection",
+                    "keyword": detection.keyword,
+                    "score": round(detection.score, 4),
+                    "time_s": round(detection.time_s, 4),
+                }
+                program.print_json(record)
+            else:
+                print(
+                    f"{detection.time_s:8.2f} s  {detection.keyword:<8} {detection.score:.2f}",
+                    flush=True,
+                )
+            if self._command is not None:
+                self._command.run(detection)
+
+    def _status(self, event: str, **details: Any) -> None:
+        if self._as_json:
+            opened = self._spotter.model.opened
+            program.print_json(
+                {
+                    "type": "status",
+                    "event": event,
+                    "model": self._spotter.manifest.name,
+                    "mode": self._spotter.model.mode,
+                    "runtime": f"{opened.runtime} {opened.runtime_version}",
+                    **details,
+                }
+            )
+
+
+def _chunks(source: str, *, realtime: bool, sample_rate: int) -> Iterator[NDArray[np.int16]]:
+    """Yield the samples of a file or of standard input."""
+    from kws import audio_file
+
+    if source == "-":
+        yield from audio_file.read_pcm(sys.stdin.buffer)
+        return
+    size = sample_rate // 10 if realtime else audio_file.CHUNK_SAMPLES
+    started = time.monotonic()
+    n_samples = 0
+    for chunk in audio_file.read_file(Path(source), sample_rate=sample_rate, chunk_samples=size):
+        n_samples += len(chunk)
+        if realtime:
+            time.sleep(max(0.0, started + n_samples / sample_rate - time.monotonic()))
+        yield chunk
+
+
+def _list_devices(*, as_json: bool) -> int:
+    from dataclasses import asdict
+
+    from kws.microphone import list_devices
+
+    devices = list_devices()
+    if as_json:
+        program.print_json({"devices": [asdict(device) for device in devices]})
+        return 0
+    if not devices:
+        _say("no input device found; plug a microphone in, or start the sound server")
+    for device in devices:
+        mark = "*" if device.is_default else " "
+        print(
+            f"{mark} {device.index:3d}  {device.name}  "
+            f"({device.n_channels} in, {device.default_rate} Hz)"
+        )
+    if any(device.is_default for device in devices):
+        _say("* is the default")
+    return 0
+
+
+def _open_meter(spotter: KeywordSpotter) -> Meter:
+    from kws.cli.meter import Meter
+
+    meter = Meter(spotter.manifest.labels)
+    spotter.on_posterior = meter.show_scores
+    return meter
+
+
+def _split(text: str | None) -> list[str] | None:
+    return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _interrupt_on_terminate() -> None:
+    """End on SIGTERM as on Ctrl-C, with the summary."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

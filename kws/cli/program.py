@@ -1,0 +1,86 @@
+"""What all commands share: parsers, exit codes, errors in one line, JSON on stdout."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kws import __version__
+from kws.errors import KwsError
+
+EXIT_ERROR = 1
+EXIT_INTERRUPTED = 130
+
+
+def parser(name: str, description: str, *, examples: str) -> argparse.ArgumentParser:
+    """Return a parser with `--version`, `--verbose` and examples below its help."""
+    made = argparse.ArgumentParser(
+        prog=name,
+        description=description,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--version", action="version", version=f"{name} {__version__}")
+    made.add_argument("-v", "--verbose", action="store_true", help="say more on stderr")
+    return made
+
+
+def add_model_arguments(made: argparse._ActionsContainer, *, model: str | None = "default") -> None:
+    """Add the options that choose a model and how it is run."""
+    made.add_argument(
+        "--model",
+        default=model,
+        required=model is None,
+        metavar="NAME|PATH",
+        help="a model that ships (kws-models list) or a manifest"
+        + (f" (default: {model})" if model else ""),
+    )
+    made.add_argument(
+        "--mode",
+        choices=("auto", "stream", "window"),
+        default="auto",
+        help="form of the model; auto takes the cheapest it has (default: auto)",
+    )
+    made.add_argument(
+        "--runtime",
+        choices=("ai-edge-litert", "tflite-runtime", "tensorflow"),
+        help="TFLite runtime (default: $KWS_RUNTIME, else the first one installed)",
+    )
+    made.add_argument(
+        "--kernels",
+        choices=("default", "reference"),
+        default="default",
+        help="reference: the same int8 values on every machine, slowly (default: default)",
+    )
+
+
+def run(
+    command: Callable[[argparse.Namespace], int],
+    made: argparse.ArgumentParser,
+    argv: Sequence[str] | None,
+) -> int:
+    """Parse, run `command`, and return its exit code: 0 done, 1 error, 2 usage, 130 interrupted."""
+    arguments = made.parse_args(argv)
+    level = logging.DEBUG if arguments.verbose else logging.INFO
+    logging.basicConfig(level=level, format=f"{made.prog}: %(message)s", stream=sys.stderr)
+    try:
+        return command(arguments)
+    except KwsError as error:
+        print(f"{made.prog}: error: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away (| head): no error, but nothing more to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_ERROR
+
+
+def print_json(record: dict[str, Any]) -> None:
+    """Print one JSON object on a line of its own, at once."""
+    print(json.dumps(record), flush=True)

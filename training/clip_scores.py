@@ -1,0 +1,45 @@
+"""Run clips through a model as the runtime does: same front end, same interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kws.frontend import whole_clips
+from kws.manifest import ModelManifest
+from kws.mel import LogMelMaths
+from kws.window_model import WindowModel
+from training.data.clips import Clip, fit_length
+
+
+@dataclass(frozen=True)
+class ClipScorer:
+    """A model and its front end, for clips of one window each."""
+
+    manifest: ModelManifest
+    model: WindowModel
+    maths: LogMelMaths
+
+    @classmethod
+    def open(
+        cls, manifest: ModelManifest, *, runtime: str | None = None, kernels: str = "default"
+    ) -> ClipScorer:
+        """Return a scorer for the window form of a model."""
+        model = WindowModel(manifest, hop_frames=10, runtime=runtime, kernels=kernels)
+        return cls(manifest, model, LogMelMaths(manifest.frontend))
+
+    def features(self, clip: Clip) -> NDArray[np.float32]:
+        """Return the log-mel window ``(window_frames, n_mels)`` of a clip."""
+        samples = fit_length(clip.read(), self.manifest.window.window_samples)
+        return whole_clips(samples, self.maths)[: self.model.window_frames]
+
+    def posterior(self, clip: Clip) -> NDArray[np.float32]:
+        """Return the posterior ``(n_labels,)`` of a clip."""
+        return self.model.predict(self.features(clip))
+
+    def posteriors(self, clips: Iterable[Clip]) -> NDArray[np.float32]:
+        """Return the posteriors ``(n_clips, n_labels)`` of clips."""
+        return np.stack([self.posterior(clip) for clip in clips])

@@ -1,0 +1,197 @@
+"""Turn a trained run into int8 TFLite and a manifest, and prove that nothing was lost."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import platform
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+import kws
+from kws.config import FrontendConfig
+from kws.errors import KwsError
+from kws.manifest import ModelManifest, WindowForm, write_manifest
+from training import fit, metrics
+from training import recipe as recipes
+from training.batches import BatchMaker, ClipDrawer, TrainingSources
+from training.clip_scores import ClipScorer
+from training.recipe import Recipe
+from training.run_folder import RunFolder, atomically
+
+logger = logging.getLogger(__name__)
+LICENCE = "Apache-2.0"
+ATTRIBUTION = (
+    "Speech Commands, Pete Warden / Google, CC BY 4.0 (training and validation splits)",
+    "LibriSpeech (OpenSLR 12 and 31), Panayotov et al., CC BY 4.0",
+    "ESC-10, Karol Piczak, CC BY 3.0",
+    "Room impulse responses: web-audio-samples, Google, Apache-2.0; audiomentations, MIT",
+)
+
+
+class ParityError(KwsError, RuntimeError):
+    """The exported model does not do what the trained one did."""
+
+
+def export(run: RunFolder, out: Path, *, name: str | None = None, version: str = "1") -> Path:
+    """Write ``out/NAME.tflite`` and ``out/NAME.json`` from the best weights of a run.
+
+    Returns the manifest's path. Both files appear only when every check has passed.
+
+    Raises
+    ------
+    ParityError
+        If int8 loses too much accuracy, or the runtime computes something else.
+    """
+    recipe = run.read_recipe()
+    name = name or recipe.name
+    model = fit.build_model(recipe)
+    if not run.best.is_file():
+        raise KwsError(f"{run.path}: no {run.best.name}; train at least one epoch first")
+    model.load_weights(run.best)
+    logger.info("quantizing with %d calibration clips", recipe.export.calibration_clips)
+    content = convert_int8(model, calibration_features(recipe))
+    out.mkdir(parents=True, exist_ok=True)
+    staging = out / f".{name}.staging"
+    staging.mkdir(exist_ok=True)
+    try:
+        manifest = _manifest(recipe, model, content, name=name, version=version)
+        (staging / manifest.window.file).write_bytes(content)
+        manifest = replace(manifest, path=staging / f"{name}.json")
+        manifest = replace(manifest, metrics=check_parity(model, manifest, recipe))
+        atomically(out / manifest.window.file, lambda path: path.write_bytes(content))
+        write_manifest(manifest, out / f"{name}.json")
+    finally:
+        for leftover in staging.iterdir():
+            leftover.unlink()
+        staging.rmdir()
+    logger.info("%s: %d bytes", out / manifest.window.file, len(content))
+    return out / f"{name}.json"
+
+
+def convert_int8(model: keras.Model, calibration: NDArray[np.float32]) -> bytes:
+    """Return a full-int8 .tflite of `model`; ranges come from features ``(n, frames, mels)``."""
+
+    def representative() -> Iterator[list[NDArray[np.float32]]]:
+        for window in calibration:
+            yield [window[None]]
+
+    # A fixed batch of one: a free batch size would leave shape arithmetic in the graph.
+    inputs = keras.Input(batch_shape=(1, *model.input_shape[1:]), name="log_mel")
+    fixed = keras.Model(inputs, model(inputs, training=False))
+    converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = representative
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.int8
+    converter.inference_output_type = tf.int8
+    # Old runtimes know per-tensor dense layers only (FULLY_CONNECTED up to version 9).
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    return bytes(converter.convert())
+
+
+def calibration_features(recipe: Recipe) -> NDArray[np.float32]:
+    """Return normalised features of augmented training clips, the same ones every time."""
+    maker = BatchMaker(recipe, ClipDrawer(recipe, TrainingSources.open(recipe.data)))
+    n_batches = -(-recipe.export.calibration_clips // recipe.fit.batch_size)
+    # Epochs count from 0, so no training batch ever had this epoch's draws.
+    batches = [maker.make(recipe.fit.epochs, step)[0] for step in range(n_batches)]
+    return np.concatenate(batches)[: recipe.export.calibration_clips]
+
+
+def check_parity(model: keras.Model, manifest: ModelManifest, recipe: Recipe) -> dict[str, Any]:
+    """Return validation metrics of the int8 model in the runtime, compared with the float one.
+
+    Raises
+    ------
+    ParityError
+        If accuracy drops by more than the recipe allows, or the runtime's own path from
+        samples to posterior differs from the one through the training features.
+    """
+    clips = fit.validation_clips(recipe)
+    labels = recipe.data.labels
+    truth = [labels.index(clip.label) for clip in clips]
+    features = fit.clip_features(clips, recipe)
+    of_float = model.predict(features, batch_size=256, verbose=0)
+    scorer = ClipScorer.open(manifest)
+    of_int8 = scorer.posteriors(clips)
+    mean, std = np.float32(recipe.frontend.mean), np.float32(recipe.frontend.std)
+    sample = range(0, len(clips), max(1, len(clips) // recipe.export.parity_clips))
+    through_training = np.stack([scorer.model.predict(features[i] * std + mean) for i in sample])
+    difference = float(np.abs(through_training - of_int8[list(sample)]).max())
+    report = metrics.classification_report(truth, metrics.argmax(of_int8), labels)
+    accuracy_float = metrics.classification_report(truth, metrics.argmax(of_float), labels)[
+        "accuracy"
+    ]
+    loss = accuracy_float - report["accuracy"]
+    agreement = float(np.mean(of_float.argmax(axis=1) == of_int8.argmax(axis=1)))
+    logger.info(
+        "validation: float %.2f %%, int8 %.2f %%, same label %.2f %%, features differ by %.4f",
+        100 * accuracy_float,
+        100 * report["accuracy"],
+        100 * agreement,
+        difference,
+    )
+    if loss > recipe.export.max_accuracy_loss:
+        raise ParityError(
+            f"int8 loses {100 * loss:.2f} points of validation accuracy "
+            f"({100 * accuracy_float:.2f} to {100 * report['accuracy']:.2f} %), at most "
+            f"{100 * recipe.export.max_accuracy_loss:.2f} are allowed; "
+            "calibrate with more clips or train longer"
+        )
+    # A feature off by one step of the input's scale moves a near-tie by a few LSB at most.
+    if difference > 0.1:
+        raise ParityError(
+            f"the runtime's features differ from the training's: posteriors by {difference:.3f}"
+        )
+    return {
+        "data": "Speech Commands, 12 classes balanced",
+        "split": "validation",
+        "command": "kws-eval clips --model NAME --data DIR --split validation",
+        "accuracy_float": accuracy_float,
+        "same_label_as_float": agreement,
+        **{key: report[key] for key in ("n", "accuracy", "per_label")},
+    }
+
+
+def _manifest(
+    recipe: Recipe, model: keras.Model, content: bytes, *, name: str, version: str
+) -> ModelManifest:
+    frontend: FrontendConfig = recipe.frontend
+    table = recipes.to_table(recipe)
+    return ModelManifest(
+        name=name,
+        version=version,
+        description=recipe.description,
+        licence=LICENCE,
+        attribution=ATTRIBUTION,
+        labels=recipe.data.labels,
+        frontend=frontend,
+        window=WindowForm(
+            file=f"{name}.tflite",
+            sha256=hashlib.sha256(content).hexdigest(),
+            window_samples=frontend.sample_rate,
+            window_frames=recipe.model.window_frames,
+        ),
+        decision=recipe.decision,
+        training={
+            "recipe": {key: table[key] for key in table if key not in ("frontend", "decision")},
+            "parameters": int(model.count_params()),
+            "versions": {
+                "kws": kws.__version__,
+                "tensorflow": tf.__version__,
+                "keras": keras.__version__,
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+            },
+            "date": date.today().isoformat(),
+        },
+    )
