@@ -45,8 +45,8 @@ class KeywordSpotter:
         decision = manifest.decision
         self.manifest = manifest
         self.model = model
-        self.keywords = tuple(thresholds)
-        """The keywords that may fire."""
+        self.thresholds = dict(thresholds)
+        """The keywords that may fire, with the score each needs."""
 
         self.hop_ms = hop_ms
         self.sample_rate = frontend.sample_rate
@@ -117,6 +117,11 @@ class KeywordSpotter:
         )
         chosen = _thresholds(manifest, thresholds, keywords)
         return cls(manifest, model, thresholds=chosen)
+
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """The keywords that may fire."""
+        return tuple(self.thresholds)
 
     @property
     def time_s(self) -> float:

@@ -1,0 +1,262 @@
+"""What each `kws-eval` command does once its options are parsed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from kws import models
+from kws.cli import program
+from kws.cli.listen import parse_thresholds
+from kws.config import DecisionConfig
+from kws.errors import ConfigError
+from kws.manifest import write_manifest
+from kws.spotter import KeywordSpotter
+from training import evaluate, model_table, stream_run
+from training import tune as tuning
+from training.clip_scores import ClipScorer
+from training.data import folders
+from training.stream_builder import build_streams
+from training.truth import IGNORE, read_truth
+
+
+def _progress(description: str) -> Any:
+    """Return a wrapper that shows progress on stderr while something is worked through."""
+    console = Console(file=sys.stderr)
+
+    def wrap(items: Sequence[Any]) -> Any:
+        return track(
+            items, description, console=console, transient=True, disable=not console.is_terminal
+        )
+
+    return wrap
+
+
+def _spotter(arguments: argparse.Namespace, **settings: Any) -> KeywordSpotter:
+    return KeywordSpotter.from_model(
+        arguments.model,
+        mode=arguments.mode,
+        runtime=arguments.runtime,
+        kernels=arguments.kernels,
+        **settings,
+    )
+
+
+def clip(arguments: argparse.Namespace) -> int:
+    """Show what a model makes of one clip."""
+    picture = arguments.out or Path(f"{arguments.file.stem}.png")
+    report = evaluate.evaluate_clip(
+        arguments.file, _spotter(arguments), label=arguments.label, picture=picture
+    )
+    if arguments.json:
+        program.print_json(report)
+    else:
+        table = Table("label", "posterior")
+        for name, value in sorted(report["posterior"].items(), key=lambda item: -item[1]):
+            table.add_row(name, f"{value:.3f}")
+        console = Console()
+        console.print(table)
+        verdict = {None: "", True: ", right", False: f", wrong: it is {arguments.label}"}
+        console.print(f"{report['predicted']}{verdict[report['right']]}; picture: {picture}")
+    return 0
+
+
+def clips(arguments: argparse.Namespace) -> int:
+    """Measure a model on labelled clips."""
+    scorer = ClipScorer.open(
+        models.load(arguments.model), runtime=arguments.runtime, kernels=arguments.kernels
+    )
+    chosen = evaluate.clips_to_score(
+        arguments.data, scorer.manifest.labels, split=arguments.split, seed=arguments.seed
+    )
+    report = evaluate.evaluate_clips(
+        scorer, chosen, root=arguments.data, out=arguments.out, progress=_progress("clips")
+    )
+    if arguments.split:
+        report["split"], report["seed"] = arguments.split, arguments.seed
+    if arguments.json:
+        program.print_json(report)
+        return 0
+    table = Table("label", "precision", "recall", "F1", "clips")
+    for label, row in report["per_label"].items():
+        figures = (f"{100 * row[key]:.1f}" for key in ("precision", "recall", "f1"))
+        table.add_row(label, *figures, str(row["n"]))
+    console = Console()
+    console.print(table)
+    low, high = report["accuracy_interval_95"]
+    console.print(
+        f"{report['model']}: {100 * report['accuracy']:.2f} % of {report['n']} clips "
+        f"(95 % interval {100 * low:.2f} to {100 * high:.2f})"
+    )
+    return 0
+
+
+def stream(arguments: argparse.Namespace) -> int:
+    """Measure a model on long audio."""
+    spotter = _spotter(
+        arguments,
+        hop_ms=arguments.hop_ms,
+        thresholds=parse_thresholds(arguments.threshold or []),
+    )
+    result = evaluate.evaluate_stream(
+        spotter, arguments.audio, arguments.truth, progress=_progress("audio")
+    )
+    if arguments.out:
+        evaluate.write_stream_report(result, arguments.out)
+    if arguments.json:
+        program.print_json(result.report)
+    else:
+        _print_stream(result.report)
+    return 0
+
+
+def _print_stream(report: dict[str, Any]) -> None:
+    console = Console()
+    table = Table("keyword", "spoken", "heard", "missed %", "false accepts", "threshold")
+    for keyword, row in report["per_keyword"].items():
+        table.add_row(
+            keyword,
+            str(row["events"]),
+            str(row["hits"]),
+            _percent(row["false_reject_rate"]),
+            str(row["false_accepts"]),
+            f"{row['threshold']:.3f}",
+        )
+    console.print(table)
+    latency = report["latency_s"]
+    console.print(
+        f"{report['model']}: {report['hits']} of {report['events']} words heard "
+        f"(missed {_percent(report['false_reject_rate'])} %), {report['false_accepts']} false "
+        f"accepts in {report['hours']:.2f} h = {report['false_accepts_per_hour']:.2f} an hour"
+    )
+    if latency["median"] is not None:
+        console.print(
+            f"latency after the end of the word: median {latency['median']:.2f} s, "
+            f"95 % within {latency['p95']:.2f} s"
+        )
+
+
+def _percent(rate: float | None) -> str:
+    return "-" if rate is None else f"{100 * rate:.1f}"
+
+
+def make_stream(arguments: argparse.Namespace) -> int:
+    """Build long test audio with its truth."""
+    words = [word for word in arguments.keywords.split(",") if word]
+    by_split = folders.scan(arguments.clips)
+    splits = [arguments.split] if arguments.split else folders.SPLITS
+    found = [clip for split in splits for clip in by_split[split] if clip.label in words]
+    if not found and not arguments.no_clips:
+        raise ConfigError(f"{arguments.clips}: no clips of {', '.join(words)}")
+    report = build_streams(
+        [] if arguments.no_clips else found,
+        arguments.background,
+        arguments.out,
+        word_times=arguments.word_times,
+        keywords=tuple(words),
+        snr_db=arguments.snr_db,
+        per_minute=arguments.per_minute,
+        minutes=arguments.minutes,
+        file_minutes=arguments.file_minutes,
+        seed=arguments.seed,
+        progress=_progress("building"),
+    )
+    if arguments.json:
+        program.print_json(report)
+    else:
+        print(
+            f"{arguments.out}: {report['files']} file(s), {report['hours']:.2f} h, "
+            f"{report['events']} keywords, truth in {report['truth']}"
+        )
+    return 0
+
+
+def _tuned(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return thresholds and what they rest on."""
+    spotter = _spotter(arguments, hop_ms=arguments.hop_ms)
+    manifest = spotter.manifest
+    suppression_s = manifest.decision.suppression_ms / 1000
+    truths = arguments.truth or [None] * len(arguments.audio)
+    if len(truths) != len(arguments.audio):
+        raise ConfigError("--truth: expected one table for each --audio folder")
+    peaks: list[tuple[float, str]] = []
+    hours = 0.0
+    for folder, table in zip(arguments.audio, truths):
+        names = [path.name for path in stream_run.audio_in(folder)]
+        events = read_truth(table, files=names) if table else []
+        spoken = [event for event in events if event.keyword != IGNORE]
+        if spoken:
+            raise ConfigError(f"{table}: expected audio without keywords, got {spoken[0]}")
+        files = stream_run.run_folder(spotter, folder, progress=_progress(f"{folder}"))
+        hours += sum(scores.duration_s for scores in files) / 3600
+        peaks += tuning.false_peaks(
+            files, events, manifest.labels, floor=arguments.floor, suppression_s=suppression_s
+        )
+    thresholds = tuning.choose_thresholds(
+        peaks,
+        manifest.keywords,
+        hours=hours,
+        per_hour=arguments.per_hour,
+        floor=arguments.floor,
+    )
+    return {
+        "model": manifest.name,
+        "hours": hours,
+        "per_hour": arguments.per_hour,
+        "false_accepts_at_floor": len(peaks),
+        "thresholds": thresholds,
+    }
+
+
+def tune(arguments: argparse.Namespace) -> int:
+    """Choose thresholds; write them into the manifest if asked."""
+    report = _tuned(arguments)
+    if arguments.write:
+        manifest = models.load(arguments.model)
+        decision: DecisionConfig = replace(manifest.decision, thresholds=report["thresholds"])
+        source = {
+            "command": "kws-eval tune",
+            "audio": [folder.name for folder in arguments.audio],
+            "hours": round(report["hours"], 3),
+            "false_accepts_per_hour": arguments.per_hour,
+        }
+        metrics = {**manifest.metrics, "thresholds": source}
+        write_manifest(replace(manifest, decision=decision, metrics=metrics), manifest.path)
+    if arguments.json:
+        program.print_json(report)
+        return 0
+    table = Table("keyword", "threshold")
+    for keyword, value in report["thresholds"].items():
+        table.add_row(keyword, f"{value:.3f}")
+    console = Console()
+    console.print(table)
+    console.print(
+        f"at most {arguments.per_hour:g} false accepts an hour on {report['hours']:.2f} h; at "
+        f"{arguments.floor:g} for all there would be {report['false_accepts_at_floor']}"
+    )
+    return 0
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Write the comparison of models."""
+    manifests = [models.load(name) for name in arguments.models or models.names()]
+    if arguments.json:
+        text = json.dumps({"models": [model_table.row(manifest) for manifest in manifests]})
+    else:
+        text = model_table.markdown(manifests)
+    if arguments.out:
+        from training.run_folder import atomically
+
+        atomically(arguments.out, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+    else:
+        print(text)
+    return 0

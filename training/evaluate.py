@@ -1,0 +1,204 @@
+"""Evaluations behind `kws-eval`: one clip, many clips, long audio."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kws.errors import ConfigError
+from kws.frontend import log_mel
+from kws.manifest import ModelManifest
+from kws.spotter import KeywordSpotter
+from training import metrics, pictures, stream_run, stream_scores
+from training.clip_scores import ClipScorer
+from training.data import protocol
+from training.data.clips import Clip
+from training.run_folder import atomically
+from training.stream_scores import FileScores, Tally
+from training.truth import Event, read_truth
+
+Progress = Callable[[Sequence[Any]], Sequence[Any]]
+
+
+def evaluate_clip(
+    path: Path, spotter: KeywordSpotter, *, label: str | None, picture: Path | None
+) -> dict[str, Any]:
+    """Return what a model makes of one clip, window by window; draws it if asked.
+
+    Raises
+    ------
+    ConfigError
+        If `label` is none of the model's.
+    """
+    labels = spotter.manifest.labels
+    if label is not None and label not in labels:
+        raise ConfigError(f"--label {label}: expected one of {', '.join(labels)}")
+    times: list[float] = []
+    rows: list[NDArray[np.float32]] = []
+
+    def keep(time_s: float, posterior: NDArray[np.float32], _: object) -> None:
+        times.append(time_s)
+        rows.append(posterior)
+
+    samples = Clip(path, label or "").read()
+    spotter.on_posterior = keep
+    detections = spotter.process(samples) + spotter.flush()
+    posteriors = np.array(rows)
+    scorer = ClipScorer.open(spotter.manifest)
+    posterior = scorer.posterior(Clip(path, label or ""))
+    predicted = labels[int(posterior.argmax())]
+    if picture is not None:
+        verdict = "" if label is None else (", right" if predicted == label else ", wrong")
+        pictures.draw_clip(
+            samples,
+            log_mel(samples, spotter.manifest.frontend),
+            times,
+            posteriors,
+            labels,
+            picture,
+            title=f"{path.name}: {predicted} {posterior.max():.2f}{verdict}",
+            sample_rate=spotter.sample_rate,
+            frame_step_s=spotter.manifest.frontend.frame_step_ms / 1000,
+        )
+    return {
+        "file": str(path),
+        "model": spotter.manifest.name,
+        "label": label,
+        "predicted": predicted,
+        "right": None if label is None else predicted == label,
+        "posterior": {name: float(value) for name, value in zip(labels, posterior)},
+        "windows": [
+            {"time_s": time_s, "best": labels[int(row.argmax())], "posterior": float(row.max())}
+            for time_s, row in zip(times, posteriors)
+        ],
+        "detections": [
+            {"keyword": found.keyword, "score": found.score, "time_s": found.time_s}
+            for found in detections
+        ],
+    }
+
+
+def clips_to_score(
+    root: Path, labels: Sequence[str], *, split: str | None, seed: int
+) -> list[Clip]:
+    """Return the clips that `kws-eval clips` counts: a balanced split, or every clip."""
+    if split is None:
+        return protocol.every_clip(root, labels)
+    return protocol.balanced_split(root, labels, split, seed=seed)
+
+
+def evaluate_clips(
+    scorer: ClipScorer, clips: Sequence[Clip], *, root: Path, out: Path | None, progress: Progress
+) -> dict[str, Any]:
+    """Return accuracy, per-label figures and confusion; writes pictures and predictions."""
+    labels = scorer.manifest.labels
+    posteriors = scorer.posteriors(progress(clips))
+    truth = [labels.index(clip.label) for clip in clips]
+    report = {
+        "model": scorer.manifest.name,
+        "data": str(root),
+        **metrics.classification_report(truth, metrics.argmax(posteriors), labels),
+    }
+    low, high = metrics.accuracy_interval(report["accuracy"], report["n"])
+    report["accuracy_interval_95"] = [low, high]
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        pictures.draw_confusion(report, out / "confusion.png")
+        pictures.draw_precision_recall(truth, posteriors, labels, out / "precision_recall.png")
+        _write_predictions(clips, posteriors, labels, root=root, path=out / "predictions.csv")
+    return report
+
+
+def _write_predictions(
+    clips: Sequence[Clip],
+    posteriors: NDArray[np.float32],
+    labels: Sequence[str],
+    *,
+    root: Path,
+    path: Path,
+) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("file", "start", "label", "predicted", *labels))
+    for clip, row in zip(clips, posteriors):
+        name = clip.path.relative_to(root) if clip.path.is_relative_to(root) else clip.path
+        predicted = labels[int(row.argmax())]
+        writer.writerow(
+            (name.as_posix(), clip.start, clip.label, predicted, *(f"{value:.4f}" for value in row))
+        )
+    atomically(path, lambda temporary: temporary.write_text(text.getvalue(), encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class StreamResult:
+    """What a model did on long audio."""
+
+    files: list[FileScores]
+    events: list[Event]
+    report: dict[str, Any]
+    tally: Tally
+
+
+def evaluate_stream(
+    spotter: KeywordSpotter, audio: Path, truth: Path, *, progress: Progress
+) -> StreamResult:
+    """Run every audio file of a folder through a spotter and score it against the truth.
+
+    Raises
+    ------
+    AudioError
+        If the folder holds no audio, or the truth does not fit it.
+    """
+    names = [path.name for path in stream_run.audio_in(audio)]
+    events = read_truth(truth, files=names)
+    files = stream_run.run_folder(spotter, audio, progress=progress)
+    manifest: ModelManifest = spotter.manifest
+    tally = Tally()
+    for scores in files:
+        tally.add(
+            scores.file, scores.detections, [event for event in events if event.file == scores.file]
+        )
+    hours = sum(scores.duration_s for scores in files) / 3600
+    report = {
+        "model": manifest.name,
+        "mode": spotter.model.mode,
+        "hop_ms": spotter.hop_ms,
+        **stream_scores.summarise(
+            tally, hours=hours, keywords=spotter.keywords, thresholds=spotter.thresholds
+        ),
+        "curve": stream_scores.curve(
+            files,
+            events,
+            manifest.labels,
+            suppression_s=manifest.decision.suppression_ms / 1000,
+        ),
+    }
+    return StreamResult(files, events, report, tally)
+
+
+def write_stream_report(result: StreamResult, out: Path) -> None:
+    """Write the curve as a picture, and every detection and miss as a table."""
+    out.mkdir(parents=True, exist_ok=True)
+    pictures.draw_stream_curve(result.report, out / "curve.png")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("file", "time_s", "keyword", "score", "what"))
+    rows = [
+        (file, found.time_s, found.keyword, round(found.score, 4), "false accept")
+        for file, found in result.tally.wrong
+    ]
+    rows += [
+        (event.file, event.start_s, event.keyword, "", "miss") for event in result.tally.missed
+    ]
+    writer.writerows(sorted(rows, key=lambda row: (row[0], row[1])))
+    atomically(
+        out / "errors.csv",
+        lambda temporary: temporary.write_text(text.getvalue(), encoding="utf-8"),
+    )

@@ -1,0 +1,132 @@
+"""Pictures of what an evaluation found; drawn without a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_curve
+
+from training.run_folder import atomically
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Figure, path: Path) -> None:
+    atomically(path, lambda temporary: figure.savefig(temporary, dpi=110))
+
+
+def draw_confusion(report: dict[str, Any], path: Path) -> None:
+    """Draw the confusion matrix of a classification report, each row in parts of its truth."""
+    labels = report["labels"]
+    counts = np.array(report["confusion"], dtype=float)
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    figure = _figure(7.5, 6.8)
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(*counts.shape):
+        if counts[row, column]:
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(
+                column, row, f"{int(counts[row, column])}", ha="center", va="center", color=colour
+            )
+    axes.set_xticks(range(len(labels)), labels, rotation=60, ha="right")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(
+        xlabel="predicted",
+        ylabel="spoken",
+        title=f"{100 * report['accuracy']:.1f} % of {report['n']} clips",
+    )
+    _save(figure, path)
+
+
+def draw_precision_recall(
+    truth: Sequence[int], posteriors: NDArray[np.float32], labels: Sequence[str], path: Path
+) -> None:
+    """Draw precision against recall of every label as its threshold moves."""
+    figure = _figure(7, 5)
+    axes = figure.subplots()
+    spoken = np.array(truth)
+    for index, label in enumerate(labels):
+        if (spoken == index).any():
+            precision, recall, _ = precision_recall_curve(spoken == index, posteriors[:, index])
+            axes.plot(recall, precision, label=label)
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0.5, 1.005), ylim=(0.5, 1.005))
+    axes.grid(alpha=0.3)
+    axes.legend(ncols=2, fontsize=8)
+    _save(figure, path)
+
+
+def draw_stream_curve(report: dict[str, Any], path: Path) -> None:
+    """Draw misses against false accepts an hour, and where the model's own thresholds lie."""
+    points = [point for point in report["curve"] if point["false_reject_rate"] is not None]
+    figure = _figure(7, 4.6)
+    axes = figure.subplots()
+    axes.plot(
+        [point["false_accepts_per_hour"] for point in points],
+        [100 * point["false_reject_rate"] for point in points],
+        marker=".",
+        label="one threshold for all keywords",
+    )
+    if report["false_reject_rate"] is not None:
+        axes.plot(
+            report["false_accepts_per_hour"],
+            100 * report["false_reject_rate"],
+            "r*",
+            markersize=13,
+            label="thresholds used",
+        )
+    axes.set(
+        xlabel="false accepts an hour",
+        ylabel="missed words, %",
+        xscale="symlog",
+        title=f"{report['events']} words in {report['hours']:.2f} h",
+    )
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    _save(figure, path)
+
+
+def draw_clip(
+    samples: NDArray[np.int16],
+    log_mel: NDArray[np.float32],
+    times_s: Sequence[float],
+    posteriors: NDArray[np.float32],
+    labels: Sequence[str],
+    path: Path,
+    *,
+    title: str,
+    sample_rate: int,
+    frame_step_s: float,
+) -> None:
+    """Draw one clip: waveform, log-mel, and the posterior of each label over time."""
+    figure = _figure(9, 7)
+    wave, mel, scores = figure.subplots(3, 1, height_ratios=(1, 1.4, 1.4))
+    duration_s = len(samples) / sample_rate
+    wave.plot(np.arange(len(samples)) / sample_rate, samples / 32_768, linewidth=0.6)
+    wave.set(ylabel="amplitude", xlim=(0, duration_s), title=title)
+    mel.imshow(
+        log_mel.T,
+        origin="lower",
+        aspect="auto",
+        extent=(0, len(log_mel) * frame_step_s, 0, log_mel.shape[1]),
+        cmap="magma",
+    )
+    mel.set(ylabel="mel band", xlim=(0, duration_s))
+    for index in np.argsort(-posteriors.max(axis=0))[:5]:
+        scores.plot(times_s, posteriors[:, index], marker="o", markersize=3, label=labels[index])
+    scores.set(ylabel="posterior", xlabel="end of window, s", ylim=(-0.02, 1.02))
+    scores.grid(alpha=0.3)
+    scores.legend(loc="upper left", fontsize=8)
+    _save(figure, path)
