@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -71,7 +72,9 @@ class FrontendConfig:
             )
         if not self.log_floor > 0:
             raise ConfigError(f"log_floor must be above 0, got {self.log_floor}")
-        if not self.std > 0:
+        if not math.isfinite(self.mean):
+            raise ConfigError(f"mean must be a number, got {self.mean}")
+        if not 0 < self.std < math.inf:
             raise ConfigError(f"std must be above 0, got {self.std}")
 
     @property
@@ -116,7 +119,7 @@ class DecisionConfig:
         if not 0 <= self.suppression_ms <= 60_000:
             raise ConfigError(f"suppression_ms must lie in 0..60000, got {self.suppression_ms}")
         for name, value in (("default", self.default_threshold), *self.thresholds.items()):
-            if not 0 < value <= 1:
+            if not isinstance(value, (int, float)) or not 0 < value <= 1:
                 raise ConfigError(f"threshold of {name} must lie above 0 and up to 1, got {value}")
         object.__setattr__(self, "thresholds", dict(self.thresholds))
 

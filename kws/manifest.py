@@ -15,7 +15,13 @@ from kws.config import DecisionConfig, FrontendConfig
 from kws.errors import ConfigError, ManifestError
 
 SCHEMA_VERSION = 1
-PLAIN_TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "float": (int, float)}
+PLAIN_TYPES: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (int, float),
+    "Mapping[str, Any]": (dict,),
+    "Mapping[str, float]": (dict,),
+}
 T = TypeVar("T")
 
 
@@ -178,8 +184,8 @@ def _from_table(table: dict[str, Any], path: Path) -> ModelManifest:
     stream = table.pop("stream", None)
     values = {
         **table,
-        "labels": tuple(table.get("labels", ())),
-        "attribution": tuple(table.get("attribution", ())),
+        "labels": _strings(table, "labels"),
+        "attribution": _strings(table, "attribution"),
         "frontend": _section(FrontendConfig, table, "frontend"),
         "window": _section(WindowForm, table, "window"),
         "decision": _section(DecisionConfig, table, "decision"),
@@ -187,6 +193,13 @@ def _from_table(table: dict[str, Any], path: Path) -> ModelManifest:
         "path": path,
     }
     return _build(ModelManifest, values, "manifest")
+
+
+def _strings(table: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = table.get(name, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ConfigError(f"{name}: expected a list of str, got {value!r}")
+    return tuple(value)
 
 
 def _section(kind: type[T], table: Mapping[str, Any], name: str) -> T:

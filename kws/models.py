@@ -31,7 +31,8 @@ def find(name_or_path: str | Path) -> Path:
         return shipped
     path = Path(text)
     if path.suffix == ".tflite":
-        beside = path.with_suffix("").with_suffix(".json")
+        stem = path.stem[: -len(".stream")] if path.stem.endswith(".stream") else path.stem
+        beside = path.with_name(f"{stem}.json")
         if beside.is_file():
             return beside
         raise ModelError(f"{path}: expected its manifest {beside.name} beside it, found none")

@@ -144,9 +144,10 @@ class WindowModel:
     def _append(self, frames: FloatArray) -> None:
         n = len(frames)
         if self._end + n > self._buffer.shape[1]:
-            kept = self._end - self._start
-            self._buffer[:, :kept] = self._buffer[:, self._start : self._end].copy()
-            self._start, self._end = 0, kept
+            # With a hop longer than the window, the next one may start behind the end.
+            kept = max(0, self._end - self._start)
+            self._buffer[:, :kept] = self._buffer[:, self._end - kept : self._end].copy()
+            self._start, self._end = self._start - (self._end - kept), kept
         self._buffer[0, self._end : self._end + n] = self._to_input(frames)
         self._end += n
 

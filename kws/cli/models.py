@@ -1,0 +1,131 @@
+"""`kws-models`: list, describe and verify models."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kws import models
+from kws.cli import program
+from kws.errors import KwsError
+from kws.manifest import ModelManifest, to_table
+from kws.spotter import KeywordSpotter
+
+EXAMPLES = """\
+  kws-models                     the models that ship
+  kws-models info default        everything its manifest says
+  kws-models verify              check files, shapes and a run of each
+  kws-models verify my/word.json
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with `argv` (default: the process' own) and return its exit code."""
+    made = program.parser("kws-models", "List, describe and verify models.", examples=EXAMPLES)
+    made.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    commands = made.add_subparsers(dest="command", metavar="COMMAND")
+    _add_command(commands, "list", "the models that ship")
+    info = _add_command(commands, "info", "what a manifest says")
+    info.add_argument("model", metavar="NAME|PATH")
+    verify = _add_command(commands, "verify", "check files, shapes and a run")
+    verify.add_argument("models", nargs="*", metavar="NAME|PATH", help="default: all that ship")
+    return program.run(_dispatch, made, argv)
+
+
+def _add_command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = commands.add_parser(name, help=text)
+    made.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="JSON on stdout"
+    )
+    return made
+
+
+def _dispatch(arguments: argparse.Namespace) -> int:
+    if arguments.command == "info":
+        return _info(arguments.model, as_json=arguments.json)
+    if arguments.command == "verify":
+        return _verify(arguments.models or models.names(), as_json=arguments.json)
+    return _list(as_json=arguments.json)
+
+
+def _list(*, as_json: bool) -> int:
+    found = [models.load(name) for name in models.names()]
+    if as_json:
+        program.print_json({"models": [_row(manifest) for manifest in found]})
+        return 0
+    for manifest in found:
+        row = _row(manifest)
+        accuracy = "" if row["accuracy"] is None else f"  {100 * row['accuracy']:.1f} %"
+        print(f"{row['name']:<12} {row['bytes'] / 1000:5.0f} kB{accuracy}  {row['description']}")
+        print(f"{'':<12} {', '.join(row['keywords'])}")
+    return 0
+
+
+def _row(manifest: ModelManifest) -> dict[str, Any]:
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "description": manifest.description,
+        "keywords": list(manifest.keywords),
+        "bytes": (manifest.path.parent / manifest.window.file).stat().st_size,
+        "accuracy": manifest.metrics.get("accuracy"),
+        "manifest": str(manifest.path),
+    }
+
+
+def _info(name: str, *, as_json: bool) -> int:
+    manifest = models.load(name)
+    if as_json:
+        program.print_json({**to_table(manifest), "manifest": str(manifest.path)})
+        return 0
+    metrics = manifest.metrics
+    print(f"{manifest.name} {manifest.version}: {manifest.description}")
+    print(f"manifest   {manifest.path}")
+    print(f"labels     {', '.join(manifest.labels)}")
+    frontend = manifest.frontend
+    print(
+        f"front end  {frontend.kind}, {frontend.sample_rate} Hz, {frontend.n_mels} bands, "
+        f"{frontend.frame_length_ms}/{frontend.frame_step_ms} ms"
+    )
+    print(f"window     {manifest.window.file}, {manifest.window.window_frames} frames")
+    print(f"stream     {manifest.stream.file if manifest.stream else 'no stream form'}")
+    decision = manifest.decision
+    print(f"decision   {decision.smoothing_ms} ms smoothing, {decision.suppression_ms} ms quiet")
+    for keyword in manifest.keywords:
+        print(f"           {keyword:<10} {decision.threshold(keyword):.3f}")
+    if "accuracy" in metrics:
+        print(
+            f"accuracy   {100 * metrics['accuracy']:.2f} % ({metrics['data']}, {metrics['split']})"
+        )
+    print(f"licence    {manifest.licence}")
+    for source in manifest.attribution:
+        print(f"data       {source}")
+    return 0
+
+
+def _verify(names: Sequence[str], *, as_json: bool) -> int:
+    """Open and run each model; exit code 1 if one fails."""
+    results: list[dict[str, Any]] = []
+    for name in names:
+        try:
+            spotter = KeywordSpotter.from_model(name)
+            silence = np.zeros(2 * spotter.sample_rate, dtype=np.int16)
+            found = spotter.process(silence)
+            problem = f"fires {found[0].keyword} on silence" if found else None
+        except KwsError as error:
+            problem = str(error)
+        results.append({"model": name, "ok": problem is None, "problem": problem})
+    if as_json:
+        program.print_json({"models": results})
+    else:
+        for result in results:
+            print(f"{result['model']}: {result['problem'] or 'ok'}")
+    return 0 if all(result["ok"] for result in results) else program.EXIT_ERROR
+
+
+if __name__ == "__main__":
+    sys.exit(main())

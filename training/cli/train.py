@@ -1,0 +1,160 @@
+"""`kws-train`: fetch data, train by a recipe, export to int8."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kws.cli import program
+from kws.errors import MissingDependencyError
+from training import recipe as recipes
+
+EXAMPLES = """\
+  kws-train recipes
+  kws-train fetch speech-commands --out data
+  KWS_DATA=data kws-train fit default --out runs/default
+  kws-train fit default --out runs/default --resume      after an interruption
+  kws-train fit default --out runs/short --set fit.epochs=3 --set augmentation.noise_probability=0
+  kws-train show default --out augmentation.png
+  kws-train export runs/default --out my_models
+"""
+# TensorFlow narrates its start on stderr otherwise.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with `argv` (default: the process' own) and return its exit code."""
+    return program.run(_dispatch, _parser(), argv)
+
+
+def _dispatch(arguments: argparse.Namespace) -> int:
+    commands = {
+        "fetch": _fetch,
+        "fit": _fit,
+        "export": _export,
+        "recipes": _recipes,
+        "show": _show,
+    }
+    try:
+        return commands[arguments.command](arguments)
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"kws-train {arguments.command} needs {error.name}; pip install 'kws[train]'"
+        ) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = program.parser(
+        "kws-train",
+        "Train keyword models by recipe and export them to int8 TFLite.",
+        examples=EXAMPLES,
+    )
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    fit = commands.add_parser("fit", help="train by a recipe into a folder of its own")
+    _add_recipe(fit)
+    fit.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/RECIPE)")
+    fit.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
+    export = commands.add_parser("export", help="int8 .tflite and manifest from a run, checked")
+    export.add_argument("run", type=Path, metavar="RUN", help="folder of a training run")
+    export.add_argument("--out", type=Path, default=Path("firmware_models"), metavar="DIR")
+    export.add_argument("--name", help="name of the model (default: the recipe's)")
+    export.add_argument("--model-version", default="1", help="version for the manifest")
+    export.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    listed = commands.add_parser("recipes", help="list the recipes that ship")
+    listed.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    show = commands.add_parser("show", help="draw what a recipe's augmentation does to clips")
+    _add_recipe(show)
+    show.add_argument("--out", type=Path, default=Path("augmentation.png"), metavar="PNG")
+    fetch = commands.add_parser("fetch", help="download a data set, checked by its SHA-256")
+    fetch.add_argument("what", choices=("speech-commands",))
+    fetch.add_argument("--data-version", default="0.02", choices=("0.01", "0.02"))
+    fetch.add_argument("--out", type=Path, default=Path("data"), metavar="DIR")
+    fetch.add_argument("--url", help="another place to download the same archive from")
+    return made
+
+
+def _add_recipe(made: argparse.ArgumentParser) -> None:
+    made.add_argument("recipe", metavar="RECIPE", help="a shipped recipe or a .toml file")
+    made.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="change one setting of the recipe; may be repeated",
+    )
+
+
+def _load(arguments: argparse.Namespace) -> recipes.Recipe:
+    overrides = dict(recipes.parse_override(text) for text in arguments.overrides)
+    return recipes.load(arguments.recipe, overrides=overrides)
+
+
+def _fit(arguments: argparse.Namespace) -> int:
+    recipe = _load(arguments)
+    from training import fit
+
+    out = arguments.out or Path("runs") / recipe.name
+    verbose = 1 if sys.stderr.isatty() else 2
+    try:
+        run = fit.fit(recipe, out, resume=arguments.resume, verbose=verbose)
+    except KeyboardInterrupt:
+        print(f"\nkws-train: stopped; go on with --out {out} --resume", file=sys.stderr, flush=True)
+        # TensorFlow's input threads can wait for Python's lock for ever while it shuts down.
+        os._exit(program.EXIT_INTERRUPTED)
+    print(f"{run.path}: best weights in {run.best.name}, curves in {run.curves.name}")
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from training.export import export
+    from training.run_folder import RunFolder
+
+    manifest = export(
+        RunFolder(arguments.run),
+        arguments.out,
+        name=arguments.name,
+        version=arguments.model_version,
+    )
+    if arguments.json:
+        program.print_json({"manifest": str(manifest)})
+    else:
+        print(manifest)
+    return 0
+
+
+def _recipes(arguments: argparse.Namespace) -> int:
+    rows: list[dict[str, Any]] = []
+    for name in recipes.names():
+        recipe = recipes.load(name)
+        rows.append({"name": name, "model": recipe.model.name, "description": recipe.description})
+    if arguments.json:
+        program.print_json({"recipes": rows})
+        return 0
+    for row in rows:
+        print(f"{row['name']:<16} {row['model']:<14} {row['description']}")
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from training.show import draw_augmentation
+
+    draw_augmentation(_load(arguments), arguments.out)
+    print(arguments.out)
+    return 0
+
+
+def _fetch(arguments: argparse.Namespace) -> int:
+    from training.data.fetch import fetch_speech_commands
+
+    root = fetch_speech_commands(arguments.out, version=arguments.data_version, url=arguments.url)
+    print(root)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""Download data sets: checked by SHA-256, unpacked safely, never half there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+from pathlib import Path
+
+import pooch
+
+from kws.errors import KwsError
+
+# The archives of the data set's author, and their SHA-256 as torchaudio publishes them.
+SPEECH_COMMANDS = {
+    "0.01": (
+        "http://download.tensorflow.org/data/speech_commands_v0.01.tar.gz",
+        "743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d",
+    ),
+    "0.02": (
+        "http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz",
+        "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
+    ),
+}
+
+
+class FetchError(KwsError, OSError):
+    """A download failed, or is not what it should be."""
+
+
+def fetch_speech_commands(
+    out: Path, *, version: str = "0.02", url: str | None = None, sha256: str | None = None
+) -> Path:
+    """Download and unpack Speech Commands into ``out/speech_commands``, and return that folder.
+
+    Nothing is done where the folder is there already. `sha256` and `url` are for mirrors.
+
+    Raises
+    ------
+    FetchError
+        If the download fails, its SHA-256 is wrong, or the archive reaches out of its folder.
+    """
+    root = out / "speech_commands"
+    if root.is_dir():
+        return root
+    known_url, known_sha256 = SPEECH_COMMANDS[version]
+    try:
+        archive = pooch.retrieve(
+            url or known_url,
+            known_hash=f"sha256:{sha256 or known_sha256}",
+            path=out,
+            fname=f"speech_commands_v{version}.tar.gz",
+            downloader=pooch.HTTPDownloader(progressbar=True, timeout=60),
+        )
+    except (OSError, ValueError) as error:
+        raise FetchError(f"{url or known_url}: {error}") from error
+    staging = out / f".speech_commands.{os.getpid()}"
+    try:
+        with tarfile.open(archive) as tar:
+            # The data filter refuses absolute paths, links and whatever leads outside (PEP 706).
+            tar.extractall(staging, filter="data")
+        staging.rename(root)
+    except (tarfile.TarError, OSError) as error:
+        raise FetchError(f"{archive}: cannot be unpacked: {error}") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return root
