@@ -38,7 +38,7 @@ def read_file(
         resampler = _converter(path, sound.samplerate, sound.channels, sample_rate)
         while True:
             try:
-                block = sound.read(chunk_samples, dtype="int16", always_2d=True)
+                block = to_int16(sound.read(chunk_samples, dtype="float32", always_2d=True))
             except RuntimeError as error:
                 raise AudioError(f"{path}: cannot be decoded: {error}") from error
             mono = to_mono(block)
@@ -61,25 +61,36 @@ def read_pcm(stream: BinaryIO, *, chunk_samples: int = 1_600) -> Iterator[NDArra
     AudioError
         If the pipe brings a WAV or another file with a header, or not a single sample.
     """
-    rest = b""
     read = getattr(stream, "read1", stream.read)
-    n_bytes = 0
-    while data := read(2 * chunk_samples):
-        if n_bytes == 0 and data[:4] in (b"RIFF", b"fLaC", b"OggS", b"ID3\x03", b"ID3\x04"):
-            raise AudioError(
-                "stdin: expected raw 16 kHz s16le PCM, got an audio file; give its path to "
-                "--input, or convert it (ffmpeg -i FILE -f s16le -ar 16000 -ac 1 -)"
-            )
-        n_bytes += len(data)
+    data = read(2 * chunk_samples)
+    # A pipe may bring even the mark of a file type in pieces.
+    while 0 < len(data) < 4 and (more := read(4 - len(data))):
+        data += more
+    if not data:
+        raise AudioError("stdin: expected raw 16 kHz s16le PCM, got nothing")
+    if data[:4] in (b"RIFF", b"fLaC", b"OggS", b"ID3\x03", b"ID3\x04"):
+        raise AudioError(
+            "stdin: expected raw 16 kHz s16le PCM, got an audio file; give its path to "
+            "--input, or convert it (ffmpeg -i FILE -f s16le -ar 16000 -ac 1 -)"
+        )
+    rest = b""
+    while data:
         data = rest + data
         whole = len(data) // 2 * 2
         rest = data[whole:]
         if whole:
             yield np.frombuffer(data[:whole], dtype="<i2").astype(np.int16, copy=False)
-    if n_bytes == 0:
-        raise AudioError("stdin: expected raw 16 kHz s16le PCM, got nothing")
+        data = read(2 * chunk_samples)
     if rest:
         logger.warning("stdin: ended in the middle of a sample; its odd byte was left out")
+
+
+def to_int16(block: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Return samples of -1..1 as int16, rounded and clipped; exact for what was int16 before.
+
+    Asked for integers, libsndfile would not scale files of floats: they would come as zeros.
+    """
+    return np.clip(np.round(block * np.float32(32_768)), -32_768, 32_767).astype(np.int16)
 
 
 def to_mono(block: NDArray[np.int16]) -> NDArray[np.int16]:

@@ -48,6 +48,10 @@ class AugmentationConfig:
     """Mixup (Zhang et al. 2018) of feature pairs within a batch."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.time_shift_ms <= 1_000:
+            raise ConfigError(
+                f"augmentation.time_shift_ms must lie in 0..1000, got {self.time_shift_ms}"
+            )
         for name in ("speed", "gain", "reverb", "noise", "mixup"):
             value = getattr(self, f"{name}_probability")
             if not 0 <= value <= 1:

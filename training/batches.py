@@ -115,7 +115,10 @@ class ClipDrawer:
     def _unknown(self, rng: np.random.Generator) -> Clip:
         """Return another word, drawn evenly by word, or a piece of running speech."""
         share = rng.random()
-        if self._sources.windows.spans and share < self._config.speech_window_share:
+        only_windows = not (self._cut_words or self._unknown_words)
+        if self._sources.windows.spans and (
+            only_windows or share < self._config.speech_window_share
+        ):
             return self._sources.windows.draw(rng, self._n_samples)
         cut = self._config.speech_window_share + self._config.cut_word_share
         if self._cut_words and (share < cut or not self._unknown_words):

@@ -62,6 +62,7 @@ def fit(recipe: Recipe, out: Path, *, resume: bool = False, verbose: int = 2) ->
             validation_data=validation_arrays(recipe),
             validation_batch_size=256,
             callbacks=_callbacks(recipe, run),
+            shuffle=False,
             verbose=verbose,
         )
     return run

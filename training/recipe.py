@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from kws.config import DecisionConfig, FrontendConfig
 from kws.errors import ConfigError
+from kws.manifest import PLAIN_TYPES
 from training.augmentation import AugmentationConfig
 
 if sys.version_info >= (3, 11):
@@ -212,9 +213,11 @@ def load(name_or_path: str, *, overrides: Mapping[str, Any] | None = None) -> Re
         raise ConfigError(f"{path}: expected TOML, got: {error}") from error
     for key, value in (overrides or {}).items():
         section, _, name = key.rpartition(".")
-        target = table
+        target: Any = table
         for part in filter(None, section.split(".")):
             target = target.setdefault(part, {})
+            if not isinstance(target, dict):
+                raise ConfigError(f"--set {key}: {part} is a value, not a section")
         target[name] = value
     return from_table(table, where=str(path))
 
@@ -272,6 +275,11 @@ def _section(kind: type[T], table: Mapping[str, Any], *, where: str) -> T:
     values = {
         key: tuple(value) if isinstance(value, list) else value for key, value in table.items()
     }
+    for key, value in values.items():
+        kind_of = str(known[key].type)
+        expected = (tuple,) if kind_of.startswith("tuple[") else PLAIN_TYPES.get(kind_of)
+        if expected and (not isinstance(value, expected) or isinstance(value, bool)):
+            raise ConfigError(f"{where}: {key}: expected {kind_of}, got {value!r}")
     try:
         return kind(**values)
     except (TypeError, ValueError) as error:

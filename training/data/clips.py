@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
 from numpy.typing import NDArray
 
+from kws.audio_file import to_int16, to_mono
 from kws.errors import AudioError
+from kws.resample import Resampler
 
 SAMPLE_RATE = 16_000
 
@@ -45,15 +46,15 @@ class Clip:
         stop = None if self.n_samples is None else self.start + self.n_samples
         try:
             samples, rate = soundfile.read(
-                str(self.path), start=self.start, stop=stop, dtype="int16", always_2d=True
+                str(self.path), start=self.start, stop=stop, dtype="float32", always_2d=True
             )
         except (OSError, RuntimeError) as error:
             raise AudioError(f"{self.path}: expected an audio file, got: {error}") from error
-        mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1).astype(np.int16)
+        mono = to_mono(to_int16(samples))
         if rate != SAMPLE_RATE:
-            mono = soxr.resample(mono, rate, SAMPLE_RATE)
+            mono = Resampler(rate, SAMPLE_RATE).push(mono, last=True)
         if self.gain != 1.0:
-            mono = np.clip(mono * self.gain, -32_768, 32_767).astype(np.int16)
+            mono = np.clip(np.round(mono * self.gain), -32_768, 32_767).astype(np.int16)
         return np.asarray(mono, dtype=np.int16)
 
 

@@ -81,5 +81,6 @@ def _read_lists(root: Path) -> dict[str, str] | None:
         path = root / f"{split}_list.txt"
         if path.is_file():
             found = True
-            listed.update(dict.fromkeys(path.read_text().split(), split))
+            lines = path.read_text(encoding="utf-8").splitlines()
+            listed.update(dict.fromkeys(map(str.strip, lines), split))
     return listed if found else None

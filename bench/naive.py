@@ -1,0 +1,104 @@
+"""The plain script that everyone writes first, against `kws`, both measured in one run.
+
+Every hop it recomputes the features of the whole window with numpy and invokes the same model
+with the same interpreter. It uses `kws` only for the manifest and for opening the interpreter.
+
+    python bench/naive.py [--model default] [--seconds 60] [--repeats 5] [--runtime R] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+import kws.cli  # noqa: F401  (settles BLAS threads, for both alike)
+from kws import models
+from kws.benchmark import DEMO, looped, run
+from kws.config import FrontendConfig
+from kws.interpreter import open_model
+from kws.manifest import ModelManifest
+from kws.mel import mel_filterbank
+from kws.spotter import KeywordSpotter
+
+
+class NaiveSpotter:
+    """Whole-window features and one invoke, every hop."""
+
+    def __init__(self, manifest: ModelManifest, runtime: str | None) -> None:
+        self.frontend: FrontendConfig = manifest.frontend
+        content = manifest.read_form(manifest.window)
+        opened = open_model(content, where=manifest.window.file, runtime=runtime)
+        self.interpreter = opened.interpreter
+        self.input, self.output = opened.inputs[0], opened.outputs[0]
+        self.taper = np.hanning(self.frontend.frame_length_samples + 1)[:-1].astype(np.float32)
+        self.filters = mel_filterbank(self.frontend)
+
+    def features(self, window: np.ndarray) -> np.ndarray:
+        """Return normalised log-mel of one second."""
+        config = self.frontend
+        samples = window.astype(np.float32) / 32768
+        frames = np.lib.stride_tricks.sliding_window_view(samples, config.frame_length_samples)
+        frames = frames[:: config.frame_step_samples] * self.taper
+        power = np.abs(np.fft.rfft(frames, n=config.n_fft)) ** 2
+        mel = np.log(np.maximum(power.astype(np.float32) @ self.filters, config.log_floor))
+        return (mel - config.mean) / config.std
+
+    def posterior(self, window: np.ndarray) -> np.ndarray:
+        """Return the model's output for one second of samples."""
+        quantized = np.round(self.features(window) / self.input.scale) + self.input.zero_point
+        tensor = np.clip(quantized, -128, 127).astype(np.int8)[None]
+        self.interpreter.set_tensor(self.input.index, tensor)
+        self.interpreter.invoke()
+        output = self.interpreter.get_tensor(self.output.index)[0].astype(np.float32)
+        return (output - self.output.zero_point) * self.output.scale
+
+
+def naive_cpu(spotter: NaiveSpotter, samples: np.ndarray, hop: int) -> tuple[float, list]:
+    """Return CPU seconds per second of audio, and the posteriors."""
+    window = 16_000
+    for _ in range(20):
+        spotter.posterior(samples[:window])
+    starts = range(0, len(samples) - window + 1, hop)
+    began = time.process_time()
+    posteriors = [spotter.posterior(samples[start : start + window]) for start in starts]
+    return (time.process_time() - began) / (len(starts) * hop / 16_000), posteriors
+
+
+def main() -> None:
+    """Measure both in turns, so that both meet the same machine."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--runtime")
+    parser.add_argument("--input", type=Path, default=DEMO)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    samples = looped(arguments.input, arguments.seconds, sample_rate=16_000)
+    naive = NaiveSpotter(models.load(arguments.model), arguments.runtime)
+    ours = KeywordSpotter.from_model(arguments.model, mode="window", runtime=arguments.runtime)
+    naive_cpus, our_cpus = [], []
+    for _ in range(arguments.repeats):
+        naive_cpus.append(naive_cpu(naive, samples, 1_600)[0])
+        timings = run(ours, samples)
+        our_cpus.append(timings.cpu_s / timings.audio_s)
+    report = {
+        "naive_cpu_s_per_audio_s": float(np.median(naive_cpus)),
+        "kws_cpu_s_per_audio_s": float(np.median(our_cpus)),
+        "ratio": float(np.median(np.array(our_cpus) / np.array(naive_cpus))),
+        "runtime": ours.model.opened.runtime,
+    }
+    if arguments.json:
+        print(json.dumps(report))
+    else:
+        print(f"naive script  {1000 * report['naive_cpu_s_per_audio_s']:.3f} ms CPU per second")
+        print(f"kws           {1000 * report['kws_cpu_s_per_audio_s']:.3f} ms CPU per second")
+        print(f"ratio         {report['ratio']:.3f}  ({report['runtime']})")
+
+
+if __name__ == "__main__":
+    main()
