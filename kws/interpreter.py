@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import Any
 
 from kws.errors import ConfigError, MissingDependencyError, ModelError
@@ -41,11 +41,15 @@ class OpenModel:
 
     interpreter: Any
     runtime: str
-    runtime_version: str
     kernels: str
     n_threads: int
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+
+    @property
+    def runtime_version(self) -> str:
+        """Version of the runtime's distribution; looked up when asked, for that is slow."""
+        return _version(self.runtime) or "?"
 
 
 def installed() -> list[str]:
@@ -111,7 +115,6 @@ def open_model(
     return OpenModel(
         interpreter=interpreter,
         runtime=name,
-        runtime_version=_version(name) or "?",
         kernels=kernels,
         n_threads=n_threads,
         inputs=tuple(_tensor(detail) for detail in interpreter.get_input_details()),
@@ -144,6 +147,9 @@ def _import(wanted: str | None) -> tuple[str, Any]:
 
 
 def _version(distribution: str) -> str | None:
+    # Importing metadata takes longer than importing the runtime.
+    from importlib import metadata
+
     names = (
         (distribution, f"{distribution}-cpu") if distribution == "tensorflow" else (distribution,)
     )

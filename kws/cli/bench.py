@@ -22,6 +22,10 @@ EXAMPLES = """\
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (default: the process' own) and return its exit code."""
+    return program.run(_bench, _parser(), argv)
+
+
+def _parser() -> argparse.ArgumentParser:
     made = program.parser(
         "kws-bench",
         "Measure latency, CPU, memory and cold start of a model on real audio, through the same "
@@ -41,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     made.add_argument("--threads", type=int, default=1, help="of the interpreter (default: 1)")
     made.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    return program.run(_bench, made, argv)
+    return made
 
 
 def _bench(arguments: argparse.Namespace) -> int:

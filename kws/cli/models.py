@@ -25,6 +25,10 @@ EXAMPLES = """\
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (default: the process' own) and return its exit code."""
+    return program.run(_dispatch, _parser(), argv)
+
+
+def _parser() -> argparse.ArgumentParser:
     made = program.parser("kws-models", "List, describe and verify models.", examples=EXAMPLES)
     made.add_argument("--json", action="store_true", help="one JSON object on stdout")
     commands = made.add_subparsers(dest="command", metavar="COMMAND")
@@ -33,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     info.add_argument("model", metavar="NAME|PATH")
     verify = _add_command(commands, "verify", "check files, shapes and a run")
     verify.add_argument("models", nargs="*", metavar="NAME|PATH", help="default: all that ship")
-    return program.run(_dispatch, made, argv)
+    return made
 
 
 def _add_command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:

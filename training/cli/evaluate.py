@@ -93,6 +93,7 @@ def _add_stream(commands: Any) -> None:
     made.add_argument("--hop-ms", type=int, default=100)
     made.add_argument("--threshold", nargs="+", action="extend", metavar="X|KEYWORD=X")
     made.add_argument("--out", type=Path, metavar="DIR", help="curve.png and errors.csv")
+    made.add_argument("--write", metavar="NAME", help="put the figures into the model's manifest")
     made.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 

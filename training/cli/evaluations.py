@@ -112,11 +112,23 @@ def stream(arguments: argparse.Namespace) -> int:
     )
     if arguments.out:
         evaluate.write_stream_report(result, arguments.out)
+    if arguments.write:
+        _record_stream(arguments.model, arguments.write, result.report)
     if arguments.json:
         program.print_json(result.report)
     else:
         _print_stream(result.report)
     return 0
+
+
+def _record_stream(model: str, name: str, report: dict[str, Any]) -> None:
+    """Put the figures of a stream into the model's manifest."""
+    manifest = models.load(model)
+    kept = {key: value for key, value in report.items() if key not in ("model", "curve")}
+    streams = {**manifest.metrics.get("stream", {}), name: kept}
+    write_manifest(
+        replace(manifest, metrics={**manifest.metrics, "stream": streams}), manifest.path
+    )
 
 
 def _print_stream(report: dict[str, Any]) -> None:

@@ -1,0 +1,28 @@
+#!/bin/sh
+# Install the system packages that the tests use; at once done when they are there.
+set -eu
+packages="libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins alsa-utils espeak-ng flite"
+
+if ! command -v dpkg-query >/dev/null; then
+    echo "not a Debian system: without what Debian calls $packages, some tests are skipped" >&2
+    exit 0
+fi
+missing=""
+for package in $packages; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q "ok installed" ||
+        missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" -eq 0 ]; then
+    as_root=""
+elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+    as_root="sudo"
+else
+    echo "some tests are skipped without these: sudo apt install$missing" >&2
+    exit 0
+fi
+echo "installing$missing"
+$as_root apt-get update -qq
+$as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -qq --no-install-recommends $missing >/dev/null

@@ -1,0 +1,120 @@
+"""Settings refuse nonsense when they are built, and convert units in one place."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from kws.config import DecisionConfig, FrontendConfig
+from kws.errors import ConfigError
+
+
+def test_default_second_has_98_frames():
+    """
+    25 ms frames every 10 ms: one second holds 98 of them, and 98 need 15,920 samples.
+    """
+    config = FrontendConfig()
+
+    assert config.n_frames(16_000) == 98
+    assert config.n_samples(98) == 15_920
+    assert config.frame_length_samples == 400
+    assert config.frame_step_samples == 160
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "expected"), [(0, 0), (399, 0), (400, 1), (559, 1), (560, 2), (15_919, 97)]
+)
+def test_a_frame_counts_when_it_is_whole(n_samples, expected):
+    """
+    Only whole frames count, and each further step of samples completes one more.
+    """
+    assert FrontendConfig().n_frames(n_samples) == expected
+
+
+@pytest.mark.parametrize("n_frames", [0, 1, 2, 98, 1_000])
+def test_samples_and_frames_convert_both_ways(n_frames):
+    """
+    `n_samples` is the least audio that gives `n_frames`.
+    """
+    config = FrontendConfig(frame_length_ms=30, frame_step_ms=20)
+
+    assert config.n_frames(config.n_samples(n_frames)) == n_frames
+    assert n_frames == 0 or config.n_frames(config.n_samples(n_frames) - 1) == n_frames - 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kind": "mfcc"}, r"kind must be one of log_mel, got 'mfcc'"),
+        ({"sample_rate": 100}, r"sample_rate must lie in 4000\.\.192000 Hz, got 100"),
+        ({"frame_step_ms": 0}, r"frame_step_ms must lie in 1\.\.frame_length_ms \(25\), got 0"),
+        ({"frame_step_ms": 26}, r"frame_step_ms .* got 26"),
+        ({"n_fft": 399}, r"n_fft must be at least the frame \(400 samples\), got 399"),
+        ({"n_mels": 0}, r"n_mels must lie in 1\.\.256, got 0"),
+        ({"n_mels": 257}, r"n_mels must lie in 1\.\.256, got 257"),
+        ({"low_hz": -1.0}, r"low_hz < high_hz .* got -1 and 7600"),
+        ({"low_hz": 7_600.0}, r"low_hz < high_hz .* got 7600 and 7600"),
+        ({"high_hz": 8_001.0}, r"<= 8000 must hold, got 20 and 8001"),
+        ({"log_floor": 0.0}, r"log_floor must be above 0, got 0"),
+        ({"std": 0.0}, r"std must be above 0, got 0"),
+        ({"std": float("nan")}, r"std must be above 0, got nan"),
+    ],
+)
+def test_front_end_refuses_nonsense(settings, message):
+    """
+    Every setting out of range is a ConfigError that names it and its value.
+    """
+    with pytest.raises(ConfigError, match=message):
+        FrontendConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"smoothing_ms": 0}, r"smoothing_ms must lie in 1\.\.5000, got 0"),
+        ({"smoothing_ms": 5_001}, r"smoothing_ms .* got 5001"),
+        ({"suppression_ms": -1}, r"suppression_ms must lie in 0\.\.60000, got -1"),
+        ({"default_threshold": 0}, r"threshold of default .* got 0"),
+        ({"thresholds": {"go": 1.01}}, r"threshold of go must lie above 0 and up to 1, got 1.01"),
+        ({"thresholds": {"go": float("nan")}}, r"threshold of go .* got nan"),
+    ],
+)
+def test_decision_refuses_nonsense(settings, message):
+    """
+    Every setting out of range is a ConfigError that names it and its value.
+    """
+    with pytest.raises(ConfigError, match=message):
+        DecisionConfig(**settings)
+
+
+def test_own_threshold_before_default():
+    """
+    A keyword's own threshold holds; a keyword without one has the default.
+    """
+    config = DecisionConfig(default_threshold=0.7, thresholds={"go": 0.9})
+
+    assert config.threshold("go") == 0.9
+    assert config.threshold("yes") == 0.7
+
+
+def test_thresholds_are_not_shared_with_the_caller():
+    """
+    Changing the mapping given does not change the settings.
+    """
+    given = {"go": 0.9}
+    config = DecisionConfig(thresholds=given)
+    given["go"] = 0.1
+
+    assert config.threshold("go") == 0.9
+
+
+@pytest.mark.parametrize("config", [FrontendConfig(), DecisionConfig()])
+def test_settings_are_frozen(config):
+    """
+    Settings never change after they were checked.
+    """
+    field = dataclasses.fields(config)[0].name
+
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(config, field, 1)

@@ -1,0 +1,379 @@
+"""A few steps of real training on made audio, resumed, exported and run by the runtime."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="training needs the extra [train]")
+import keras
+
+from kws import KeywordSpotter, models
+from kws.errors import ConfigError, KwsError
+from kws.interpreter import installed
+from kws.manifest import ModelManifest, read_manifest
+from kws.window_model import WindowModel
+from training import export as exports
+from training import fit as fits
+from training import models as architectures
+from training import recipe as recipes
+from training.export import ParityError
+from training.recipe import Recipe
+from training.run_folder import RunFolder
+
+# Slow to import, and all on one fit: a machine under load needs its time.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(240),
+    # TensorFlow's own, about its converter's default and its old interpreter.
+    pytest.mark.filterwarnings("ignore:Statistics for quantized inputs:UserWarning"),
+    pytest.mark.filterwarnings(r"ignore:\s*Warning. tf.lite.Interpreter is deprecated"),
+]
+SMALL = {
+    "ds_tc_resnet": {"stem_filters": 16, "blocks": [[16, 5, 2]], "head_filters": 16},
+    "ds_cnn": {"filters": 8, "n_blocks": 1},
+}
+
+
+def make_recipe(clips: Path, architecture: str = "ds_tc_resnet", **sections: Any) -> Recipe:
+    table = {
+        "name": "tiny",
+        "description": "A few steps on made audio",
+        "data": {
+            "clips": str(clips),
+            "speech": "",
+            "environment": "",
+            "rooms": "",
+            "keywords": ["yes", "no"],
+        },
+        "frontend": {"mean": -4.0, "std": 4.5},
+        "model": {"name": architecture, "params": SMALL[architecture]},
+        "fit": {
+            "epochs": 2,
+            "clips_per_epoch": 32,
+            "batch_size": 16,
+            "ema_momentum": 0.5,
+            "warmup_epochs": 0.5,
+        },
+        "export": {"calibration_clips": 16, "max_accuracy_loss": 0.2},
+        "decision": {"thresholds": {"yes": 0.6}},
+    }
+    return recipes.from_table({**table, **sections}, where="test")
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory, write_tree) -> Path:
+    """Three words of tones with four validation clips each, and noise."""
+    counts = {word: {"training": 8, "validation": 4} for word in ("yes", "no", "cat")}
+    return write_tree(tmp_path_factory.mktemp("data") / "clips", counts, noise_s=30)
+
+
+@pytest.fixture(scope="module")
+def interrupted(clips, tmp_path_factory) -> RunFolder:
+    """A run that stops after the first of its two epochs."""
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.model.stop_training = True
+
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    its_callbacks = fits._callbacks
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fits, "_callbacks", lambda *given: [*its_callbacks(*given), Stop()])
+        fits.fit(make_recipe(clips), out, verbose=0)
+    return RunFolder(out)
+
+
+@pytest.fixture(scope="module")
+def first_epoch(interrupted) -> list[dict[str, float]]:
+    """What the interrupted run had logged."""
+    return fits.read_history(interrupted.history)
+
+
+@pytest.fixture(scope="module")
+def resumed(interrupted, first_epoch, clips) -> RunFolder:
+    """The same run, gone on to its end."""
+    return fits.fit(make_recipe(clips), interrupted.path, resume=True, verbose=0)
+
+
+@pytest.fixture(scope="module")
+def exported(resumed, tmp_path_factory) -> Path:
+    """The manifest of the trained model."""
+    return exports.export(resumed, tmp_path_factory.mktemp("models"), name="lamp", version="7")
+
+
+def test_a_run_writes_all_it_promises(interrupted, first_epoch):
+    """
+    After an epoch there are recipe, best weights, state, history, curves and TensorBoard's log.
+    """
+    names = {path.name for path in interrupted.path.iterdir()}
+
+    assert {
+        "recipe.json",
+        "best.weights.h5",
+        "last.keras",
+        "history.csv",
+        "curves.png",
+        "tensorboard",
+    } <= names
+    assert interrupted.curves.read_bytes()[:4] == b"\x89PNG"
+    assert [row["epoch"] for row in first_epoch] == [0]
+    assert not any(name.startswith(".") for name in names)
+
+
+def test_a_run_can_be_read_back(interrupted, clips):
+    """
+    The folder tells by which recipe it was made.
+    """
+    assert recipes.to_table(interrupted.read_recipe()) == recipes.to_table(make_recipe(clips))
+
+
+def test_resume_goes_on_with_the_next_epoch(resumed, first_epoch):
+    """
+    The second epoch follows the first: one row each, and as many steps as two epochs have.
+    """
+    history = fits.read_history(resumed.history)
+    state = keras.models.load_model(resumed.state)
+
+    assert [row["epoch"] for row in history] == [0, 1]
+    assert history[0] == first_epoch[0]
+    assert int(state.optimizer.iterations.numpy()) == 4
+
+
+def test_best_weights_are_those_of_the_best_epoch(resumed, clips):
+    """
+    The averaged weights on disk score what the history says of the best epoch.
+    """
+    recipe = make_recipe(clips)
+    model = fits.build_model(recipe)
+    model.load_weights(resumed.best)
+    features, targets = fits.validation_arrays(recipe)
+    predicted = model.predict(features, verbose=0).argmax(axis=1)
+    best = max(row["val_accuracy"] for row in fits.read_history(resumed.history))
+
+    assert np.mean(predicted == targets.argmax(axis=1)) == pytest.approx(best, abs=1e-6)
+
+
+def test_a_finished_run_has_nothing_left_to_do(resumed, clips, caplog):
+    """
+    Resuming after the last epoch trains no further.
+    """
+    with caplog.at_level(logging.INFO, logger="training"):
+        fits.fit(make_recipe(clips), resumed.path, resume=True, verbose=0)
+
+    assert "all 2 epochs are done" in caplog.text
+    assert len(fits.read_history(resumed.history)) == 2
+
+
+def test_a_run_is_not_overwritten_nor_mixed(resumed, clips):
+    """
+    Without --resume a folder with a run is refused, with it another recipe is.
+    """
+    other = dataclasses.replace(make_recipe(clips), seed=2)
+
+    with pytest.raises(ConfigError, match=r"holds a run already; go on with --resume"):
+        fits.fit(make_recipe(clips), resumed.path)
+    with pytest.raises(ConfigError, match=r"its recipe\.json differs from the recipe given"):
+        fits.fit(other, resumed.path, resume=True)
+
+
+def test_missing_data_is_told_before_training(tmp_path):
+    """
+    A folder that is not there is one clear error.
+    """
+    with pytest.raises(ConfigError, match="none: expected a folder with one folder a word"):
+        fits.fit(make_recipe(tmp_path / "none"), tmp_path / "run", verbose=0)
+
+
+def test_export_writes_model_and_manifest(exported):
+    """
+    The pair lies in the folder, nothing else, and each fits the other.
+    """
+    manifest = read_manifest(exported)
+
+    assert sorted(path.name for path in exported.parent.iterdir()) == ["lamp.json", "lamp.tflite"]
+    assert (manifest.name, manifest.version) == ("lamp", "7")
+    assert manifest.labels == ("yes", "no", "_unknown_", "_silence_")
+    assert (manifest.frontend.mean, manifest.frontend.std) == (-4.0, 4.5)
+    assert manifest.decision.thresholds == {"yes": 0.6}
+    assert manifest.training["recipe"]["seed"] == 1
+    assert manifest.metrics["n"] == 16
+    assert set(manifest.metrics["per_label"]) == set(manifest.labels)
+    assert manifest.metrics["accuracy_float"] - manifest.metrics["accuracy"] <= 0.2
+
+
+def test_the_exported_model_is_full_int8(exported):
+    """
+    Input and output are int8, so that no board needs floats.
+    """
+    model = WindowModel(read_manifest(exported), hop_frames=10)
+
+    assert [tensor.dtype for tensor in (*model.opened.inputs, *model.opened.outputs)] == [
+        np.int8,
+        np.int8,
+    ]
+
+
+def test_the_runtime_spots_with_the_exported_model(exported, demo_audio):
+    """
+    KeywordSpotter loads it by its path, and its posteriors are probabilities.
+    """
+    spotter = KeywordSpotter.from_model(exported)
+    posteriors = []
+    spotter.on_posterior = lambda time_s, posterior, scores: posteriors.append(posterior)
+    spotter.process(demo_audio[:48_000])
+
+    assert len(posteriors) == 21
+    np.testing.assert_allclose(np.sum(posteriors, axis=1), 1, atol=0.03)
+
+
+def test_int8_in_the_runtime_is_close_to_the_float_model(exported, resumed, clips):
+    """
+    On the validation clips quantization moves no posterior far.
+    """
+    recipe = make_recipe(clips)
+    model = fits.build_model(recipe)
+    model.load_weights(resumed.best)
+    features, _ = fits.validation_arrays(recipe)
+    runtime = WindowModel(read_manifest(exported), hop_frames=10)
+
+    expected = model.predict(features, verbose=0)
+    got = np.stack(
+        [runtime.predict(window * np.float32(4.5) - np.float32(4)) for window in features]
+    )
+
+    np.testing.assert_allclose(got, expected, atol=0.1)
+
+
+@pytest.fixture
+def untrained(clips, tmp_path):
+    """Make the folder of a run that ended with fresh weights."""
+
+    def make(architecture: str, **sections: Any) -> RunFolder:
+        recipe = make_recipe(clips, architecture, **sections)
+        run = RunFolder(tmp_path / architecture)
+        run.start(recipe, resume=False)
+        keras.utils.set_random_seed(3)
+        fits.build_model(recipe).save_weights(run.best)
+        return run
+
+    return make
+
+
+@pytest.mark.parametrize("architecture", architectures.names())
+def test_every_architecture_exports(untrained, tmp_path, architecture):
+    """
+    Each registered architecture becomes a full-int8 model that the runtime loads.
+    """
+    export = {"calibration_clips": 16, "max_accuracy_loss": 1.0}
+    path = exports.export(untrained(architecture, export=export), tmp_path / "out")
+    model = WindowModel(read_manifest(path), hop_frames=10)
+
+    assert path.name == "tiny.json"
+    assert model.predict(np.zeros((98, 40), dtype=np.float32)).sum() == pytest.approx(1, abs=0.03)
+
+
+def test_a_lossy_model_is_not_exported(untrained, tmp_path):
+    """
+    When int8 loses more than is allowed, export fails loudly and leaves no file.
+    """
+    run = untrained("ds_tc_resnet", export={"calibration_clips": 16, "max_accuracy_loss": -1.1})
+
+    with pytest.raises(
+        ParityError, match=r"int8 loses .* points of validation accuracy .* at most"
+    ):
+        exports.export(run, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_front_end_that_differs_is_not_exported(default_manifest, tmp_path, write_tree):
+    """
+    When the runtime hears other features than training made, the parity check says so.
+    """
+    counts = {word: {"training": 1, "validation": 2} for word in default_manifest.keywords}
+    root = write_tree(tmp_path / "clips", counts, noise_s=30)
+    recipe = make_recipe(
+        root,
+        data={
+            "clips": str(root),
+            "speech": "",
+            "environment": "",
+            "rooms": "",
+            "keywords": list(default_manifest.keywords),
+        },
+        frontend={"mean": -4.0, "std": 4.5, "low_hz": 300.0, "high_hz": 4_000.0},
+        export={"max_accuracy_loss": 1.0},
+    )
+    model = fits.build_model(recipe)
+
+    with pytest.raises(ParityError, match="the runtime's features differ from the training's"):
+        exports.check_parity(model, default_manifest, recipe)
+
+
+def test_a_folder_without_a_run_cannot_be_exported(tmp_path, clips):
+    """
+    No recipe, and no weights yet, are told apart.
+    """
+    with pytest.raises(ConfigError, match="expected the folder of a training run"):
+        exports.export(RunFolder(tmp_path), tmp_path / "out")
+    run = RunFolder(tmp_path / "begun")
+    run.start(make_recipe(clips), resume=False)
+    with pytest.raises(KwsError, match=r"no best\.weights\.h5; train at least one epoch first"):
+        exports.export(run, tmp_path / "out")
+
+
+def test_an_unknown_architecture_names_the_choices(clips):
+    """
+    Names and parameters that do not fit are errors of ours.
+    """
+    recipe = make_recipe(clips)
+
+    with pytest.raises(ConfigError, match=r"expected one of ds_cnn, ds_tc_resnet.*got 'resnet'"):
+        fits.build_model(
+            dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, name="resnet"))
+        )
+    with pytest.raises(ConfigError, match=r"model\.params of ds_tc_resnet: .*colour"):
+        fits.build_model(
+            dataclasses.replace(
+                recipe, model=dataclasses.replace(recipe.model, params={"colour": 1})
+            )
+        )
+    with pytest.raises(ConfigError, match="at least 8 time steps must reach the pooling, got "):
+        fits.build_model(
+            dataclasses.replace(
+                recipe, model=dataclasses.replace(recipe.model, params={"blocks": [[16, 41, 1]]})
+            )
+        )
+
+
+@pytest.mark.skipif("tensorflow" not in installed(), reason="TensorFlow has no metadata here")
+def test_tensorflow_runs_models_as_the_light_runtimes_do(default_manifest: ModelManifest, rng):
+    """
+    The last resort among the runtimes gives the reference kernels' int8 values too.
+    """
+    windows = rng.normal(-5, 4, (5, 98, 40)).astype(np.float32)
+    of_tensorflow, of_first = (
+        WindowModel(default_manifest, hop_frames=10, runtime=runtime, kernels="reference")
+        for runtime in ("tensorflow", installed()[0])
+    )
+
+    assert of_tensorflow.opened.runtime == "tensorflow"
+    for window in windows:
+        np.testing.assert_array_equal(of_tensorflow.predict(window), of_first.predict(window))
+
+
+def test_the_shipped_default_was_made_by_its_recipe():
+    """
+    The manifest of `default` names the data, settings and versions that made it.
+    """
+    training = json.loads(models.find("default").read_text(encoding="utf-8"))["training"]
+
+    assert training["recipe"]["model"]["name"] == "ds_tc_resnet"
+    assert training["parameters"] > 100_000
+    assert {"tensorflow", "keras", "numpy", "kws"} <= set(training["versions"])

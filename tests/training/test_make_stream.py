@@ -1,0 +1,106 @@
+"""Long test audio: levels, truth and seeds."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from training import make_stream
+from training.augmentation import loud_level
+from training.data.clips import Clip
+from training.make_stream import Background, StreamConfig
+from training.stream_builder import build_streams
+from training.truth import read_truth
+
+RATE = 16_000
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """Return a one-second clip with a tone from 0.4 s to 0.7 s."""
+    samples = np.zeros(RATE, dtype=np.int16)
+    t = np.arange(int(0.3 * RATE)) / RATE
+    samples[int(0.4 * RATE) : int(0.7 * RATE)] = 3_000 * np.sin(2 * np.pi * 440 * t)
+    path = tmp_path / "yes" / "a.wav"
+    path.parent.mkdir()
+    soundfile.write(path, samples, RATE)
+    return Clip(path, "yes")
+
+
+def noise(rng, seconds):
+    return (rng.standard_normal(seconds * RATE) * 500).astype(np.int16)
+
+
+def test_keywords_lie_at_the_stated_snr(rng, clip):
+    """
+    The loudest 300 ms of each word stand `snr_db` above the RMS of the background.
+    """
+    background = Background(noise(rng, 60))
+    config = StreamConfig(snr_db=20.0, keywords_per_minute=6)
+
+    mix, events = make_stream.lay([clip], background, config, file="s.wav")
+
+    alone, _ = make_stream.lay([], background, config, file="s.wav")
+    first = int(events[0].start_s * RATE)
+    word = mix[first : first + int(0.3 * RATE)].astype(float) - alone[first : first + 4_800]
+    rms = np.sqrt(np.mean(alone.astype(float) ** 2))
+    assert 20.0 == pytest.approx(20 * np.log10(loud_level(word) / rms), abs=0.3)
+
+
+def test_truth_marks_the_word_and_not_its_margins(rng, clip):
+    """
+    Events span the sound, 0.3 s here, not the whole second of the clip.
+    """
+    _, events = make_stream.lay([clip], Background(noise(rng, 60)), StreamConfig(), file="s.wav")
+
+    assert len(events) >= 5
+    for event in events:
+        assert 0.3 == pytest.approx(event.end_s - event.start_s, abs=0.03)
+
+
+def test_same_seed_same_audio_other_seed_other_audio(rng, clip):
+    """
+    The seed fixes every draw.
+    """
+    background = Background(noise(rng, 30))
+    mixes = [
+        make_stream.lay([clip], background, StreamConfig(seed=seed), file="s.wav")[0]
+        for seed in (1, 1, 2)
+    ]
+
+    np.testing.assert_array_equal(mixes[0], mixes[1])
+    assert not np.array_equal(mixes[0], mixes[2])
+
+
+def test_folder_holds_audio_truth_and_ignored_words(tmp_path, rng, clip):
+    """
+    Streams come as files of the stated length, their truth with the background's own keywords
+    as ignored spans, wherever the repeated background puts them.
+    """
+    soundfile.write(tmp_path / "talk.wav", noise(rng, 10), RATE)
+    (tmp_path / "words.csv").write_text(
+        "utterance,word,start_sample,n_samples\ntalk,YES,16000,8000\ntalk,hello,40000,8000\n"
+    )
+
+    report = build_streams(
+        [clip],
+        [tmp_path / "talk.wav"],
+        tmp_path / "out",
+        word_times=tmp_path / "words.csv",
+        keywords=("yes",),
+        snr_db=10,
+        per_minute=12,
+        minutes=0.5,
+        file_minutes=0.25,
+        seed=1,
+        progress=lambda items: items,
+    )
+
+    files = sorted(path.name for path in (tmp_path / "out").glob("*.wav"))
+    events = read_truth(tmp_path / "out" / "truth.csv", files=files)
+    ignored = [(e.file, e.start_s, e.end_s) for e in events if e.keyword == "_ignore_"]
+    assert ["stream-000.wav", "stream-001.wav"] == files
+    assert 15.0 == soundfile.info(tmp_path / "out" / "stream-000.wav").duration
+    assert report["events"] == sum(event.keyword == "yes" for event in events) > 2
+    # The background lasts 10.3 s with its pause: the word at 1.0 s returns at 11.3 s, then 6.6 s.
+    expected = [("stream-000.wav", 1.0), ("stream-000.wav", 11.3), ("stream-001.wav", 6.6)]
+    assert expected == [(file, pytest.approx(start)) for file, start, _ in ignored]
