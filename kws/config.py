@@ -79,10 +79,12 @@ class FrontendConfig:
 
     @property
     def frame_length_samples(self) -> int:
+        """Samples of a frame."""
         return self.sample_rate * self.frame_length_ms // 1000
 
     @property
     def frame_step_samples(self) -> int:
+        """Samples from one frame to the next."""
         return self.sample_rate * self.frame_step_ms // 1000
 
     def n_frames(self, n_samples: int) -> int:

@@ -65,6 +65,16 @@ def test_the_same_word_said_again_fires_again():
     assert run(policy(), [up, up, *[down] * 5, up]) == [("yes", 0), ("yes", 7)]
 
 
+def test_the_quiet_time_ends_with_its_last_moment():
+    """
+    Exactly the quiet time after the score was last up, the keyword is armed; sooner it is not.
+    """
+    up, down = [0.9, 0, 0], [0.1, 0, 0]
+
+    assert run(policy(), [up, down, up], hop_s=0.25) == [("yes", 0), ("yes", 2)]
+    assert run(policy(), [up, down, up], hop_s=0.249) == [("yes", 0)]
+
+
 def test_without_quiet_time_every_step_fires():
     """
     A suppression of 0 arms again at once.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import soxr
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +57,18 @@ def test_a_tone_stays_the_tone(rate):
     assert resampled.dtype == np.int16
     assert len(resampled) == pytest.approx(16_000, abs=1)
     np.testing.assert_allclose(resampled[middle], tone(16_000)[middle], atol=12)
+
+
+def test_samples_are_rounded_to_the_nearest():
+    """
+    Rounding costs half a step at most, and none of it is a shift to one side.
+    """
+    samples = np.random.default_rng(1).integers(-100, 100, 44_100).astype(np.int16)
+    exact = soxr.resample(samples.astype(np.float64), 44_100, 16_000)
+    error = Resampler(44_100, 16_000).push(samples, last=True) - exact
+
+    assert np.abs(error).max() < 0.51
+    assert abs(error.mean()) < 0.02
 
 
 def test_what_is_above_half_the_rate_is_gone():

@@ -143,6 +143,59 @@ def test_any_order_of_writes_and_reads_equals_a_bounded_queue(capacity, steps):
     assert n_read + buffer.dropped_samples == n_written
 
 
+class Watched(np.ndarray):
+    """Memory that calls the other thread's part once, in the middle of a read or a write."""
+
+    during_read = during_write = None
+
+    def __getitem__(self, key):
+        part = super().__getitem__(key)
+        hook, self.during_read = self.during_read, None
+        if hook is not None:
+            hook()
+        return part
+
+    def __setitem__(self, key, value):
+        super().__setitem__(key, value)
+        hook, self.during_write = self.during_write, None
+        if hook is not None:
+            hook()
+
+
+@pytest.fixture
+def watched() -> RingBuffer:
+    """A full buffer of 8 samples whose memory can be watched."""
+    buffer = RingBuffer(8)
+    buffer._samples = buffer._samples.view(Watched)
+    buffer.write(counter(0, 8))
+    return buffer
+
+
+def test_samples_overwritten_while_they_are_read_count_as_dropped(watched):
+    """
+    A producer that laps the consumer in the middle of its copy: what it touched is not given.
+    """
+    watched._samples.during_read = lambda: watched.write(counter(8, 3))
+
+    assert watched.read().tolist() == [3, 4, 5, 6, 7]
+    assert watched.dropped_samples == 3
+    assert watched.read().tolist() == [8, 9, 10]
+
+
+def test_samples_of_an_unfinished_write_are_not_read(watched):
+    """
+    A consumer that reads in the middle of a write gets neither the new samples nor the old
+    ones that they replace.
+    """
+    heard = []
+    watched._samples.during_write = lambda: heard.append(watched.read().tolist())
+    watched.write(counter(8, 4))
+
+    assert heard == [[4, 5, 6, 7]]
+    assert watched.dropped_samples == 4
+    assert watched.read().tolist() == [8, 9, 10, 11]
+
+
 @pytest.mark.parametrize("capacity", [256, 4_096])
 def test_two_threads_lose_nothing_uncounted(capacity, monkeypatch):
     """

@@ -134,6 +134,7 @@ class FitConfig:
 
     @property
     def steps_per_epoch(self) -> int:
+        """Batches of an epoch."""
         return max(1, self.clips_per_epoch // self.batch_size)
 
 

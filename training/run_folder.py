@@ -22,6 +22,7 @@ class RunFolder:
 
     @property
     def recipe(self) -> Path:
+        """The settings of the run, as JSON."""
         return self.path / "recipe.json"
 
     @property
@@ -36,14 +37,17 @@ class RunFolder:
 
     @property
     def history(self) -> Path:
+        """Loss and accuracy of each epoch."""
         return self.path / "history.csv"
 
     @property
     def curves(self) -> Path:
+        """The history as a picture."""
         return self.path / "curves.png"
 
     @property
     def tensorboard(self) -> Path:
+        """Folder of TensorBoard's logs."""
         return self.path / "tensorboard"
 
     def start(self, recipe: Recipe, *, resume: bool) -> None:

@@ -61,7 +61,7 @@ def test_wrong_checksum_leaves_nothing(server, tmp_path):
     folder, url = server
     archive(folder, {"yes/a.wav": b"audio"})
 
-    with pytest.raises(FetchError, match="SHA256|sha256"):
+    with pytest.raises(FetchError, match=r"SHA256|sha256"):
         fetch_speech_commands(tmp_path / "data", url=url, sha256="0" * 64)
     assert not (tmp_path / "data" / "speech_commands").exists()
 

@@ -29,6 +29,7 @@ class Word:
 
     @property
     def end(self) -> int:
+        """First sample after the word."""
         return self.start + self.n_samples
 
 
