@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.fft
@@ -31,6 +31,7 @@ class TrainingSources:
     windows: SpeechWindows
     noise: NoiseBank
     rooms: list[FloatArray]
+    hard_windows: list[Clip] = field(default_factory=list)
 
     @classmethod
     def open(cls, config: DataConfig) -> TrainingSources:
@@ -55,6 +56,7 @@ class TrainingSources:
         utterances = (
             running_speech.read_utterances(speech_root, config.speech_split) if speech_root else []
         )
+        hard = config.path("hard_negatives")
         recordings = noise.split_noise(clips_root, "training").recordings
         environment = config.path("environment")
         if environment:
@@ -63,6 +65,9 @@ class TrainingSources:
             by_word=by_word,
             cut_words=running_speech.cut_words(utterances, exclude=exclude),
             windows=SpeechWindows.from_utterances(utterances, exclude=exclude),
+            hard_windows=(
+                running_speech.read_hard_windows(hard, speech_root) if hard and speech_root else []
+            ),
             noise=NoiseBank(recordings),
             rooms=augmentation.read_rooms(config.path("rooms")),
         )
@@ -102,7 +107,8 @@ class ClipDrawer:
             if label == UNKNOWN
             else self._pick(self._sources.by_word[label], rng)
         )
-        samples = self._cache.read(clip)
+        # Random cuts of speech never come again: keeping them would only push words out.
+        samples = clip.read() if clip.label == UNKNOWN else self._cache.read(clip)
         # Bare zeros round a cut word would tell that it was cut: such a clip always gets noise.
         is_cut = len(samples) < 3 * self._n_samples // 4 and clip.n_samples is not None
         noisy = is_cut or rng.random() < self._augmentation.noise_probability
@@ -115,6 +121,9 @@ class ClipDrawer:
     def _unknown(self, rng: np.random.Generator) -> Clip:
         """Return another word, drawn evenly by word, or a piece of running speech."""
         share = rng.random()
+        if self._sources.hard_windows and share < self._config.hard_negative_share:
+            return self._pick(self._sources.hard_windows, rng)
+        share -= self._config.hard_negative_share
         only_windows = not (self._cut_words or self._unknown_words)
         if self._sources.windows.spans and (
             only_windows or share < self._config.speech_window_share

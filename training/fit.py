@@ -12,6 +12,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from kws.errors import ConfigError
 from kws.mel import LogMelMaths
 from training import models
 from training.batches import normalised
@@ -111,6 +112,11 @@ def _model(recipe: Recipe, run: RunFolder) -> tuple[keras.Model, int]:
         model = keras.models.load_model(run.state)
         return model, int(model.optimizer.iterations.numpy()) // recipe.fit.steps_per_epoch
     model = build_model(recipe)
+    if recipe.fit.start_from:
+        start = RunFolder(Path(recipe.fit.start_from)).best
+        if not start.is_file():
+            raise ConfigError(f"fit.start_from: expected {start}, found none; train that run first")
+        model.load_weights(start)
     model.compile(
         optimizer=_optimizer(recipe),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.fit.label_smoothing),

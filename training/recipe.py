@@ -65,14 +65,24 @@ class DataConfig:
     speech_window_share: float = 0.25
     """Part of the unknown clips that are random seconds of running speech."""
 
+    hard_negatives: str = ""
+    """Table of windows that a trained network took for keywords, from `kws-train mine`."""
+
+    hard_negative_share: float = 0.0
+    """Part of the unknown clips that are drawn from that table."""
+
     speech_background_share: float = 0.3
     """Part of the added noise that is running speech instead of noise recordings."""
 
     def __post_init__(self) -> None:
         if not self.keywords or len(set(self.keywords)) != len(self.keywords):
             raise ConfigError(f"data.keywords must be distinct words, got {self.keywords}")
-        if self.cut_word_share + self.speech_window_share > 1:
-            raise ConfigError("data.cut_word_share + speech_window_share must be at most 1")
+        shares = self.cut_word_share + self.speech_window_share + self.hard_negative_share
+        if shares > 1:
+            raise ConfigError(
+                "data.cut_word_share + speech_window_share + hard_negative_share must be at most "
+                f"1, got {shares:g}"
+            )
         for name in ("unknown_weight", "silence_weight"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"data.{name} must be at least 0, got {getattr(self, name)}")
@@ -121,6 +131,9 @@ class FitConfig:
     label_smoothing: float = 0.05
     ema_momentum: float = 0.999
     """Momentum of the weight average that is validated and exported; 0 switches it off."""
+
+    start_from: str = ""
+    """Folder of a finished run of the same model whose best weights training begins with."""
 
     early_stop_epochs: int = 0
     """Stop after so many epochs without a better validation; 0 never stops."""

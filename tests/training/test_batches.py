@@ -18,10 +18,11 @@ from kws.errors import ConfigError
 from kws.mel import LogMelMaths
 from training import recipe as recipes
 from training.batches import BatchMaker, ClipDrawer, TrainingSources, normalised
+from training.data import running_speech
 from training.data.clips import Clip
 from training.data.noise import NoiseBank
 from training.data.running_speech import SpeechWindows
-from training.recipe import Recipe
+from training.recipe import DataConfig, Recipe
 
 COUNTS = {
     word: {"training": 4, "validation": 2, "testing": 2} for word in ("yes", "no", "bed", "cat")
@@ -341,3 +342,31 @@ def test_noise_without_recordings_adds_nothing(word_tree):
 
     assert sources.noise == NoiseBank(())
     np.testing.assert_array_equal(samples, clip.read())
+
+
+def test_hard_negatives_are_drawn_as_often_as_told(rng, tmp_path, word_tree):
+    """
+    With a share of 1 every unknown clip is one of the mined windows; with 0 none is.
+    """
+    root = word_tree({"yes": {"training": 2}, "cat": {"training": 2}})
+    path = root / "cat" / next((root / "cat").iterdir()).name
+    table = tmp_path / "hard.csv"
+    table.write_text(f"file,start_sample,keyword,posterior\ncat/{path.name},160,yes,0.9\n")
+    hard = running_speech.read_hard_windows(table, root, n_samples=8_000)
+    sources = dataclasses.replace(
+        TrainingSources.open(
+            DataConfig(clips=str(root), speech="", environment="", rooms="", keywords=("yes",))
+        ),
+        hard_windows=hard,
+    )
+
+    for share, expected in ((1.0, {160}), (0.0, {0})):
+        data = DataConfig(
+            keywords=("yes",),
+            hard_negative_share=share,
+            cut_word_share=0,
+            speech_window_share=0,
+        )
+        drawer = ClipDrawer(Recipe("r", data=data), sources)
+
+        assert expected == {drawer._unknown(rng).start for _ in range(20)}

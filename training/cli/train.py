@@ -20,6 +20,7 @@ EXAMPLES = """\
   kws-train fit default --out runs/default --resume      after an interruption
   kws-train fit default --out runs/short --set fit.epochs=3 --set augmentation.noise_probability=0
   kws-train show default --out augmentation.png
+  kws-train mine runs/default-base --out runs/hard.csv
   kws-train export runs/default --out my_models
 """
 # TensorFlow narrates its start on stderr otherwise.
@@ -35,6 +36,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     commands = {
         "fetch": _fetch,
         "fit": _fit,
+        "mine": _mine,
         "export": _export,
         "recipes": _recipes,
         "show": _show,
@@ -58,6 +60,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_recipe(fit)
     fit.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/RECIPE)")
     fit.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
+    mine = commands.add_parser(
+        "mine", help="find the running speech that a trained run takes for keywords"
+    )
+    mine.add_argument("run", type=Path, metavar="RUN", help="folder of a training run")
+    mine.add_argument("--out", type=Path, required=True, metavar="CSV")
+    mine.add_argument(
+        "--least", type=float, default=0.3, help="posterior that counts (default: 0.3)"
+    )
     export = commands.add_parser("export", help="int8 .tflite and manifest from a run, checked")
     export.add_argument("run", type=Path, metavar="RUN", help="folder of a training run")
     export.add_argument("--out", type=Path, default=Path("firmware_models"), metavar="DIR")
@@ -107,6 +117,26 @@ def _fit(arguments: argparse.Namespace) -> int:
         # TensorFlow's input threads can wait for Python's lock for ever while it shuts down.
         os._exit(program.EXIT_INTERRUPTED)
     print(f"{run.path}: best weights in {run.best.name}, curves in {run.curves.name}")
+    return 0
+
+
+def _mine(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.progress import track
+
+    from training.mine import mine
+    from training.run_folder import RunFolder
+
+    console = Console(file=sys.stderr)
+    n_found = mine(
+        RunFolder(arguments.run),
+        arguments.out,
+        least=arguments.least,
+        progress=lambda items: track(
+            items, "mining", console=console, disable=not console.is_terminal
+        ),
+    )
+    print(f"{arguments.out}: {n_found} windows")
     return 0
 
 

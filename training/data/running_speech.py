@@ -17,6 +17,7 @@ from training.data.clips import Clip
 HOMOPHONES = {"no": ("know",), "right": ("write", "wright", "rite"), "four": ("for",)}
 # Alignments are good to 20-50 ms; cuts leave that much on either side.
 MARGIN_SAMPLES = 800
+HARD_COLUMNS = ("file", "start_sample", "keyword", "posterior")
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,23 @@ def free_spans(
             if word is not None:
                 start = word.end + MARGIN_SAMPLES
     return spans
+
+
+def read_hard_windows(table: Path, root: Path, *, n_samples: int = 16_000) -> list[Clip]:
+    """Return the windows that `kws-train mine` found, as clips below `root`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such table.
+    """
+    if not table.is_file():
+        raise ConfigError(f"{table}: expected a table made by kws-train mine")
+    with open(table, newline="", encoding="utf-8") as handle:
+        return [
+            Clip(root / row["file"], "_unknown_", int(row["start_sample"]), n_samples)
+            for row in csv.DictReader(handle)
+        ]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,103 @@
+"""Find the stretches of keyword-free speech that a trained network takes for keywords.
+
+Random seconds of speech rarely teach anything: the network is right about nearly all of them.
+Training on the few it gets wrong is what brings false accepts in running speech down.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import scipy.fft
+
+from kws.errors import ConfigError, KwsError
+from kws.frontend import whole_clips
+from kws.mel import LogMelMaths
+from training import fit
+from training.data import running_speech
+from training.data.clips import Clip
+from training.data.running_speech import HARD_COLUMNS
+from training.recipe import Recipe
+from training.run_folder import RunFolder, atomically
+
+HOP_FRAMES = 10
+
+
+def mine(
+    run: RunFolder,
+    out: Path,
+    *,
+    least: float = 0.3,
+    progress: Callable[[Sequence[object]], Sequence[object]] = lambda items: items,
+) -> int:
+    """Write a table of false keywords in the recipe's running speech; return how many.
+
+    Parameters
+    ----------
+    run : RunFolder
+        A trained run; its best weights judge.
+    out : Path
+        Table to write: file below the speech folder, start sample, keyword, posterior.
+    least : float
+        Posterior from which a window counts, 0..1. Lower finds more and easier ones.
+    progress : callable
+        Wraps the utterances while they are worked through.
+
+    Raises
+    ------
+    ConfigError
+        If the recipe names no running speech.
+    """
+    recipe = run.read_recipe()
+    root = recipe.data.path("speech")
+    if root is None:
+        raise ConfigError("data.speech: mining needs running speech with word times")
+    if not run.best.is_file():
+        raise KwsError(f"{run.path}: no {run.best.name}; train at least one epoch first")
+    model = fit.build_model(recipe)
+    model.load_weights(run.best)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HARD_COLUMNS)
+    n_found = 0
+    for utterance in progress(running_speech.read_utterances(root, recipe.data.speech_split)):
+        for start, keyword, score in _false_keywords(utterance, model, recipe, least=least):
+            file = utterance.path.relative_to(root).as_posix()
+            writer.writerow((file, start, keyword, f"{score:.3f}"))
+            n_found += 1
+    out.parent.mkdir(parents=True, exist_ok=True)
+    atomically(out, lambda path: path.write_text(text.getvalue(), encoding="utf-8"))
+    return n_found
+
+
+def _false_keywords(
+    utterance: running_speech.Utterance, model: keras.Model, recipe: Recipe, *, least: float
+) -> list[tuple[int, str, float]]:
+    """Return start sample, keyword and posterior of the windows without one that look like one."""
+    keywords = recipe.data.keywords
+    exclude = running_speech.sounds_like(keywords)
+    samples = Clip(utterance.path, "").read()
+    maths = LogMelMaths(recipe.frontend, rfft=scipy.fft.rfft)
+    config = recipe.frontend
+    frames = (whole_clips(samples, maths) - np.float32(config.mean)) / np.float32(config.std)
+    step = config.frame_step_samples
+    starts = [
+        first
+        for low, high in running_speech.free_spans(utterance, exclude=exclude)
+        for first in range(-(-low // step), high // step - recipe.model.window_frames, HOP_FRAMES)
+    ]
+    if not starts:
+        return []
+    windows = np.stack([frames[first : first + recipe.model.window_frames] for first in starts])
+    posteriors = model.predict_on_batch(windows)[:, : len(keywords)]
+    best = posteriors.argmax(axis=1)
+    return [
+        (first * step, keywords[label], float(row[label]))
+        for first, label, row in zip(starts, best, posteriors)
+        if row[label] >= least
+    ]
