@@ -163,7 +163,7 @@ def _callbacks(recipe: Recipe, run: RunFolder) -> list[keras.callbacks.Callback]
             run.best,
             monitor="val_accuracy",
             mode="max",
-            save_best_only=True,
+            save_best_only=recipe.fit.keep == "best",
             save_weights_only=True,
             initial_value_threshold=best,
         ),

@@ -135,6 +135,10 @@ class FitConfig:
     start_from: str = ""
     """Folder of a finished run of the same model whose best weights training begins with."""
 
+    keep: str = "best"
+    """Which epoch's averaged weights are kept: ``best`` by validation accuracy, or ``last``,
+    for a second stage that is after something which clip accuracy does not show."""
+
     early_stop_epochs: int = 0
     """Stop after so many epochs without a better validation; 0 never stops."""
 
@@ -142,6 +146,8 @@ class FitConfig:
         for name in ("epochs", "clips_per_epoch", "batch_size"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"fit.{name} must be at least 1, got {getattr(self, name)}")
+        if self.keep not in ("best", "last"):
+            raise ConfigError(f"fit.keep must be best or last, got {self.keep!r}")
         if not 0 <= self.label_smoothing < 1:
             raise ConfigError(f"fit.label_smoothing must lie in 0..1, got {self.label_smoothing}")
 

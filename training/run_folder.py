@@ -27,7 +27,7 @@ class RunFolder:
 
     @property
     def best(self) -> Path:
-        """Weights (averaged) of the epoch with the best validation accuracy."""
+        """Averaged weights of the epoch that the recipe keeps: the best by validation, or the last."""
         return self.path / "best.weights.h5"
 
     @property
