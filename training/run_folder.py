@@ -27,7 +27,7 @@ class RunFolder:
 
     @property
     def best(self) -> Path:
-        """Averaged weights of the epoch that the recipe keeps: the best by validation, or the last."""
+        """Averaged weights of the epoch that the recipe keeps: the best, or the last."""
         return self.path / "best.weights.h5"
 
     @property
