@@ -91,7 +91,8 @@ def to_int16(block: NDArray[np.float32]) -> NDArray[np.int16]:
 
     Asked for integers, libsndfile would not scale files of floats: they would come as zeros.
     """
-    return np.clip(np.round(block * np.float32(32_768)), -32_768, 32_767).astype(np.int16)
+    scaled = np.round(block * np.float32(32_768))
+    return np.asarray(np.clip(scaled, -32_768, 32_767), dtype=np.int16)
 
 
 def to_mono(block: NDArray[np.int16]) -> NDArray[np.int16]:

@@ -19,12 +19,12 @@ FULL_SCALE = 32_768.0
 def hann_taper(n_samples: int) -> FloatArray:
     """Return the periodic Hann weighting of a frame, float32 ``(n_samples,)``, 0..1."""
     phase = 2 * np.pi * np.arange(n_samples) / n_samples
-    return (0.5 - 0.5 * np.cos(phase)).astype(np.float32)
+    return np.asarray(0.5 - 0.5 * np.cos(phase), dtype=np.float32)
 
 
 def hz_to_mel(hz: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return mel of Hz by the HTK formula (Young et al., The HTK Book, section 5.4)."""
-    return 1127.0 * np.log1p(hz / 700.0)
+    return np.asarray(1127.0 * np.log1p(hz / 700.0))
 
 
 def mel_filterbank(config: FrontendConfig) -> FloatArray:

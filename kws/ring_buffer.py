@@ -83,7 +83,7 @@ class RingBuffer:
         safe = max(start, min(self._claimed - self._capacity, start + n))
         self._dropped += safe - self._read
         self._read = start + n
-        return samples[safe - start :]
+        return np.asarray(samples[safe - start :])
 
     def reset(self) -> None:
         """Throw away what has not been read; not counted as dropped."""

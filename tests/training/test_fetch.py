@@ -9,6 +9,8 @@ import threading
 
 import pytest
 
+pytest.importorskip("pooch", reason="downloads need the extra [train]")
+
 from training.data.fetch import FetchError, fetch_speech_commands
 
 
