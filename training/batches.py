@@ -17,7 +17,8 @@ from training.data import folders, noise, running_speech
 from training.data.clips import Clip, ClipCache, fit_length
 from training.data.noise import NoiseBank
 from training.data.running_speech import SpeechWindows
-from training.recipe import SILENCE, UNKNOWN, DataConfig, Recipe
+from training.recipe import Recipe
+from training.settings import SILENCE, UNKNOWN, DataConfig
 
 FloatArray = NDArray[np.float32]
 

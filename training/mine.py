@@ -86,10 +86,12 @@ def _false_keywords(
     config = recipe.frontend
     frames = (whole_clips(samples, maths) - np.float32(config.mean)) / np.float32(config.std)
     step = config.frame_step_samples
+    n_samples = config.n_samples(recipe.model.window_frames)
     starts = [
         first
         for low, high in running_speech.free_spans(utterance, exclude=exclude)
-        for first in range(-(-low // step), high // step - recipe.model.window_frames, HOP_FRAMES)
+        for first in range(-(-low // step), high // step, HOP_FRAMES)
+        if first * step + n_samples <= high
     ]
     if not starts:
         return []

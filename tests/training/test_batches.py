@@ -22,7 +22,8 @@ from training.data import running_speech
 from training.data.clips import Clip
 from training.data.noise import NoiseBank
 from training.data.running_speech import SpeechWindows
-from training.recipe import DataConfig, Recipe
+from training.recipe import Recipe
+from training.settings import DataConfig
 
 COUNTS = {
     word: {"training": 4, "validation": 2, "testing": 2} for word in ("yes", "no", "bed", "cat")

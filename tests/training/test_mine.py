@@ -1,0 +1,111 @@
+"""Mining: the second stage learns from what the first one gets wrong."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+import soundfile
+
+pytest.importorskip("tensorflow", reason="training needs the extra [train]")
+
+from kws.errors import ConfigError
+from training import fit, mine
+from training import recipe as recipes
+from training.run_folder import RunFolder
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory):
+    """Running speech of two utterances; the keyword is said from 2.0 s to 2.5 s of the first."""
+    root = tmp_path_factory.mktemp("speech")
+    (root / "talk").mkdir()
+    rng = np.random.default_rng(5)
+    for name, seconds in (("a", 5), ("b", 2)):
+        samples = (rng.standard_normal(seconds * 16_000) * 3_000).astype(np.int16)
+        soundfile.write(root / "talk" / f"{name}.wav", samples, 16_000)
+    (root / "talk.words.csv").write_text(
+        "utterance,word,start_sample,n_samples\n"
+        "a,hello,1600,8000\na,yes,32000,8000\na,there,48000,8000\nb,hello,1600,16000\n"
+    )
+    return root
+
+
+def recipe_for(clips, speech, **fit_settings):
+    table = {
+        "name": "tiny",
+        "data": {
+            "clips": str(clips),
+            "speech": str(speech),
+            "speech_split": "talk",
+            "environment": "",
+            "rooms": "",
+            "keywords": ["yes", "no"],
+        },
+        "frontend": {"mean": -4.0, "std": 4.5},
+        "model": {"params": {"stem_filters": 8, "blocks": [[8, 5, 1]], "head_filters": 8}},
+        "fit": {"epochs": 1, "clips_per_epoch": 16, "batch_size": 16, **fit_settings},
+    }
+    return recipes.from_table(table, where="test")
+
+
+@pytest.fixture(scope="module")
+def first_stage(tmp_path_factory, write_tree, speech):
+    """A run of a single step."""
+    clips = write_tree(
+        tmp_path_factory.mktemp("data") / "clips",
+        {word: {"training": 2, "validation": 1} for word in ("yes", "no", "cat")},
+        noise_s=30,
+    )
+    out = tmp_path_factory.mktemp("runs") / "first"
+    return fit.fit(recipe_for(clips, speech), out, verbose=0), clips
+
+
+def test_every_window_without_the_keyword_is_judged(first_stage, tmp_path):
+    """
+    With a least posterior of 0 all windows come, ten a second, none that touches the keyword.
+    """
+    run, _ = first_stage
+
+    n_found = mine.mine(run, tmp_path / "hard.csv", least=0.0)
+
+    with open(tmp_path / "hard.csv", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    starts = [int(row["start_sample"]) for row in rows if row["file"] == "talk/a.wav"]
+    assert n_found == len(rows)
+    assert {"talk/a.wav", "talk/b.wav"} == {row["file"] for row in rows}
+    assert set(np.diff(sorted(starts))) >= {1_600}
+    # 50 ms round the keyword are kept clear.
+    assert all(start + 15_920 <= 31_200 or start >= 40_800 for start in starts)
+    assert {"yes", "no"} >= {row["keyword"] for row in rows}
+
+
+def test_higher_least_finds_fewer(first_stage, tmp_path):
+    """
+    Nothing reaches a posterior above 1.
+    """
+    run, _ = first_stage
+
+    assert 0 == mine.mine(run, tmp_path / "hard.csv", least=1.01)
+
+
+def test_second_stage_begins_with_the_first_ones_weights(first_stage, speech, tmp_path):
+    """
+    `start_from` loads the kept weights; a run that is not there is told before training.
+    """
+    run, clips = first_stage
+    first = fit.build_model(run.read_recipe())
+    first.load_weights(run.best)
+
+    model, epoch = fit._model(
+        recipe_for(clips, speech, start_from=str(run.path)), RunFolder(tmp_path / "second")
+    )
+
+    assert 0 == epoch
+    for ours, theirs in zip(model.get_weights(), first.get_weights()):
+        np.testing.assert_array_equal(theirs, ours)
+    with pytest.raises(ConfigError, match="train that run first"):
+        fit._model(recipe_for(clips, speech, start_from="nowhere"), RunFolder(tmp_path / "third"))
