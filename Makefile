@@ -11,7 +11,7 @@ SOURCES := $(METADATA) $(wildcard kws/*.py kws/*/*.py training/*.py training/*/*
 DEMO := firmware_models/demo.wav
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
-TRAIN_ARGS ?= default
+TRAIN_ARGS ?= default-base
 
 # What setup.cfg asks for, but for 32-bit systems, which its markers cannot tell from 64-bit ones.
 REQUIREMENTS_32BIT := 'numpy>=1.22,<2' 'tflite-runtime>=2.14,<2.15' 'sounddevice>=0.4.6' \
@@ -85,6 +85,8 @@ clean:  ## Remove the environments and what builds leave
 # the flat layout, which is meant. TensorFlow, and so training, needs Python 3.10.
 .venv-test/.installed: $(METADATA) | .venv-test/bin/python
 	@echo "installing into .venv-test; the first time this takes some minutes"
+	@$(call is_true,not $(IS_32BIT)) || \
+		$(call fail,the tests need a 64-bit Python: scikit-learn and TensorFlow have no other wheels)
 	@extras=eval,train,dev; $(call is_true,sys.version_info >= (3, 10)) || extras=eval,dev; \
 		PYTHONWARNINGS=ignore .venv-test/bin/pip install $(PIP_FLAGS) -e ".[$$extras]"
 	@touch $@

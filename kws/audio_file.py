@@ -36,6 +36,8 @@ def read_file(
     path = Path(path)
     with _open(path) as sound:
         _refuse_truncated(path, sound)
+        if sound.frames == 0:
+            raise AudioError(f"{path}: expected audio, got a file with a header and no samples")
         resampler = _converter(path, sound.samplerate, sound.channels, sample_rate)
         while True:
             try:

@@ -138,6 +138,7 @@ seen = []
 spotter.on_posterior = lambda *_: seen.append(1) or (len(seen) == 1 and print("first", flush=True))
 for chunk in read_file(path, sample_rate=spotter.sample_rate):
     spotter.process(chunk)
+spotter.flush()
 print(peak_rss_mb())
 """
 
@@ -158,7 +159,7 @@ def fresh_process(options: dict[str, Any], audio: Path, *, repeats: int = 5) -> 
             process.stdout.readline()
             cold.append(time.perf_counter() - began)
             rest = process.stdout.read()
-        if process.returncode:
+        if process.returncode or not rest:
             raise ModelError(f"a fresh process ended with exit code {process.returncode}")
         rss.append(float(rest))
     return round(float(np.median(cold)), 3), float(np.median(rss))

@@ -83,6 +83,8 @@ class DetectionPolicy:
         armed = time_s >= self._quiet_until_s[best]
         for index in above:
             # Each step at or above threshold extends the quiet time, so a long utterance
-            # cannot fire twice.
-            self._quiet_until_s[index] = time_s + self._suppression_s
+            # cannot fire twice. A runner-up falls quiet only with a firing: it may be the
+            # next word coming up.
+            if armed or time_s < self._quiet_until_s[index]:
+                self._quiet_until_s[index] = time_s + self._suppression_s
         return Detection(self._labels[best], float(scores[best]), time_s) if armed else None

@@ -126,15 +126,18 @@ def _import(wanted: str | None) -> tuple[str, Any]:
     """Return name and module of the runtime to use."""
     if wanted is not None and wanted not in RUNTIMES:
         raise ConfigError(f"runtime: expected one of {', '.join(RUNTIMES)}, got {wanted!r}")
+    broken: MissingDependencyError | None = None
     for name in [wanted] if wanted else RUNTIMES:
         try:
             return name, import_module(RUNTIMES[name])
-        except ModuleNotFoundError:
-            continue
         except (ImportError, AttributeError) as error:
-            raise MissingDependencyError(
-                f"{name}: installed but cannot be imported: {error}"
-            ) from error
+            top = RUNTIMES[name].partition(".")[0]
+            if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith(top):
+                continue
+            # Installed, but not for this machine: another one may still work.
+            broken = MissingDependencyError(f"{name}: installed but cannot be imported: {error}")
+    if broken is not None:
+        raise broken
     if wanted:
         have = ", ".join(installed()) or "none"
         raise MissingDependencyError(
@@ -178,7 +181,11 @@ def _quietly(call: Callable[[], Any]) -> Any:
 
     The runtimes write an INFO line for every model they open; no setting silences it.
     """
-    saved = os.dup(2)
+    try:
+        saved = os.dup(2)
+    except OSError:
+        # Standard error is closed: there is nothing to keep quiet.
+        return call()
     silence = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(silence, 2)

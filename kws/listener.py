@@ -33,6 +33,9 @@ class ListenerStatistics(NamedTuple):
     lost_samples: int
     """Samples that came too fast for the consumer, at the device's rate."""
 
+    overflows: int
+    """How often the device lost input before it could hand it over, of unknown length."""
+
 
 class Listener:
     """Listen to a microphone and call back on keywords.
@@ -58,6 +61,7 @@ class Listener:
         self._microphone: Microphone | None = None
         self._resampler: Resampler | None = None
         self._lost_seen = 0
+        self._overflows_seen = 0
         self._n_detections = 0
         self._stopping = False
 
@@ -83,7 +87,9 @@ class Listener:
     @property
     def statistics(self) -> ListenerStatistics:
         """Counts since the microphone was opened."""
-        return ListenerStatistics(self.spotter.time_s, self._n_detections, self._lost_seen)
+        return ListenerStatistics(
+            self.spotter.time_s, self._n_detections, self._lost_seen, self._overflows_seen
+        )
 
     def on(self, keyword: str, callback: Callback) -> None:
         """Call `callback(detection)` whenever `keyword` is heard.
@@ -112,7 +118,7 @@ class Listener:
         """
         self.spotter.reset()
         self._stopping = False
-        self._lost_seen = self._n_detections = 0
+        self._lost_seen = self._n_detections = self._overflows_seen = 0
         self._microphone = Microphone(self._device, sample_rate=self.spotter.sample_rate)
         rate = self._microphone.rate
         wanted = self.spotter.sample_rate
@@ -174,6 +180,11 @@ class Listener:
             self.spotter.skip(round(lost * self.spotter.sample_rate / microphone.rate))
             if self._resampler is not None:
                 self._resampler.reset()
+        if microphone.overflows > self._overflows_seen:
+            self._overflows_seen = microphone.overflows
+            logger.warning("the device lost input before it was handed over")
+            # How much is unknown, so time stands still; but this does not follow on the last.
+            self.spotter.skip(0)
         if not len(samples):
             return None
         if self._resampler is not None:

@@ -116,7 +116,14 @@ class Microphone:
         self._stream = self._open_stream(sample_rate)
         self.rate: int = int(self._stream.samplerate)
         self.buffer = RingBuffer(self.rate * BUFFER_S)
-        self._stream.start()
+        try:
+            self._stream.start()
+        except _sounddevice().PortAudioError as error:
+            self._stream.close(ignore_errors=True)
+            raise DeviceError(
+                f"device {self.device.index} {self.device.name}: cannot be started ({error}); "
+                "another program may hold it"
+            ) from error
 
     @property
     def overflows(self) -> int:

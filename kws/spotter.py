@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -218,10 +219,14 @@ def _thresholds(
             raise ConfigError(
                 f"keyword {keyword!r}: {manifest.name} knows {', '.join(manifest.keywords)}"
             )
-    for_all = given if isinstance(given, (int, float)) else None
+    if keywords is not None and not keywords:
+        raise ConfigError(f"keywords: expected some of {', '.join(manifest.keywords)}, got none")
+    for_all = given if isinstance(given, Real) else None
+    if given is not None and for_all is None and not isinstance(given, Mapping):
+        raise ConfigError(f"thresholds: expected a number or a mapping, got {given!r}")
     return {
         keyword: own.get(
             keyword, manifest.decision.threshold(keyword) if for_all is None else float(for_all)
         )
-        for keyword in (keywords or manifest.keywords)
+        for keyword in (manifest.keywords if keywords is None else keywords)
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,9 @@ from training.data import protocol
 from training.data.clips import Clip
 from training.run_folder import atomically
 from training.stream_scores import FileScores, Tally
-from training.truth import Event, read_truth
+from training.truth import IGNORE, Event, read_truth
 
+logger = logging.getLogger(__name__)
 Progress = Callable[[Sequence[Any]], Sequence[Any]]
 
 
@@ -158,8 +160,17 @@ def evaluate_stream(
     """
     names = [path.name for path in stream_run.audio_in(audio)]
     events = read_truth(truth, files=names)
-    files = stream_run.run_folder(spotter, audio, progress=progress)
     manifest: ModelManifest = spotter.manifest
+    spoken = {event.keyword for event in events} - {IGNORE}
+    strange = sorted(spoken - set(spotter.keywords))
+    if strange:
+        logger.warning(
+            "%s: %s is not known to %s; every event of it counts as missed",
+            truth,
+            ", ".join(strange),
+            manifest.name,
+        )
+    files = stream_run.run_folder(spotter, audio, progress=progress)
     tally = Tally()
     for scores in files:
         tally.add(
@@ -171,7 +182,10 @@ def evaluate_stream(
         "mode": spotter.model.mode,
         "hop_ms": spotter.hop_ms,
         **stream_scores.summarise(
-            tally, hours=hours, keywords=spotter.keywords, thresholds=spotter.thresholds
+            tally,
+            hours=hours,
+            keywords=(*spotter.keywords, *strange),
+            thresholds=spotter.thresholds,
         ),
         "curve": stream_scores.curve(
             files,

@@ -47,7 +47,7 @@ def fit(recipe: Recipe, out: Path, *, resume: bool = False, verbose: int = 2) ->
         If `out` holds another run, or data are missing.
     """
     run = RunFolder(out)
-    run.start(recipe, resume=resume)
+    run.check(recipe, resume=resume)
     keras.utils.set_random_seed(recipe.seed)
     model, first_epoch = _model(recipe, run)
     if first_epoch >= recipe.fit.epochs:
@@ -55,6 +55,7 @@ def fit(recipe: Recipe, out: Path, *, resume: bool = False, verbose: int = 2) ->
         return run
     logger.info("%s: %d parameters", recipe.model.name, model.count_params())
     with BatchFeeder(recipe) as feeder:
+        run.start(recipe)
         model.fit(
             feeder.batches(first_epoch),
             steps_per_epoch=recipe.fit.steps_per_epoch,

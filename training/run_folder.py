@@ -50,8 +50,8 @@ class RunFolder:
         """Folder of TensorBoard's logs."""
         return self.path / "tensorboard"
 
-    def start(self, recipe: Recipe, *, resume: bool) -> None:
-        """Make the folder and write the recipe, or check that a resumed one is the same.
+    def check(self, recipe: Recipe, *, resume: bool) -> None:
+        """Check that the folder is free, or holds the run that is to be resumed.
 
         Raises
         ------
@@ -60,8 +60,6 @@ class RunFolder:
         """
         table = recipes.to_table(recipe)
         if not self.recipe.is_file():
-            self.path.mkdir(parents=True, exist_ok=True)
-            atomically(self.recipe, lambda path: path.write_text(json.dumps(table, indent=2)))
             return
         if not resume:
             raise ConfigError(
@@ -71,6 +69,12 @@ class RunFolder:
             raise ConfigError(
                 f"{self.path}: its recipe.json differs from the recipe given; name another --out"
             )
+
+    def start(self, recipe: Recipe) -> None:
+        """Make the folder and write the recipe into it; called when nothing can fail any more."""
+        text = json.dumps(recipes.to_table(recipe), indent=2)
+        self.path.mkdir(parents=True, exist_ok=True)
+        atomically(self.recipe, lambda path: path.write_text(text))
 
     def read_recipe(self) -> Recipe:
         """Return the recipe that made this run.

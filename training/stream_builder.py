@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.errors import AudioError
+from kws.errors import AudioError, ConfigError
 from training import make_stream
 from training.data.clips import SAMPLE_RATE, Clip
 from training.data.folders import AUDIO_SUFFIXES
 from training.data.running_speech import sounds_like
 from training.make_stream import Background, StreamConfig
 from training.truth import Event, write_truth
+
+WORD_COLUMNS = ("utterance", "word", "start_sample", "n_samples")
 
 
 def build_streams(
@@ -38,6 +40,8 @@ def build_streams(
 
     The background is repeated where `minutes` asks for more than there is.
     """
+    if file_minutes <= 0 or (minutes is not None and minutes <= 0):
+        raise ConfigError("--minutes and --file-minutes must be above 0")
     samples, ignore = _background(backgrounds, word_times, keywords)
     wanted = len(samples) if minutes is None else int(minutes * 60 * SAMPLE_RATE)
     per_file = int(file_minutes * 60 * SAMPLE_RATE)
@@ -93,8 +97,14 @@ def _background(
 def _keyword_times(table: Path, words: frozenset[str]) -> dict[str, list[tuple[float, float]]]:
     """Return start and end in seconds of the given words, by utterance."""
     times: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    if not table.is_file():
+        raise ConfigError(f"{table}: expected a table of word times, found none")
     with open(table, newline="", encoding="utf-8") as handle:
-        for row in csv.DictReader(handle):
+        reader = csv.DictReader(handle)
+        missing = set(WORD_COLUMNS) - set(reader.fieldnames or ())
+        if missing:
+            raise ConfigError(f"{table}: expected the columns {','.join(WORD_COLUMNS)}")
+        for row in reader:
             if row["word"].lower() in words:
                 start = int(row["start_sample"])
                 end = start + int(row["n_samples"])

@@ -27,11 +27,10 @@ def false_peaks(
     peaks = []
     for scores in files:
         spans = [(e.start_s, e.end_s + LATE_S) for e in events if e.file == scores.file]
-        best = scores.scores.argmax(axis=1) if len(scores.scores) else np.zeros(0, dtype=int)
         for index, label in enumerate(labels):
             if label.startswith("_"):
                 continue
-            hops = np.flatnonzero((scores.scores[:, index] >= floor) & (best == index))
+            hops = np.flatnonzero(scores.scores[:, index] >= floor)
             times = scores.times_s[hops]
             for group in np.split(hops, np.flatnonzero(np.diff(times) > suppression_s) + 1):
                 if len(group) and not _near(float(scores.times_s[group[0]]), spans):
@@ -57,7 +56,7 @@ def choose_thresholds(
     allowed = int(per_hour * hours)
     thresholds = dict.fromkeys(keywords, floor)
     for score, keyword in sorted(peaks, reverse=True)[allowed:]:
-        thresholds[keyword] = max(thresholds[keyword], min(0.99, score + margin))
+        thresholds[keyword] = max(thresholds[keyword], min(1.0, score + margin))
     return {keyword: round(value, 3) for keyword, value in thresholds.items()}
 
 

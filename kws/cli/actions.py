@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 
 from kws.decision import Detection
 from kws.errors import ConfigError
@@ -66,10 +67,11 @@ class CommandRunner:
             logger.warning("--exec for %s: %s", detection.keyword, error)
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Wait for the commands that still run, each at most `timeout_s`."""
+        """Wait for the commands that still run, at most `timeout_s` for all of them."""
+        deadline = time.monotonic() + timeout_s
         for process in self._running:
             try:
-                process.wait(timeout_s)
+                process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 logger.warning("--exec: process %d still runs; left alone", process.pid)
         self._reap()

@@ -111,14 +111,14 @@ def listen(arguments: argparse.Namespace) -> int:
         else:
             session.read(arguments.input, realtime=arguments.realtime)
     except KeyboardInterrupt:
-        session.summarise()
         return program.EXIT_INTERRUPTED
     finally:
         if meter is not None:
             meter.close()
+        if session.started:
+            session.summarise()
         if command is not None:
             command.close()
-    session.summarise()
     return 0
 
 

@@ -16,7 +16,7 @@ from kws.manifest import ModelManifest, to_table
 from kws.spotter import KeywordSpotter
 
 EXAMPLES = """\
-  kws-models                     the models that ship
+  kws-models list                the models that ship
   kws-models info default        everything its manifest says
   kws-models verify              check files, shapes and a run of each
   kws-models verify my/word.json
@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
-    made: argparse.ArgumentParser = commands.add_parser(name, help=text)
+    made = program.add_command(commands, name, text=text, examples=EXAMPLES)
     made.add_argument(
         "--json", action="store_true", default=argparse.SUPPRESS, help="JSON on stdout"
     )

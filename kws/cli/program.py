@@ -30,6 +30,21 @@ def parser(name: str, description: str, *, examples: str) -> argparse.ArgumentPa
     return made
 
 
+def add_command(
+    commands: Any, name: str, *, text: str, examples: str, description: str | None = None
+) -> argparse.ArgumentParser:
+    """Add a subcommand; those of the examples that show it stand below its help."""
+    shown = "\n".join(line for line in examples.splitlines() if f" {name}" in line)
+    made: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=text,
+        description=description or text[0].upper() + text[1:] + ".",
+        epilog=f"examples:\n{shown}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return made
+
+
 def add_model_arguments(made: argparse._ActionsContainer, *, model: str | None = "default") -> None:
     """Add the options that choose a model and how it is run."""
     made.add_argument(

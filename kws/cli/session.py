@@ -38,11 +38,13 @@ class Session:
         self._audio_s = 0.0
         self._n_detections = 0
         self._lost_samples = 0
+        self.started = False
+        """True once the input is open: from then on there is something to sum up."""
 
     def read(self, source: str, *, realtime: bool) -> None:
         """Work through a file or, for ``-``, standard input."""
-        self._status("listening", input=source)
         for chunk in _chunks(source, realtime=realtime, sample_rate=self._spotter.sample_rate):
+            self._begin(input=source)
             if self._meter is not None:
                 self._meter.show_level(chunk)
             self._audio_s += len(chunk) / self._spotter.sample_rate
@@ -59,7 +61,7 @@ class Session:
         with listener:
             microphone = listener.microphone
             rate = microphone.rate
-            self._status("listening", input=microphone.device.name, rate=rate)
+            self._begin(input=microphone.device.name, rate=rate)
             if not self._as_json:
                 words = ", ".join(self._spotter.keywords)
                 say(f"listening to {microphone.device.name} at {rate} Hz for: {words}")
@@ -68,7 +70,9 @@ class Session:
                 for detection in listener.detections():
                     self._emit([detection])
             finally:
-                self._audio_s, _, self._lost_samples = listener.statistics
+                statistics = listener.statistics
+                self._audio_s = statistics.audio_s
+                self._lost_samples = statistics.lost_samples
 
     def summarise(self) -> None:
         """Print the one summary line."""
@@ -106,19 +110,21 @@ class Session:
             if self._command is not None:
                 self._command.run(detection)
 
-    def _status(self, event: str, **details: Any) -> None:
-        if self._as_json:
+    def _begin(self, **details: Any) -> None:
+        """Say, once, that listening has begun."""
+        if self._as_json and not self.started:
             opened = self._spotter.model.opened
             program.print_json(
                 {
                     "type": "status",
-                    "event": event,
+                    "event": "listening",
                     "model": self._spotter.manifest.name,
                     "mode": self._spotter.model.mode,
                     "runtime": f"{opened.runtime} {opened.runtime_version}",
                     **details,
                 }
             )
+        self.started = True
 
 
 def _chunks(source: str, *, realtime: bool, sample_rate: int) -> Iterator[NDArray[np.int16]]:

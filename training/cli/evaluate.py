@@ -31,7 +31,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         from training.cli import evaluations
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
-            f"kws-eval needs {error.name}; pip install 'kws[eval]'"
+            f"kws-eval needs {error.name}; pip install '.[eval]' in a checkout of kws"
         ) from error
     command: Any = getattr(evaluations, arguments.command.replace("-", "_"))
     code: int = command(arguments)
@@ -50,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_stream(commands)
     _add_make_stream(commands)
     _add_tune(commands)
-    report = commands.add_parser("report", help="a Markdown table of what models measure")
+    report = program.add_command(
+        commands, "report", examples=EXAMPLES, text="a Markdown table of what models measure"
+    )
     report.add_argument("models", nargs="*", help="names or manifests (default: all that ship)")
     report.add_argument("--out", type=Path, help="write to this file instead of stdout")
     report.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -58,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_clip(commands: Any) -> None:
-    made = commands.add_parser("clip", help="one clip: waveform, log-mel and posteriors")
+    made = program.add_command(
+        commands, "clip", examples=EXAMPLES, text="one clip: waveform, log-mel and posteriors"
+    )
     made.add_argument("file", type=Path, metavar="FILE")
     program.add_model_arguments(made)
     made.add_argument("--label", help="what is spoken; says right or wrong")
@@ -67,9 +71,11 @@ def _add_clip(commands: Any) -> None:
 
 
 def _add_clips(commands: Any) -> None:
-    made = commands.add_parser(
+    made = program.add_command(
+        commands,
         "clips",
-        help="a folder of labelled clips: accuracy, precision, recall, F1, confusion",
+        examples=EXAMPLES,
+        text="a folder of labelled clips: accuracy, precision, recall, F1, confusion",
         description="Without --split every clip counts; folders that are no label of the model "
         "count as _unknown_. With --split the clips of that split count as the field scores "
         "them: all of the keywords, as many unknown ones as a keyword has on average drawn "
@@ -84,8 +90,11 @@ def _add_clips(commands: Any) -> None:
 
 
 def _add_stream(commands: Any) -> None:
-    made = commands.add_parser(
-        "stream", help="long audio: false rejects, false accepts an hour, latency"
+    made = program.add_command(
+        commands,
+        "stream",
+        examples=EXAMPLES,
+        text="long audio: false rejects, false accepts an hour, latency",
     )
     program.add_model_arguments(made)
     made.add_argument("--audio", type=Path, required=True, metavar="DIR")
@@ -98,9 +107,11 @@ def _add_stream(commands: Any) -> None:
 
 
 def _add_make_stream(commands: Any) -> None:
-    made = commands.add_parser(
+    made = program.add_command(
+        commands,
         "make-stream",
-        help="build long test audio and its truth from clips over a background",
+        examples=EXAMPLES,
+        text="build long test audio and its truth from clips over a background",
         description="Lays clips over noise or running speech. The level of a clip is that of its "
         "loudest 300 ms, the background's its RMS. Seeded: the same call gives the same audio.",
     )
@@ -137,9 +148,11 @@ def _add_make_stream(commands: Any) -> None:
 
 
 def _add_tune(commands: Any) -> None:
-    made = commands.add_parser(
+    made = program.add_command(
+        commands,
         "tune",
-        help="thresholds for a stated number of false accepts an hour",
+        examples=EXAMPLES,
+        text="thresholds for a stated number of false accepts an hour",
         description="Runs audio in which no keyword is spoken (ignored spans of the truth aside) "
         "and gives each keyword the lowest threshold that keeps all of them together at or "
         "below the rate. The fewer hours, the less a rate below one in that time means.",

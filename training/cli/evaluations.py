@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +27,8 @@ from training import tune as tuning
 from training.clip_scores import ClipScorer
 from training.data import folders
 from training.stream_builder import build_streams
-from training.truth import IGNORE, read_truth
+from training.stream_scores import FileScores, Tally, replay
+from training.truth import IGNORE, Event, read_truth
 
 
 def _progress(description: str) -> Any:
@@ -72,6 +74,8 @@ def clip(arguments: argparse.Namespace) -> int:
 
 def clips(arguments: argparse.Namespace) -> int:
     """Measure a model on labelled clips."""
+    if arguments.mode == "stream":
+        raise ConfigError("--mode stream: clips are scored with the window form")
     scorer = ClipScorer.open(
         models.load(arguments.model), runtime=arguments.runtime, kernels=arguments.kernels
     )
@@ -125,6 +129,7 @@ def _record_stream(model: str, name: str, report: dict[str, Any]) -> None:
     """Put the figures of a stream into the model's manifest."""
     manifest = models.load(model)
     kept = {key: value for key, value in report.items() if key not in ("model", "curve")}
+    kept["command"] = _command_line()
     streams = {**manifest.metrics.get("stream", {}), name: kept}
     write_manifest(
         replace(manifest, metrics={**manifest.metrics, "stream": streams}), manifest.path
@@ -141,7 +146,7 @@ def _print_stream(report: dict[str, Any]) -> None:
             str(row["hits"]),
             _percent(row["false_reject_rate"]),
             str(row["false_accepts"]),
-            f"{row['threshold']:.3f}",
+            "-" if row["threshold"] is None else f"{row['threshold']:.3f}",
         )
     console.print(table)
     latency = report["latency_s"]
@@ -201,6 +206,7 @@ def _tuned(arguments: argparse.Namespace) -> dict[str, Any]:
     if len(truths) != len(arguments.audio):
         raise ConfigError("--truth: expected one table for each --audio folder")
     peaks: list[tuple[float, str]] = []
+    runs: list[tuple[FileScores, list[Event]]] = []
     hours = 0.0
     for folder, table in zip(arguments.audio, truths):
         names = [path.name for path in stream_run.audio_in(folder)]
@@ -209,6 +215,8 @@ def _tuned(arguments: argparse.Namespace) -> dict[str, Any]:
         if spoken:
             raise ConfigError(f"{table}: expected audio without keywords, got {spoken[0]}")
         files = stream_run.run_folder(spotter, folder, progress=_progress(f"{folder}"))
+        for scores in files:
+            runs.append((scores, [event for event in events if event.file == scores.file]))
         hours += sum(scores.duration_s for scores in files) / 3600
         peaks += tuning.false_peaks(
             files, events, manifest.labels, floor=arguments.floor, suppression_s=suppression_s
@@ -220,13 +228,29 @@ def _tuned(arguments: argparse.Namespace) -> dict[str, Any]:
         per_hour=arguments.per_hour,
         floor=arguments.floor,
     )
+    # What these thresholds really do, by the policy itself.
+    tally = Tally()
+    for scores, events in runs:
+        fired = replay(scores, manifest.labels, thresholds, suppression_s=suppression_s)
+        tally.add(scores.file, fired, events)
+    n_false = sum(tally.false_accepts.values())
     return {
         "model": manifest.name,
-        "hours": hours,
+        "audio": [folder.name for folder in arguments.audio],
+        "hours": round(hours, 4),
         "per_hour": arguments.per_hour,
+        "floor": arguments.floor,
         "false_accepts_at_floor": len(peaks),
+        "false_accepts": n_false,
+        "false_accepts_per_hour": round(n_false / hours, 3),
         "thresholds": thresholds,
+        "command": _command_line(),
     }
+
+
+def _command_line() -> str:
+    """Return what was typed, with the program's name alone."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def tune(arguments: argparse.Namespace) -> int:
@@ -235,12 +259,7 @@ def tune(arguments: argparse.Namespace) -> int:
     if arguments.write:
         manifest = models.load(arguments.model)
         decision: DecisionConfig = replace(manifest.decision, thresholds=report["thresholds"])
-        source = {
-            "command": "kws-eval tune",
-            "audio": [folder.name for folder in arguments.audio],
-            "hours": round(report["hours"], 3),
-            "false_accepts_per_hour": arguments.per_hour,
-        }
+        source = {key: value for key, value in report.items() if key not in ("model", "thresholds")}
         metrics = {**manifest.metrics, "thresholds": source}
         write_manifest(replace(manifest, decision=decision, metrics=metrics), manifest.path)
     if arguments.json:
@@ -252,8 +271,10 @@ def tune(arguments: argparse.Namespace) -> int:
     console = Console()
     console.print(table)
     console.print(
-        f"at most {arguments.per_hour:g} false accepts an hour on {report['hours']:.2f} h; at "
-        f"{arguments.floor:g} for all there would be {report['false_accepts_at_floor']}"
+        f"{report['false_accepts']} false accepts in {report['hours']:.2f} h "
+        f"({report['false_accepts_per_hour']:g} an hour, asked for at most "
+        f"{arguments.per_hour:g}); at {arguments.floor:g} for all there would be "
+        f"{report['false_accepts_at_floor']}"
     )
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -45,7 +46,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         return commands[arguments.command](arguments)
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
-            f"kws-train {arguments.command} needs {error.name}; pip install 'kws[train]'"
+            f"kws-train {arguments.command} needs {error.name}; "
+            "pip install '.[train]' in a checkout of kws"
         ) from error
 
 
@@ -56,30 +58,44 @@ def _parser() -> argparse.ArgumentParser:
         examples=EXAMPLES,
     )
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    fit = commands.add_parser("fit", help="train by a recipe into a folder of its own")
+    fit = program.add_command(
+        commands, "fit", examples=EXAMPLES, text="train by a recipe into a folder of its own"
+    )
     _add_recipe(fit)
     fit.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/RECIPE)")
     fit.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
-    mine = commands.add_parser(
-        "mine", help="find the running speech that a trained run takes for keywords"
+    fit.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    mine = program.add_command(
+        commands,
+        "mine",
+        examples=EXAMPLES,
+        text="find the running speech that a trained run takes for keywords",
     )
     mine.add_argument("run", type=Path, metavar="RUN", help="folder of a training run")
     mine.add_argument("--out", type=Path, required=True, metavar="CSV")
     mine.add_argument(
         "--least", type=float, default=0.3, help="posterior that counts (default: 0.3)"
     )
-    export = commands.add_parser("export", help="int8 .tflite and manifest from a run, checked")
+    export = program.add_command(
+        commands, "export", examples=EXAMPLES, text="int8 .tflite and manifest from a run, checked"
+    )
     export.add_argument("run", type=Path, metavar="RUN", help="folder of a training run")
     export.add_argument("--out", type=Path, default=Path("firmware_models"), metavar="DIR")
     export.add_argument("--name", help="name of the model (default: the recipe's)")
     export.add_argument("--model-version", default="1", help="version for the manifest")
     export.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    listed = commands.add_parser("recipes", help="list the recipes that ship")
+    listed = program.add_command(
+        commands, "recipes", examples=EXAMPLES, text="list the recipes that ship"
+    )
     listed.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    show = commands.add_parser("show", help="draw what a recipe's augmentation does to clips")
+    show = program.add_command(
+        commands, "show", examples=EXAMPLES, text="draw what a recipe's augmentation does to clips"
+    )
     _add_recipe(show)
     show.add_argument("--out", type=Path, default=Path("augmentation.png"), metavar="PNG")
-    fetch = commands.add_parser("fetch", help="download a data set, checked by its SHA-256")
+    fetch = program.add_command(
+        commands, "fetch", examples=EXAMPLES, text="download a data set, checked by its SHA-256"
+    )
     fetch.add_argument("what", choices=("speech-commands",))
     fetch.add_argument("--data-version", default="0.02", choices=("0.01", "0.02"))
     fetch.add_argument("--out", type=Path, default=Path("data"), metavar="DIR")
@@ -111,12 +127,17 @@ def _fit(arguments: argparse.Namespace) -> int:
     out = arguments.out or Path("runs") / recipe.name
     verbose = 1 if sys.stderr.isatty() else 2
     try:
-        run = fit.fit(recipe, out, resume=arguments.resume, verbose=verbose)
+        # Keras reports progress on stdout, which is for results.
+        with contextlib.redirect_stdout(sys.stderr):
+            run = fit.fit(recipe, out, resume=arguments.resume, verbose=verbose)
     except KeyboardInterrupt:
         print(f"\nkws-train: stopped; go on with --out {out} --resume", file=sys.stderr, flush=True)
         # TensorFlow's input threads can wait for Python's lock for ever while it shuts down.
         os._exit(program.EXIT_INTERRUPTED)
-    print(f"{run.path}: best weights in {run.best.name}, curves in {run.curves.name}")
+    if arguments.json:
+        program.print_json({"run": str(run.path), "weights": str(run.best)})
+    else:
+        print(f"{run.path}: weights in {run.best.name}, curves in {run.curves.name}")
     return 0
 
 

@@ -57,6 +57,8 @@ def fetch_speech_commands(
     staging = out / f".speech_commands.{os.getpid()}"
     try:
         with tarfile.open(archive) as tar:
+            if not hasattr(tarfile, "data_filter"):
+                raise FetchError("unpacking safely needs Python 3.10.12, 3.11.4 or newer")
             # The data filter refuses absolute paths, links and whatever leads outside (PEP 706).
             tar.extractall(staging, filter="data")
         staging.rename(root)

@@ -13,7 +13,7 @@ import soundfile
 from kws.errors import ConfigError
 from training.data import folders
 from training.data.clips import Clip
-from training.data.noise import PORTIONS
+from training.data.noise import PORTIONS, noise_files
 
 SILENCE, UNKNOWN = "_silence_", "_unknown_"
 DEFAULT_SEED = 2018
@@ -95,8 +95,7 @@ def _evenly(by_word: dict[str, list[Clip]], count: int, rng: np.random.Generator
 def silence_cuts(root: Path, split: str, count: int, rng: np.random.Generator) -> list[Clip]:
     """Return `count` one-second cuts of the split's part of the background recordings."""
     first, last = PORTIONS[split]
-    folder = root / folders.NOISE_FOLDER
-    paths = sorted(folder.glob("*.wav")) if folder.is_dir() else []
+    paths = noise_files(root)
     cuts = []
     for _ in range(count if paths else 0):
         path = paths[rng.integers(len(paths))]
