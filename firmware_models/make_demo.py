@@ -46,15 +46,15 @@ class Voice:
 
 # The voice that a model trained on real speech heard most clearly, out of some 60 a word.
 VOICES = {
-    "yes": Voice("joe"),
+    "yes": Voice("joe", stretch=1.4, speed=0.9),
     "no": Voice("rms"),
     "up": Voice("joe", stretch=0.6, speed=0.96),
     "down": Voice("joe", stretch=1.4),
     "computer": Voice("slt"),
     "left": Voice("rms"),
     "right": Voice("joe", stretch=1.4),
-    "on": Voice("awb"),
-    "off": Voice("rms", stretch=0.7, speed=0.88),
+    "on": Voice("joe", stretch=1.2, speed=1.08),
+    "off": Voice("awb", stretch=1.2),
     "banana": Voice("awb"),
     "stop": Voice("awb", speed=1.08),
     "go": Voice("rms", stretch=0.8),
