@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -175,3 +177,19 @@ def test_validation_split_is_balanced(kws_data):
     mean = sum(counts[label] for label in labels[:10]) / 10
     assert counts["_unknown_"] == counts["_silence_"] == round(mean)
     assert min(counts.values()) > 40
+
+
+def test_evaluation_needs_no_tensorflow():
+    """
+    Everything behind kws-eval imports without TensorFlow or Keras.
+    """
+    code = (
+        "import sys, training.cli.evaluations\n"
+        "print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert "[]" == done.stdout.strip()
