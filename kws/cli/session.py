@@ -38,13 +38,18 @@ class Session:
         self._audio_s = 0.0
         self._n_detections = 0
         self._lost_samples = 0
+        self._announced = False
         self.started = False
-        """True once the input is open: from then on there is something to sum up."""
+        """True once there is audio: from then on there is something to sum up."""
 
     def read(self, source: str, *, realtime: bool) -> None:
         """Work through a file or, for ``-``, standard input."""
+        if source == "-":
+            # Whoever feeds the pipe may wait for this line.
+            self._announce(input=source)
         for chunk in _chunks(source, realtime=realtime, sample_rate=self._spotter.sample_rate):
-            self._begin(input=source)
+            self._announce(input=source)
+            self.started = True
             if self._meter is not None:
                 self._meter.show_level(chunk)
             self._audio_s += len(chunk) / self._spotter.sample_rate
@@ -61,7 +66,8 @@ class Session:
         with listener:
             microphone = listener.microphone
             rate = microphone.rate
-            self._begin(input=microphone.device.name, rate=rate)
+            self._announce(input=microphone.device.name, rate=rate)
+            self.started = True
             if not self._as_json:
                 words = ", ".join(self._spotter.keywords)
                 say(f"listening to {microphone.device.name} at {rate} Hz for: {words}")
@@ -110,9 +116,9 @@ class Session:
             if self._command is not None:
                 self._command.run(detection)
 
-    def _begin(self, **details: Any) -> None:
+    def _announce(self, **details: Any) -> None:
         """Say, once, that listening has begun."""
-        if self._as_json and not self.started:
+        if self._as_json and not self._announced:
             opened = self._spotter.model.opened
             program.print_json(
                 {
@@ -124,7 +130,7 @@ class Session:
                     **details,
                 }
             )
-        self.started = True
+        self._announced = True
 
 
 def _chunks(source: str, *, realtime: bool, sample_rate: int) -> Iterator[NDArray[np.int16]]:
