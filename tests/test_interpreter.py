@@ -7,6 +7,7 @@ import pytest
 
 from kws import interpreter
 from kws.errors import ConfigError, MissingDependencyError, ModelError
+from kws.frontend import log_mel
 from kws.interpreter import KERNELS, RUNTIMES, installed, open_model
 from kws.window_model import WindowModel
 
@@ -50,10 +51,12 @@ def windows() -> np.ndarray:
 
 
 @pytest.mark.parametrize("runtime", LIGHT)
-def test_default_kernels_are_close_to_the_reference_ones(default_manifest, windows, runtime):
+def test_default_kernels_are_close_to_the_reference_ones(default_manifest, demo_audio, runtime):
     """
-    The fast kernels may differ from the reference by some steps of 1/256, no more.
+    On speech the fast kernels differ from the reference by some steps of 1/256, no more.
     """
+    frames = log_mel(demo_audio, default_manifest.frontend)
+    windows = [frames[first : first + 98] for first in range(0, len(frames) - 98, 25)]
     reference, fast = (
         WindowModel(default_manifest, hop_frames=10, runtime=runtime, kernels=kernels)
         for kernels in ("reference", "default")
@@ -62,7 +65,7 @@ def test_default_kernels_are_close_to_the_reference_ones(default_manifest, windo
     got = np.stack([fast.predict(window) for window in windows])
 
     assert np.ptp(expected.argmax(axis=1)) > 0
-    np.testing.assert_allclose(got, expected, atol=16 / 256)
+    np.testing.assert_allclose(got, expected, atol=24 / 256)
 
 
 @pytest.mark.skipif(len(LIGHT) < 2, reason="only one light runtime is installed")

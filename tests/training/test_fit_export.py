@@ -258,7 +258,7 @@ def untrained(clips, tmp_path):
     def make(architecture: str, **sections: Any) -> RunFolder:
         recipe = make_recipe(clips, architecture, **sections)
         run = RunFolder(tmp_path / architecture)
-        run.start(recipe, resume=False)
+        run.start(recipe)
         keras.utils.set_random_seed(3)
         fits.build_model(recipe).save_weights(run.best)
         return run
@@ -323,7 +323,7 @@ def test_a_folder_without_a_run_cannot_be_exported(tmp_path, clips):
     with pytest.raises(ConfigError, match="expected the folder of a training run"):
         exports.export(RunFolder(tmp_path), tmp_path / "out")
     run = RunFolder(tmp_path / "begun")
-    run.start(make_recipe(clips), resume=False)
+    run.start(make_recipe(clips))
     with pytest.raises(KwsError, match=r"no best\.weights\.h5; train at least one epoch first"):
         exports.export(run, tmp_path / "out")
 
