@@ -34,10 +34,7 @@ def read_file(
         If there is no such file, it is no audio, or it ends before its header says.
     """
     path = Path(path)
-    with _open(path) as sound:
-        _refuse_truncated(path, sound)
-        if sound.frames == 0:
-            raise AudioError(f"{path}: expected audio, got a file with a header and no samples")
+    with open_sound(path) as sound:
         resampler = _converter(path, sound.samplerate, sound.channels, sample_rate)
         while True:
             try:
@@ -102,6 +99,25 @@ def to_mono(block: NDArray[np.int16]) -> NDArray[np.int16]:
     if block.shape[1] == 1:
         return np.ascontiguousarray(block[:, 0])
     return np.asarray(np.round(block.mean(axis=1)), dtype=np.int16)
+
+
+def open_sound(path: Path) -> Any:
+    """Return an open `soundfile.SoundFile` that holds all the samples its header promises.
+
+    Raises
+    ------
+    AudioError
+        If there is no such file, it is no audio, holds no samples, or is cut off.
+    """
+    sound = _open(path)
+    try:
+        _refuse_truncated(path, sound)
+        if sound.frames == 0:
+            raise AudioError(f"{path}: expected audio, got a file with a header and no samples")
+    except AudioError:
+        sound.close()
+        raise
+    return sound
 
 
 def _open(path: Path) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from numbers import Real
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from kws.window_model import PosteriorModel, WindowModel
 
 MODES = ("auto", "stream", "window")
 HOP_MS = 100
+MAX_HOP_MS = 2_000
 PosteriorHook = Callable[[float, NDArray[np.float32], "NDArray[np.float32] | None"], None]
 
 
@@ -62,6 +64,10 @@ class KeywordSpotter:
         self._window_samples = frontend.n_samples(model.window_frames)
         self._hop_samples = model.hop_frames * frontend.frame_step_samples
         self._block = np.zeros(max(self._window_samples, self._hop_samples), dtype=np.int16)
+        self._lead_samples = (self.smoother.n_posteriors - 1) * self._hop_samples
+        # The beginning is kept for `flush`, in case it turns out to be all there is.
+        self._head = np.zeros(self._window_samples + self._lead_samples, dtype=np.int16)
+        self._head_is_all = True
         self._filled = self._needed = self._n_samples = 0
         self.reset()
 
@@ -103,8 +109,11 @@ class KeywordSpotter:
         """
         manifest = models.load(name_or_path)
         step_ms = manifest.frontend.frame_step_ms
-        if hop_ms < step_ms or hop_ms % step_ms:
-            raise ConfigError(f"hop_ms: expected a multiple of {step_ms}, got {hop_ms}")
+        if not step_ms <= hop_ms <= MAX_HOP_MS or hop_ms % step_ms:
+            raise ConfigError(
+                f"hop_ms: expected {step_ms} to {MAX_HOP_MS} and a multiple of {step_ms}, "
+                f"got {hop_ms}"
+            )
         if mode not in MODES:
             raise ConfigError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
         if mode == "stream":
@@ -132,6 +141,7 @@ class KeywordSpotter:
     def reset(self) -> None:
         """Start anew: equals a new spotter, time included."""
         self._n_samples = 0
+        self._head_is_all = True
         self._restart_stages()
 
     def process(self, samples: NDArray[np.int16]) -> list[Detection]:
@@ -160,6 +170,7 @@ class KeywordSpotter:
             piece = samples[taken : taken + self._needed - self._filled]
             self._block[self._filled : self._filled + len(piece)] = piece
             self._filled += len(piece)
+            self._keep_head(piece)
             self._n_samples += len(piece)
             taken += len(piece)
             if self._filled == self._needed:
@@ -167,25 +178,44 @@ class KeywordSpotter:
                 self._filled = 0
                 self._needed = self._hop_samples
                 if detection is not None:
+                    self._head_is_all = False
                     detections.append(detection)
         return detections
+
+    def _keep_head(self, piece: NDArray[np.int16]) -> None:
+        """Keep samples while all audio since the start still fits; otherwise give up on it."""
+        end = self._n_samples + len(piece)
+        if self._head_is_all and end <= len(self._head):
+            self._head[self._n_samples : end] = piece
+        else:
+            self._head_is_all = False
 
     def skip(self, n_samples: int) -> None:
         """Tell of audio that was lost: time goes on, all stages start anew."""
         self._n_samples += n_samples
+        self._head_is_all = False
         self._restart_stages()
 
     def flush(self) -> list[Detection]:
         """Return what was still to come at the end of a file or pipe, then reset.
 
         Silence of one window plus the smoothing is fed, so that a last word, or audio shorter
-        than a window, is heard.
+        than a window, is heard. Audio that is over before the smoothing has filled is gone
+        through again with silence before it too: a word at its very start would else have left
+        the window before there are enough posteriors to average.
         """
-        n_hops = self.smoother.n_posteriors - 1
-        silence = np.zeros(self._window_samples + n_hops * self._hop_samples, dtype=np.int16)
-        detections = self.process(silence)
+        silence = np.zeros(self._window_samples + self._lead_samples, dtype=np.int16)
+        lead_s = 0.0
+        if self._head_is_all and self._n_samples:
+            whole = self._head[: self._n_samples].copy()
+            lead_s = self._lead_samples / self.sample_rate
+            self.reset()
+            self.process(silence[: self._lead_samples])
+            detections = self.process(whole) + self.process(silence)
+        else:
+            detections = self.process(silence)
         self.reset()
-        return detections
+        return [replace(found, time_s=found.time_s - lead_s) for found in detections]
 
     def _restart_stages(self) -> None:
         self.frontend.reset()
@@ -217,7 +247,7 @@ def _thresholds(
     for keyword in (*own, *(keywords or ())):
         if keyword not in manifest.keywords:
             raise ConfigError(
-                f"keyword {keyword!r}: {manifest.name} knows {', '.join(manifest.keywords)}"
+                f"keyword {keyword!r}: model {manifest.name!r} knows {', '.join(manifest.keywords)}"
             )
     if keywords is not None and not keywords:
         raise ConfigError(f"keywords: expected some of {', '.join(manifest.keywords)}, got none")

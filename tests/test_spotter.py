@@ -164,13 +164,21 @@ def test_a_threshold_for_one_keyword_leaves_the_others(default_manifest):
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"hop_ms": 105}, ConfigError, "hop_ms: expected a multiple of 10, got 105"),
-        ({"hop_ms": 0}, ConfigError, "hop_ms: expected a multiple of 10, got 0"),
-        ({"hop_ms": -10}, ConfigError, "hop_ms: expected a multiple of 10, got -10"),
+        ({"hop_ms": 105}, ConfigError, "hop_ms: expected 10 to 2000 and a multiple of 10, got 105"),
+        ({"hop_ms": 0}, ConfigError, "hop_ms: expected 10 to 2000 and a multiple of 10, got 0"),
+        ({"hop_ms": -10}, ConfigError, "hop_ms: expected 10 to 2000 and a multiple of 10, got -10"),
         ({"mode": "magic"}, ConfigError, "mode: expected one of auto, stream, window, got 'magic'"),
-        ({"thresholds": {"maybe": 0.5}}, ConfigError, "keyword 'maybe': default knows yes, no"),
-        ({"thresholds": {"_unknown_": 0.5}}, ConfigError, "keyword '_unknown_': default knows yes"),
-        ({"keywords": ["maybe"]}, ConfigError, "keyword 'maybe': default knows yes, no"),
+        (
+            {"thresholds": {"maybe": 0.5}},
+            ConfigError,
+            "keyword 'maybe': model 'default' knows yes, no",
+        ),
+        (
+            {"thresholds": {"_unknown_": 0.5}},
+            ConfigError,
+            "keyword '_unknown_': model 'default' knows yes",
+        ),
+        ({"keywords": ["maybe"]}, ConfigError, "keyword 'maybe': model 'default' knows yes, no"),
         ({"thresholds": 1.5}, ConfigError, "expected above 0 and up to 1, got 1.5"),
         ({"thresholds": {"yes": 0}}, ConfigError, "threshold of yes: .* got 0"),
         ({"name_or_path": "nope"}, ModelError, "model 'nope': expected one of default"),
@@ -207,3 +215,35 @@ def test_the_example_of_the_documentation_holds(demo_audio):
     assert window.shape == (98, 40)
     assert posteriors.shape == (12,)
     assert posteriors.sum() == pytest.approx(1, abs=0.05)
+
+
+def test_a_word_at_the_start_of_short_audio_is_heard(loud_spotter, bursts):
+    """
+    Audio that ends before the smoothing has filled is heard as if silence came before it too;
+    its times stay those of the audio itself.
+    """
+    spotter = loud_spotter(smoothing_ms=500)
+    tone = bursts([(0.0, 0.9)], length_s=0.9)
+
+    found = spotter.process(tone) + spotter.flush()
+
+    assert ["yes"] == [detection.keyword for detection in found]
+    assert 0.4 < found[0].time_s < 1.5
+    assert 0.0 == spotter.time_s
+
+
+def test_flush_after_short_audio_does_not_depend_on_chunking(loud_spotter, bursts):
+    """
+    Short audio cut anyhow gives the same detections at the flush.
+    """
+    tone = bursts([(0.0, 0.95)], length_s=1.1)
+    found = []
+    for size in (1, 160, 7_000, 19_200):
+        spotter = loud_spotter(smoothing_ms=500)
+        heard = []
+        for start in range(0, len(tone), size):
+            heard += spotter.process(tone[start : start + size])
+        found.append(heard + spotter.flush())
+
+    assert 1 == len(found[0])
+    assert all(found[0] == other for other in found[1:])

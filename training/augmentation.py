@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import oaconvolve
 
 from kws.errors import ConfigError
 from training.data.clips import Clip
@@ -118,6 +117,9 @@ def read_rooms(root: Path | None, *, max_samples: int = 8_000) -> list[FloatArra
 
 def reverberate(samples: FloatArray, room: FloatArray) -> FloatArray:
     """Return the clip as heard in a room, same length and loudest level."""
+    # Imported here, so that recipes can be read and listed without the extra.
+    from scipy.signal import oaconvolve
+
     wet = oaconvolve(samples, room)[: len(samples)].astype(np.float32)
     level = loud_level(wet)
     if level < 1e-6:

@@ -59,7 +59,7 @@ def draw_precision_recall(
     for index, label in enumerate(labels):
         if (spoken == index).any():
             precision, recall, _ = precision_recall_curve(spoken == index, posteriors[:, index])
-            axes.plot(recall, precision, label=label)
+            axes.plot(recall, precision, label=label.strip("_"))
     axes.set(xlabel="recall", ylabel="precision", xlim=(0.5, 1.005), ylim=(0.5, 1.005))
     axes.grid(alpha=0.3)
     axes.legend(ncols=2, fontsize=8)
@@ -91,8 +91,8 @@ def draw_stream_curve(report: dict[str, Any], path: Path) -> None:
         xscale="symlog",
         title=f"{report['events']} words in {report['hours']:.2f} h",
     )
-    axes.set_xlim(left=0)
-    axes.set_ylim(bottom=0)
+    axes.set_xlim(left=-0.1)
+    axes.set_ylim(-3, 103)
     axes.grid(alpha=0.3)
     axes.legend()
     _save(figure, path)
@@ -115,7 +115,8 @@ def draw_clip(
     wave, mel, scores = figure.subplots(3, 1, height_ratios=(1, 1.4, 1.4))
     duration_s = len(samples) / sample_rate
     wave.plot(np.arange(len(samples)) / sample_rate, samples / 32_768, linewidth=0.6)
-    wave.set(ylabel="amplitude", xlim=(0, duration_s), title=title)
+    loudest = max(0.05, float(np.abs(samples / 32_768).max(initial=0.0)))
+    wave.set(ylabel="amplitude", ylim=(-1.05 * loudest, 1.05 * loudest), title=title)
     mel.imshow(
         log_mel.T,
         origin="lower",
@@ -123,10 +124,17 @@ def draw_clip(
         extent=(0, len(log_mel) * frame_step_s, 0, log_mel.shape[1]),
         cmap="magma",
     )
-    mel.set(ylabel="mel band", xlim=(0, duration_s))
+    mel.set(ylabel="mel band")
     for index in np.argsort(-posteriors.max(axis=0))[:5]:
-        scores.plot(times_s, posteriors[:, index], marker="o", markersize=3, label=labels[index])
+        # A label that begins with _ would be left out of the legend.
+        name = labels[index].strip("_")
+        scores.plot(times_s, posteriors[:, index], marker="o", markersize=3, label=name)
     scores.set(ylabel="posterior", xlabel="end of window, s", ylim=(-0.02, 1.02))
     scores.grid(alpha=0.3)
-    scores.legend(loc="upper left", fontsize=8)
+    end_s = max([duration_s, *times_s])
+    for axes in (wave, mel, scores):
+        axes.set_xlim(0, end_s)
+        axes.axvspan(duration_s, end_s, color="0.92", zorder=0)
+    mel.set_facecolor("0.92")
+    scores.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8)
     _save(figure, path)

@@ -91,7 +91,15 @@ class RunFolder:
 
 
 def atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Call `write` with a temporary path of the same suffix, then rename it to `path`."""
+    """Call `write` with a temporary path of the same suffix, then rename it to `path`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such folder.
+    """
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path}: there is no folder {path.parent}")
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         write(temporary)

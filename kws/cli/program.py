@@ -92,8 +92,20 @@ def run(
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output went away (| head): no error, but nothing more to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return EXIT_ERROR
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"{made.prog}: error: {where}{error.strerror}", file=sys.stderr)
+        _drop_output()
+        return EXIT_ERROR
+
+
+def _drop_output() -> None:
+    """Let what is still buffered for stdout go nowhere, or Python would complain at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_json(record: dict[str, Any]) -> None:

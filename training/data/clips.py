@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
-from kws.audio_file import to_int16, to_mono
+from kws.audio_file import open_sound, to_int16, to_mono
 from kws.errors import AudioError
 from kws.resample import Resampler
 
@@ -43,13 +42,14 @@ class Clip:
         AudioError
             If the file is missing or is not audio.
         """
-        stop = None if self.n_samples is None else self.start + self.n_samples
-        try:
-            samples, rate = soundfile.read(
-                str(self.path), start=self.start, stop=stop, dtype="float32", always_2d=True
-            )
-        except (OSError, RuntimeError) as error:
-            raise AudioError(f"{self.path}: expected an audio file, got: {error}") from error
+        with open_sound(self.path) as sound:
+            rate = sound.samplerate
+            try:
+                sound.seek(self.start)
+                n_samples = -1 if self.n_samples is None else self.n_samples
+                samples = sound.read(n_samples, dtype="float32", always_2d=True)
+            except RuntimeError as error:
+                raise AudioError(f"{self.path}: cannot be decoded: {error}") from error
         mono = to_mono(to_int16(samples))
         if rate != SAMPLE_RATE:
             mono = Resampler(rate, SAMPLE_RATE).push(mono, last=True)
