@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from numbers import Real
 from pathlib import Path
 
@@ -59,7 +58,8 @@ class KeywordSpotter:
             manifest.labels, thresholds, suppression_s=decision.suppression_ms / 1000
         )
         self.on_posterior: PosteriorHook | None = None
-        """Called with time, posterior and scores (or None) of every hop; for meters and plots."""
+        """Called with time, posterior and scores (or None) of every hop; for meters and plots.
+        The time goes back once where `flush` goes through short audio again."""
 
         self._window_samples = frontend.n_samples(model.window_frames)
         self._hop_samples = model.hop_frames * frontend.frame_step_samples
@@ -141,6 +141,7 @@ class KeywordSpotter:
     def reset(self) -> None:
         """Start anew: equals a new spotter, time included."""
         self._n_samples = 0
+        self._lead_s = 0.0
         self._head_is_all = True
         self._restart_stages()
 
@@ -205,17 +206,16 @@ class KeywordSpotter:
         the window before there are enough posteriors to average.
         """
         silence = np.zeros(self._window_samples + self._lead_samples, dtype=np.int16)
-        lead_s = 0.0
         if self._head_is_all and self._n_samples:
             whole = self._head[: self._n_samples].copy()
-            lead_s = self._lead_samples / self.sample_rate
             self.reset()
+            self._lead_s = self._lead_samples / self.sample_rate
             self.process(silence[: self._lead_samples])
             detections = self.process(whole) + self.process(silence)
         else:
             detections = self.process(silence)
         self.reset()
-        return [replace(found, time_s=found.time_s - lead_s) for found in detections]
+        return detections
 
     def _restart_stages(self) -> None:
         self.frontend.reset()
@@ -231,7 +231,7 @@ class KeywordSpotter:
         """Return the detection at the end of this block, if there is one."""
         posterior = self.model.push(self.frontend.push(block))[0]
         scores = self.smoother.push(posterior)
-        time_s = self.time_s
+        time_s = self.time_s - self._lead_s
         if self.on_posterior is not None:
             self.on_posterior(time_s, posterior, scores)
         return None if scores is None else self.policy.push(scores, time_s)

@@ -46,6 +46,10 @@ def evaluate_clip(
     rows: list[NDArray[np.float32]] = []
 
     def keep(time_s: float, posterior: NDArray[np.float32], _: object) -> None:
+        if times and time_s <= times[-1]:
+            # Short audio is gone through again at its end: only that is shown.
+            times.clear()
+            rows.clear()
         times.append(time_s)
         rows.append(posterior)
 

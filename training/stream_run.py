@@ -16,13 +16,17 @@ from training.stream_scores import FileScores
 
 
 def audio_in(folder: Path) -> list[Path]:
-    """Return every audio file of a folder, sorted; other files are passed over.
+    """Return every audio file of a folder, sorted, or the one file that is named.
+
+    Other files of the folder are passed over.
 
     Raises
     ------
     AudioError
         If it is no folder, or holds no audio.
     """
+    if folder.is_file():
+        return [folder]
     if not folder.is_dir():
         raise AudioError(f"{folder}: expected a folder with audio files")
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in AUDIO_SUFFIXES)
@@ -39,6 +43,10 @@ def run_file(spotter: KeywordSpotter, path: Path) -> FileScores:
     def keep(
         time_s: float, posterior: NDArray[np.float32], scores: NDArray[np.float32] | None
     ) -> None:
+        if times and time_s <= times[-1]:
+            # Short audio is gone through again at its end: only that counts.
+            times.clear()
+            rows.clear()
         if scores is not None:
             times.append(time_s)
             rows.append(scores)

@@ -97,10 +97,26 @@ def _add_stream(commands: Any) -> None:
         text="long audio: false rejects, false accepts an hour, latency",
     )
     program.add_model_arguments(made)
-    made.add_argument("--audio", type=Path, required=True, metavar="DIR")
-    made.add_argument("--truth", type=Path, required=True, metavar="CSV")
-    made.add_argument("--hop-ms", type=int, default=100)
-    made.add_argument("--threshold", nargs="+", action="extend", metavar="X|KEYWORD=X")
+    made.add_argument(
+        "--audio",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of audio files, or one file",
+    )
+    made.add_argument(
+        "--truth", type=Path, required=True, metavar="CSV", help="file,keyword,start_s,end_s"
+    )
+    made.add_argument(
+        "--hop-ms", type=int, default=100, metavar="MS", help="between windows (default: 100)"
+    )
+    made.add_argument(
+        "--threshold",
+        nargs="+",
+        action="extend",
+        metavar="X|KEYWORD=X",
+        help="instead of the manifest's",
+    )
     made.add_argument("--out", type=Path, metavar="DIR", help="curve.png and errors.csv")
     made.add_argument("--write", metavar="NAME", help="put the figures into the model's manifest")
     made.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -137,13 +153,17 @@ def _add_make_stream(commands: Any) -> None:
         metavar="CSV",
         help="utterance,word,start_sample,n_samples of the background: keywords in it are ignored",
     )
-    made.add_argument("--snr-db", type=float, default=10.0)
+    made.add_argument(
+        "--snr-db", type=float, default=10.0, help="of words over background (default: 10)"
+    )
     made.add_argument("--per-minute", type=float, default=12.0, help="keywords (default: 12)")
     made.add_argument("--minutes", type=float, help="length (default: the background's)")
     made.add_argument("--file-minutes", type=float, default=10.0, help="of each WAV (default: 10)")
     made.add_argument("--no-clips", action="store_true", help="the background alone")
-    made.add_argument("--seed", type=int, default=1)
-    made.add_argument("--out", type=Path, required=True, metavar="DIR")
+    made.add_argument("--seed", type=int, default=1, help="of all draws (default: 1)")
+    made.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="for the WAV files and truth.csv"
+    )
     made.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 

@@ -8,11 +8,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kws.cli import program
 from kws.errors import MissingDependencyError
-from training import recipe as recipes
+
+if TYPE_CHECKING:
+    from training.recipe import Recipe
 
 EXAMPLES = """\
   kws-train recipes
@@ -115,7 +117,9 @@ def _add_recipe(made: argparse.ArgumentParser) -> None:
     )
 
 
-def _load(arguments: argparse.Namespace) -> recipes.Recipe:
+def _load(arguments: argparse.Namespace) -> Recipe:
+    from training import recipe as recipes
+
     overrides = dict(recipes.parse_override(text) for text in arguments.overrides)
     return recipes.load(arguments.recipe, overrides=overrides)
 
@@ -179,6 +183,8 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _recipes(arguments: argparse.Namespace) -> int:
+    from training import recipe as recipes
+
     rows: list[dict[str, Any]] = []
     for name in recipes.names():
         recipe = recipes.load(name)
