@@ -67,8 +67,8 @@ def clip(arguments: argparse.Namespace) -> int:
             table.add_row(name, f"{value:.3f}")
         console = Console()
         console.print(table)
-        verdict = {None: "", True: ", right", False: f", wrong: it is {arguments.label}"}
-        console.print(f"{report['predicted']}{verdict[report['right']]}; picture: {picture}")
+        verdict = {None: "", True: ", as labelled", False: f", but labelled {arguments.label}"}
+        print(f"heard {report['predicted']}{verdict[report['right']]}; picture: {picture}")
     return 0
 
 
@@ -97,7 +97,7 @@ def clips(arguments: argparse.Namespace) -> int:
     console = Console()
     console.print(table)
     low, high = report["accuracy_interval_95"]
-    console.print(
+    print(
         f"{report['model']}: {100 * report['accuracy']:.2f} % of {report['n']} clips "
         f"(95 % interval {100 * low:.2f} to {100 * high:.2f})"
     )
@@ -150,13 +150,13 @@ def _print_stream(report: dict[str, Any]) -> None:
         )
     console.print(table)
     latency = report["latency_s"]
-    console.print(
+    print(
         f"{report['model']}: {report['hits']} of {report['events']} words heard "
         f"(missed {_percent(report['false_reject_rate'])} %), {report['false_accepts']} false "
         f"accepts in {report['hours']:.2f} h = {report['false_accepts_per_hour']:.2f} an hour"
     )
     if latency["median"] is not None:
-        console.print(
+        print(
             f"latency after the end of the word: median {latency['median']:.2f} s, "
             f"95 % within {latency['p95']:.2f} s"
         )
@@ -270,7 +270,7 @@ def tune(arguments: argparse.Namespace) -> int:
         table.add_row(keyword, f"{value:.3f}")
     console = Console()
     console.print(table)
-    console.print(
+    print(
         f"{report['false_accepts']} false accepts in {report['hours']:.2f} h "
         f"({report['false_accepts_per_hour']:g} an hour, asked for at most "
         f"{arguments.per_hour:g}); at {arguments.floor:g} for all there would be "
