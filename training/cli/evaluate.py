@@ -31,7 +31,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         from training.cli import evaluations
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
-            f"kws-eval needs its extra ({error.name} is missing); pip install '.[eval]' in a checkout of kws"
+            f"kws-eval needs its extra ({error.name} is missing); "
+            "pip install '.[eval]' in a checkout of kws"
         ) from error
     command: Any = getattr(evaluations, arguments.command.replace("-", "_"))
     code: int = command(arguments)
