@@ -11,6 +11,9 @@ from kws.config import FrontendConfig
 from kws.errors import AudioError
 from kws.mel import FloatArray, LogMelMaths
 
+# Frames computed at once: more would only need more memory, since ten already fill the caches.
+BLOCK_FRAMES = 16
+
 
 def log_mel(samples: NDArray[Any], config: FrontendConfig) -> FloatArray:
     """Return the log-mel frames of whole clips.
@@ -61,24 +64,27 @@ class LogMelFrontend:
     def __init__(self, config: FrontendConfig) -> None:
         self.config = config
         self._maths = LogMelMaths(config)
+        self._audio = np.zeros(2 * config.sample_rate, dtype=np.int16)
         self.reset()
 
     def reset(self) -> None:
         """Forget the audio heard so far."""
-        self._pending = np.zeros(0, dtype=np.int16)
+        self._n_pending = 0
 
-    def push(self, samples: NDArray[np.int16]) -> FloatArray:
+    def push(self, samples: NDArray[np.int16], *, out: FloatArray | None = None) -> FloatArray:
         """Return the frames that these samples complete.
 
         Parameters
         ----------
         samples : ndarray of int16, shape (n_samples,)
             Mono audio that follows directly on the previous call's.
+        out : ndarray of float32, shape (at least n_frames, n_mels), optional
+            Where to write the frames; without it a new array is made.
 
         Returns
         -------
         frames : ndarray of float32, shape (n_frames, n_mels)
-            Natural log of mel energy; ``n_frames`` may be 0.
+            Natural log of mel energy; ``n_frames`` may be 0. With `out`, its first rows.
 
         Raises
         ------
@@ -87,14 +93,23 @@ class LogMelFrontend:
         """
         check_samples(samples)
         config = self.config
-        audio = np.concatenate((self._pending, samples))
-        n_frames = config.n_frames(len(audio))
-        if n_frames == 0:
-            self._pending = audio
-            return np.zeros((0, config.n_mels), dtype=np.float32)
-        frames = self._maths(_overlapping_frames(audio, n_frames, config))
-        self._pending = audio[n_frames * config.frame_step_samples :].copy()
-        return frames
+        end = self._n_pending + len(samples)
+        if end > len(self._audio):
+            self._audio = np.concatenate((self._audio[: self._n_pending], np.zeros(end, np.int16)))
+        audio = self._audio
+        audio[self._n_pending : end] = samples
+        n_frames = config.n_frames(end)
+        if out is None:
+            out = np.empty((n_frames, config.n_mels), dtype=np.float32)
+        step = config.frame_step_samples
+        for first in range(0, n_frames, BLOCK_FRAMES):
+            n = min(BLOCK_FRAMES, n_frames - first)
+            frames = _overlapping_frames(audio[first * step :], n, config)
+            self._maths(frames, out=out[first : first + n])
+        self._n_pending = end - n_frames * step
+        # The two stretches may overlap; numpy copies as if they did not.
+        audio[: self._n_pending] = audio[n_frames * step : end]
+        return out[:n_frames]
 
 
 def check_samples(samples: NDArray[np.int16]) -> None:

@@ -227,7 +227,7 @@ def test_5_training_and_runtime_share_one_front_end(default_manifest, demo_audio
     config = default_manifest.frontend
     starts = range(0, len(demo_audio) - 16_000, 4_000)
     clips = np.stack([demo_audio[start : start + 16_000] for start in starts])
-    of_training = normalised(clips, LogMelMaths(config, rfft=scipy_fft.rfft))
+    of_training = normalised(clips, LogMelMaths(config, rfft=scipy_fft.rfft, dtype=np.float32))
     for clip, trained in zip(clips, of_training):
         frontend = LogMelFrontend(config)
         frames = np.concatenate(

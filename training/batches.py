@@ -188,7 +188,7 @@ class BatchMaker:
     def __init__(self, recipe: Recipe, drawer: ClipDrawer) -> None:
         self._recipe = recipe
         self._drawer = drawer
-        self._maths = LogMelMaths(recipe.frontend, rfft=scipy.fft.rfft)
+        self._maths = LogMelMaths(recipe.frontend, rfft=scipy.fft.rfft, dtype=np.float32)
 
     def make(self, epoch: int, step: int) -> tuple[FloatArray, FloatArray]:
         """Return normalised log-mel ``(batch, frames, mels)`` and targets ``(batch, labels)``."""

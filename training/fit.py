@@ -88,7 +88,7 @@ def validation_arrays(recipe: Recipe) -> tuple[FloatArray, FloatArray]:
 
 def clip_features(clips: list[Clip], recipe: Recipe) -> FloatArray:
     """Return normalised features ``(n_clips, window_frames, n_mels)`` of whole clips."""
-    maths = LogMelMaths(recipe.frontend, rfft=scipy.fft.rfft)
+    maths = LogMelMaths(recipe.frontend, rfft=scipy.fft.rfft, dtype=np.float32)
     rate = recipe.frontend.sample_rate
     parts = []
     for start in range(0, len(clips), 256):

@@ -82,7 +82,7 @@ def _false_keywords(
     keywords = recipe.data.keywords
     exclude = running_speech.sounds_like(keywords)
     samples = Clip(utterance.path, "").read()
-    maths = LogMelMaths(recipe.frontend, rfft=scipy.fft.rfft)
+    maths = LogMelMaths(recipe.frontend, rfft=scipy.fft.rfft, dtype=np.float32)
     config = recipe.frontend
     frames = (whole_clips(samples, maths) - np.float32(config.mean)) / np.float32(config.std)
     step = config.frame_step_samples

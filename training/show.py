@@ -22,7 +22,7 @@ def draw_augmentation(recipe: Recipe, path: Path, *, n_rows: int = 4) -> None:
     """Write log-mel pictures of drawn clips: rows in pairs, without masks and with them."""
     rng = np.random.default_rng(recipe.seed)
     drawer = ClipDrawer(recipe, TrainingSources.open(recipe.data))
-    maths = LogMelMaths(recipe.frontend, rfft=scipy.fft.rfft)
+    maths = LogMelMaths(recipe.frontend, rfft=scipy.fft.rfft, dtype=np.float32)
     drawn = [drawer.draw(rng) for _ in range(N_COLUMNS * n_rows // 2)]
     features = normalised(np.stack([samples for samples, _ in drawn]), maths)
     masked = features.copy()
