@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from kws.checksum import sha256
 from kws.config import DecisionConfig, FrontendConfig
 from kws.errors import ConfigError, ManifestError
 
@@ -57,10 +57,18 @@ class StreamForm:
     """New frames a step."""
 
     states: Mapping[str, Any] = field(default_factory=dict)
-    """Description of each state tensor."""
+    """What is carried from step to step: by layer, a table with at least the ``shape`` of the
+    tensors ``state/LAYER`` and ``next/LAYER``."""
 
     def __post_init__(self) -> None:
         _check_file(self.file, self.sha256)
+        if self.hop_frames < 1:
+            raise ConfigError(f"hop_frames must be at least 1, got {self.hop_frames}")
+        for name, state in self.states.items():
+            shape = state.get("shape") if isinstance(state, Mapping) else None
+            sizes = isinstance(shape, list) and all(type(size) is int for size in shape)
+            if not shape or not sizes or min(shape) < 1:
+                raise ConfigError(f"states.{name}: expected a shape of integers, got {state!r}")
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,11 @@ class ModelManifest:
                 raise ConfigError(
                     f"decision.thresholds: {keyword!r} is none of {', '.join(self.keywords)}"
                 )
+        if self.stream and self.stream.hop_frames >= self.window.window_frames:
+            raise ConfigError(
+                f"stream.hop_frames: expected less than window_frames "
+                f"({self.window.window_frames}), got {self.stream.hop_frames}"
+            )
         available = self.frontend.n_frames(self.window.window_samples)
         if self.window.window_frames > available:
             raise ConfigError(
@@ -119,7 +132,7 @@ class ModelManifest:
             raise ManifestError(
                 f"{path}: expected the model of {self.path.name}, {error}"
             ) from error
-        found = hashlib.sha256(content).hexdigest()
+        found = sha256(content)
         if found != form.sha256:
             raise ManifestError(
                 f"{path}: expected sha256 {form.sha256[:16]}… as {self.path.name} says, got "

@@ -27,10 +27,11 @@ ONLY_IN = {
 LAZY = {"sounddevice", "soundfile", "soxr", "scipy", "rich", *RUNTIMES}
 # Layers from bottom to top (design, section 8): a module imports from layers below it only.
 LAYERS = [
-    {"errors"},
+    {"errors", "checksum"},
     {"config", "quantization", "ring_buffer", "resample"},
     {"mel", "manifest", "smoothing", "decision", "interpreter"},
     {"frontend", "models", "callbacks", "microphone", "audio_file"},
+    {"posterior_model"},
     {"window_model", "stream_model"},
     {"spotter"},
     {"listener"},

@@ -67,7 +67,7 @@ def written(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-@pytest.mark.parametrize("stream", [None, StreamForm("lamp.stream.tflite", SHA256, 10, {"a": [1]})])
+@pytest.mark.parametrize("stream", [None, StreamForm("lamp.stream.tflite", SHA256, 10, {"a": {"shape": [1, 4]}})])
 def test_what_is_written_is_read(tmp_path, stream):
     """
     Every field comes back equal, to the last bit of a float; the path is where it was read.
