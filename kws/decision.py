@@ -76,9 +76,11 @@ class DetectionPolicy:
         time_s : float
             Stream time of the scores, in seconds; must not go back.
         """
-        above = np.flatnonzero(scores >= self._thresholds)
-        if not len(above):
+        reached = scores >= self._thresholds
+        # Nearly every hop ends here.
+        if not reached.any():
             return None
+        above = np.flatnonzero(reached)
         best = int(above[np.argmax(scores[above])])
         armed = time_s >= self._quiet_until_s[best]
         for index in above:

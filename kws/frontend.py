@@ -64,8 +64,14 @@ class LogMelFrontend:
     def __init__(self, config: FrontendConfig) -> None:
         self.config = config
         self._maths = LogMelMaths(config)
-        self._audio = np.zeros(2 * config.sample_rate, dtype=np.int16)
+        self._step = config.frame_step_samples
+        self._make_room(2 * config.sample_rate)
         self.reset()
+
+    def _make_room(self, n_samples: int) -> None:
+        self._audio = np.zeros(n_samples, dtype=np.int16)
+        # A view for each number of frames at the start of the buffer: cheaper kept than made.
+        self._views: dict[int, NDArray[Any]] = {}
 
     def reset(self) -> None:
         """Forget the audio heard so far."""
@@ -92,24 +98,30 @@ class LogMelFrontend:
             If `samples` is not a one-dimensional int16 array.
         """
         check_samples(samples)
-        config = self.config
         end = self._n_pending + len(samples)
         if end > len(self._audio):
-            self._audio = np.concatenate((self._audio[: self._n_pending], np.zeros(end, np.int16)))
-        audio = self._audio
+            pending = self._audio[: self._n_pending]
+            self._make_room(2 * end)
+            self._audio[: self._n_pending] = pending
+        audio, step = self._audio, self._step
         audio[self._n_pending : end] = samples
-        n_frames = config.n_frames(end)
+        n_frames = self.config.n_frames(end)
         if out is None:
-            out = np.empty((n_frames, config.n_mels), dtype=np.float32)
-        step = config.frame_step_samples
+            out = np.empty((n_frames, self.config.n_mels), dtype=np.float32)
         for first in range(0, n_frames, BLOCK_FRAMES):
             n = min(BLOCK_FRAMES, n_frames - first)
-            frames = _overlapping_frames(audio[first * step :], n, config)
-            self._maths(frames, out=out[first : first + n])
+            self._maths(self._frames(first, n), out=out[first : first + n])
         self._n_pending = end - n_frames * step
         # The two stretches may overlap; numpy copies as if they did not.
         audio[: self._n_pending] = audio[n_frames * step : end]
         return out[:n_frames]
+
+    def _frames(self, first: int, n_frames: int) -> NDArray[Any]:
+        if first:
+            return _overlapping_frames(self._audio[first * self._step :], n_frames, self.config)
+        if n_frames not in self._views:
+            self._views[n_frames] = _overlapping_frames(self._audio, n_frames, self.config)
+        return self._views[n_frames]
 
 
 def check_samples(samples: NDArray[np.int16]) -> None:

@@ -74,19 +74,24 @@ class LogMelMaths:
         self._taper = (hann_taper(config.frame_length_samples) / np.float32(FULL_SCALE)).astype(
             dtype
         )
-        self._filters = mel_filterbank(config).astype(dtype)
+        filters = mel_filterbank(config).astype(dtype)
+        self._n_bins, self._n_mels = filters.shape
+        self._parts = _parts(filters)
         self._make_room((0,))
 
     def _make_room(self, shape: tuple[int, ...]) -> None:
         """Allocate work arrays for frames of this shape."""
-        n_bins, n_mels = self._filters.shape
         self._shape = shape
         # Zeros behind each frame, up to the length of the FFT, stay as they are.
         self._padded = np.zeros((*shape, self.config.n_fft), dtype=self._dtype)
         self._tapered = self._padded[..., : self.config.frame_length_samples]
-        self._power = np.zeros((*shape, n_bins), dtype=self._dtype)
-        self._square = np.zeros((*shape, n_bins), dtype=self._dtype)
-        self._energy = np.zeros((*shape, n_mels), dtype=self._dtype)
+        self._power = np.zeros((*shape, self._n_bins), dtype=self._dtype)
+        self._square = np.zeros((*shape, self._n_bins), dtype=self._dtype)
+        self._energy = np.zeros((*shape, self._n_mels), dtype=self._dtype)
+        self._products = [
+            (self._power[..., bins], filters, self._energy[..., mels])
+            for bins, mels, filters in self._parts
+        ]
 
     def __call__(self, frames: NDArray[Any], *, out: FloatArray | None = None) -> FloatArray:
         """Return log-mel of frames.
@@ -110,10 +115,29 @@ class LogMelMaths:
         np.square(spectrum.real, out=self._power, casting="same_kind")
         np.square(spectrum.imag, out=self._square, casting="same_kind")
         np.add(self._power, self._square, out=self._power)
-        energy = np.matmul(self._power, self._filters, out=self._energy)
+        for power, filters, part in self._products:
+            np.matmul(power, filters, out=part)
+        energy = self._energy
         np.maximum(energy, self.config.log_floor, out=energy)
         np.log(energy, out=energy)
         if out is None:
             return energy.astype(np.float32)
         np.copyto(out, energy, casting="same_kind")
         return out
+
+
+def _parts(filters: NDArray[Any]) -> list[tuple[slice, slice, NDArray[Any]]]:
+    """Return the filterbank as blocks (bins, mels, filters) without most of its zeros.
+
+    Low filters are narrow: two blocks halve the multiplications, more cost more calls than they
+    save.
+    """
+    n_mels = filters.shape[1]
+    blocks = []
+    for first, last in ((0, n_mels // 2), (n_mels // 2, n_mels)):
+        used = np.flatnonzero(filters[:, first:last].any(axis=1))
+        if len(used):
+            bins = slice(int(used[0]), int(used[-1]) + 1)
+            block = np.ascontiguousarray(filters[bins, first:last])
+            blocks.append((bins, slice(first, last), block))
+    return blocks

@@ -51,15 +51,17 @@ class PosteriorSmoother:
         scores : ndarray of float32, shape (n_labels,), or None
             None until the span is filled: "not known yet" is not "certainly not".
         """
+        n = self._n
         if self._recent is None:
-            self._recent = np.zeros((self._n, len(posterior)), dtype=np.float32)
-        self._recent[self._count % self._n] = posterior
+            self._recent = np.zeros((2 * n, len(posterior)), dtype=np.float32)
+        # Every posterior is written twice, n rows apart, so that the last n always lie in a row.
+        slot = self._count % n
+        self._recent[slot] = posterior
+        self._recent[slot + n] = posterior
         self._count += 1
-        if self._count < self._n:
+        if self._count < n:
             return None
-        # Summed in order of age, so that the same posteriors always give the same last bit.
-        start = self._count % self._n
-        total = self._recent[start].copy()
-        for age in range(1, self._n):
-            total += self._recent[(start + age) % self._n]
-        return np.asarray(total / np.float32(self._n))
+        # Along the first axis numpy adds row by row, and so in order of age: the same posteriors
+        # always give the same last bit.
+        total = np.add.reduce(self._recent[slot + 1 : slot + 1 + n], axis=0)
+        return np.asarray(np.divide(total, np.float32(n), out=total))

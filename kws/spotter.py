@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from kws import models
 from kws.decision import Detection, DetectionPolicy
-from kws.errors import ConfigError, ModelError
+from kws.errors import ConfigError
 from kws.frontend import LogMelFrontend, check_samples
 from kws.manifest import ModelManifest
+from kws.posterior_model import PosteriorModel
 from kws.smoothing import PosteriorSmoother
-from kws.window_model import PosteriorModel, WindowModel
+from kws.stream_model import StreamModel
+from kws.window_model import WindowModel
 
 MODES = ("auto", "stream", "window")
 HOP_MS = 100
@@ -64,6 +66,9 @@ class KeywordSpotter:
         self._window_samples = frontend.n_samples(model.window_frames)
         self._hop_samples = model.hop_frames * frontend.frame_step_samples
         self._block = np.zeros(max(self._window_samples, self._hop_samples), dtype=np.int16)
+        self._frames = np.zeros(
+            (max(model.window_frames, model.hop_frames), frontend.n_mels), dtype=np.float32
+        )
         self._lead_samples = (self.smoother.n_posteriors - 1) * self._hop_samples
         # The beginning is kept for `flush`, in case it turns out to be all there is.
         self._head = np.zeros(self._window_samples + self._lead_samples, dtype=np.int16)
@@ -94,7 +99,8 @@ class KeywordSpotter:
             Time between windows, a multiple of the frame step. Shorter: detections come
             sooner, and cost more.
         mode : {"auto", "stream", "window"}
-            Form of the model; ``auto`` takes the cheapest there is.
+            Form of the model; ``auto`` takes the stream form if there is one and `hop_ms` is
+            a multiple of its own. Both give the same posteriors.
         runtime, kernels, n_threads
             See `kws.interpreter.open_model`.
         thresholds : float or mapping of str to float, optional
@@ -116,11 +122,14 @@ class KeywordSpotter:
             )
         if mode not in MODES:
             raise ConfigError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
-        if mode == "stream":
-            raise ModelError(f"{manifest.path}: this model has no stream form; use --mode window")
-        model = WindowModel(
+        hop_frames = hop_ms // step_ms
+        form: type[StreamModel | WindowModel] = WindowModel
+        streams = manifest.stream is not None and hop_frames % manifest.stream.hop_frames == 0
+        if mode == "stream" or (mode == "auto" and streams):
+            form = StreamModel
+        model = form(
             manifest,
-            hop_frames=hop_ms // step_ms,
+            hop_frames=hop_frames,
             runtime=runtime,
             kernels=kernels,
             n_threads=n_threads,
@@ -169,24 +178,31 @@ class KeywordSpotter:
         taken = 0
         while taken < len(samples):
             piece = samples[taken : taken + self._needed - self._filled]
-            self._block[self._filled : self._filled + len(piece)] = piece
-            self._filled += len(piece)
-            self._keep_head(piece)
-            self._n_samples += len(piece)
-            taken += len(piece)
-            if self._filled == self._needed:
+            n = len(piece)
+            if self._head_is_all:
+                self._keep_head(piece)
+            self._n_samples += n
+            taken += n
+            if n == self._needed:
+                # A whole block at once, as a microphone set to the hop gives it: no copy.
+                detection = self._hop(piece)
+            else:
+                self._block[self._filled : self._filled + n] = piece
+                self._filled += n
+                if self._filled < self._needed:
+                    break
                 detection = self._hop(self._block[: self._needed])
                 self._filled = 0
-                self._needed = self._hop_samples
-                if detection is not None:
-                    self._head_is_all = False
-                    detections.append(detection)
+            self._needed = self._hop_samples
+            if detection is not None:
+                self._head_is_all = False
+                detections.append(detection)
         return detections
 
     def _keep_head(self, piece: NDArray[np.int16]) -> None:
         """Keep samples while all audio since the start still fits; otherwise give up on it."""
         end = self._n_samples + len(piece)
-        if self._head_is_all and end <= len(self._head):
+        if end <= len(self._head):
             self._head[self._n_samples : end] = piece
         else:
             self._head_is_all = False
@@ -229,7 +245,7 @@ class KeywordSpotter:
 
     def _hop(self, block: NDArray[np.int16]) -> Detection | None:
         """Return the detection at the end of this block, if there is one."""
-        posterior = self.model.push(self.frontend.push(block))[0]
+        posterior = self.model.push(self.frontend.push(block, out=self._frames))[0]
         scores = self.smoother.push(posterior)
         time_s = self.time_s - self._lead_s
         if self.on_posterior is not None:

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.errors import AudioError, ModelError
-from kws.interpreter import OpenModel, Tensor, open_model
+from kws.errors import ModelError
 from kws.manifest import ModelManifest
-from kws.quantization import dequantize, quantize
+from kws.posterior_model import (
+    PosteriorReader,
+    check_tensor,
+    check_window,
+    frame_quantizer,
+    open_form,
+)
+from kws.quantization import FloatArray
 
-FloatArray = NDArray[np.float32]
 # Hops that fit behind a window before its frames are moved back to the start of the buffer.
 SPARE_HOPS = 16
-
-
-class PosteriorModel(Protocol):
-    """What the spotter asks of a model, whichever form it has."""
-
-    opened: OpenModel
-    mode: str
-    window_frames: int
-    hop_frames: int
-
-    def reset(self) -> None:
-        """Forget all frames."""
-
-    def push(self, frames: FloatArray) -> FloatArray:
-        """Return the posteriors ``(n_hops, n_labels)`` that these frames complete."""
-
-    def predict(self, window: FloatArray) -> FloatArray:
-        """Return the posterior ``(n_labels,)`` of one window of log-mel frames."""
 
 
 class WindowModel:
@@ -66,18 +53,27 @@ class WindowModel:
         kernels: str = "default",
         n_threads: int = 1,
     ) -> None:
-        where = str(manifest.path.parent / manifest.window.file)
-        content = manifest.read_form(manifest.window)
-        self.opened = open_model(
-            content, where=where, runtime=runtime, kernels=kernels, n_threads=n_threads
+        self.opened, where = open_form(
+            manifest, manifest.window, runtime=runtime, kernels=kernels, n_threads=n_threads
         )
         self.window_frames = manifest.window.window_frames
         self.hop_frames = hop_frames
         self._n_mels = manifest.frontend.n_mels
         self._n_labels = len(manifest.labels)
-        self._input, self._output = _check_tensors(self.opened, manifest, where)
-        self._mean = np.float32(manifest.frontend.mean)
-        self._std = np.float32(manifest.frontend.std)
+        inputs, outputs = self.opened.inputs, self.opened.outputs
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise ModelError(
+                f"{where}: expected one input and one output, got {len(inputs)} and {len(outputs)}"
+            )
+        shapes = (1, self.window_frames, self._n_mels), (1, self._n_labels)
+        self._input = check_tensor(
+            inputs[0], role="input", shape=shapes[0], manifest=manifest, where=where
+        )
+        self._output = check_tensor(
+            outputs[0], role="output", shape=shapes[1], manifest=manifest, where=where
+        )
+        self._quantizer = frame_quantizer(manifest, self._input)
+        self._reader = PosteriorReader(self._output)
         # Room for the window that is being filled and some hops behind it: frames are converted
         # once, and moved only when the end is reached.
         rows = self.window_frames + SPARE_HOPS * hop_frames
@@ -136,10 +132,10 @@ class WindowModel:
         AudioError
             If the shape is another one.
         """
-        expected = (self.window_frames, self._n_mels)
-        if window.shape != expected:
-            raise AudioError(f"window: expected log-mel frames {expected}, got {window.shape}")
-        return self._run(self._to_input(window)[None])
+        check_window(window, (self.window_frames, self._n_mels))
+        tensor = np.zeros(self._input.shape, dtype=self._input.dtype)
+        self._quantizer.write(window, tensor)
+        return self._run(tensor)
 
     def _append(self, frames: FloatArray) -> None:
         n = len(frames)
@@ -148,48 +144,11 @@ class WindowModel:
             kept = max(0, self._end - self._start)
             self._buffer[:, :kept] = self._buffer[:, self._end - kept : self._end].copy()
             self._start, self._end = self._start - (self._end - kept), kept
-        self._buffer[0, self._end : self._end + n] = self._to_input(frames)
+        if n:
+            self._quantizer.write(frames, self._buffer[0, self._end : self._end + n])
         self._end += n
-
-    def _to_input(self, frames: FloatArray) -> NDArray[Any]:
-        normalised = (frames - self._mean) / self._std
-        if self._input.scale == 0:
-            return normalised
-        return quantize(
-            normalised,
-            scale=self._input.scale,
-            zero_point=self._input.zero_point,
-            dtype=self._input.dtype,
-        )
 
     def _run(self, window: NDArray[Any]) -> FloatArray:
         self._interpreter.set_tensor(self._input.index, window)
         self._interpreter.invoke()
-        output: NDArray[Any] = self._interpreter.get_tensor(self._output.index)[0]
-        if self._output.scale == 0:
-            return output
-        return dequantize(output, scale=self._output.scale, zero_point=self._output.zero_point)
-
-
-def _check_tensors(opened: OpenModel, manifest: ModelManifest, where: str) -> tuple[Tensor, Tensor]:
-    """Return the input and the output, which must be what the manifest says."""
-    if len(opened.inputs) != 1 or len(opened.outputs) != 1:
-        raise ModelError(
-            f"{where}: expected one input and one output, got "
-            f"{len(opened.inputs)} and {len(opened.outputs)}"
-        )
-    tensors = (opened.inputs[0], opened.outputs[0])
-    shapes = (
-        (1, manifest.window.window_frames, manifest.frontend.n_mels),
-        (1, len(manifest.labels)),
-    )
-    for role, tensor, shape in zip(("input", "output"), tensors, shapes):
-        if tensor.shape != shape:
-            raise ModelError(
-                f"{where}: {manifest.path.name} says that the {role} is {shape}, got {tensor.shape}"
-            )
-        if tensor.dtype not in (np.int8, np.float32):
-            raise ModelError(
-                f"{where}: expected an int8 or float32 {role}, got {np.dtype(tensor.dtype)}"
-            )
-    return tensors
+        return self._reader(self._interpreter.get_tensor(self._output.index))

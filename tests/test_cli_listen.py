@@ -167,28 +167,28 @@ def test_interrupt_ends_with_the_summary():
     assert 130 == process.returncode
 
 
-def broken_model(tmp_path, change):
-    """Copy the default model and let `change` damage manifest or file."""
-    for suffix in (".json", ".tflite"):
+def broken_model(tmp_path, change, mode):
+    """Copy the default model and let `change` damage manifest or file of one form."""
+    for suffix in (".json", ".tflite", ".stream.tflite"):
         shutil.copy(models.FIRMWARE_MODELS / f"default{suffix}", tmp_path)
     table = json.loads((tmp_path / "default.json").read_text())
-    change(table, tmp_path / "default.tflite")
+    change(table, table[mode], tmp_path / table[mode]["file"])
     (tmp_path / "default.json").write_text(json.dumps(table))
     return tmp_path / "default.json"
 
 
-def flip_a_byte(table, path):
+def flip_a_byte(table, form, path):
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
 
 
-def no_model_but_right_hash(table, path):
+def no_model_but_right_hash(table, form, path):
     path.write_bytes(b"this is not a model at all")
-    table["window"]["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    form["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def one_label_less(table, path):
+def one_label_less(table, form, path):
     table["labels"] = [label for label in table["labels"] if label != "_silence_"]
 
 
@@ -200,13 +200,14 @@ def one_label_less(table, path):
         (one_label_less, "says that the output is (1, 11), got (1, 12)"),
     ],
 )
-def test_broken_model_is_one_line(tmp_path, capsys, change, message):
+@pytest.mark.parametrize("mode", ["window", "stream"])
+def test_broken_model_is_one_line(tmp_path, capsys, change, message, mode):
     """
     A model that its manifest does not describe is refused in one clear line, exit code 1.
     """
-    path = broken_model(tmp_path, change)
+    path = broken_model(tmp_path, change, mode)
 
-    code = main(["--model", str(path), "--input", str(DEMO)])
+    code = main(["--model", str(path), "--mode", mode, "--input", str(DEMO)])
 
     error = capsys.readouterr().err
     assert 1 == code
@@ -252,7 +253,7 @@ def test_bad_input_is_one_line(tmp_path, capsys, name, make, message):
         (["--keywords", "banana"], "keyword 'banana'"),
         (["--hop-ms", "33"], "multiple of 10, got 33"),
         (["--model", "nothing"], "model 'nothing': expected one of default"),
-        (["--mode", "stream"], "has no stream form"),
+        (["--mode", "stream", "--hop-ms", "50"], "every 100 ms or a multiple of it, got 50 ms"),
         (["--exec", "no-such-program-here"], "expected a program"),
     ],
 )

@@ -48,13 +48,13 @@ def listen(spotter: KeywordSpotter, audio: np.ndarray, sizes: list[int] | None =
     return detections, hops
 
 
-def make(hop_ms: int = 100) -> KeywordSpotter:
-    return KeywordSpotter.from_model("default", hop_ms=hop_ms, thresholds=LOW_THRESHOLD)
+def make(hop_ms: int = 100, mode: str = "auto") -> KeywordSpotter:
+    return KeywordSpotter.from_model("default", hop_ms=hop_ms, mode=mode, thresholds=LOW_THRESHOLD)
 
 
-@pytest.fixture(scope="module")
-def spotter() -> KeywordSpotter:
-    return make()
+@pytest.fixture(scope="module", params=["window", "stream"])
+def spotter(request) -> KeywordSpotter:
+    return make(mode=request.param)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from kws.frontend import whole_clips
 from kws.manifest import ModelManifest
 from kws.mel import LogMelMaths
+from kws.posterior_model import PosteriorModel
+from kws.stream_model import StreamModel
 from kws.window_model import WindowModel
 from training.data.clips import Clip, fit_length
 
@@ -20,15 +22,26 @@ class ClipScorer:
     """A model and its front end, for clips of one window each."""
 
     manifest: ModelManifest
-    model: WindowModel
+    model: PosteriorModel
     maths: LogMelMaths
 
     @classmethod
     def open(
-        cls, manifest: ModelManifest, *, runtime: str | None = None, kernels: str = "default"
+        cls,
+        manifest: ModelManifest,
+        *,
+        mode: str = "window",
+        runtime: str | None = None,
+        kernels: str = "default",
     ) -> ClipScorer:
-        """Return a scorer for the window form of a model."""
-        model = WindowModel(manifest, hop_frames=10, runtime=runtime, kernels=kernels)
+        """Return a scorer for a model; the stream form takes a clip in steps, to the same end."""
+        if mode == "stream":
+            hop_frames = manifest.stream.hop_frames if manifest.stream else 1
+            model: PosteriorModel = StreamModel(
+                manifest, hop_frames=hop_frames, runtime=runtime, kernels=kernels
+            )
+        else:
+            model = WindowModel(manifest, hop_frames=1, runtime=runtime, kernels=kernels)
         return cls(manifest, model, LogMelMaths(manifest.frontend))
 
     def features(self, clip: Clip) -> NDArray[np.float32]:

@@ -26,6 +26,8 @@ from training.batches import BatchMaker, ClipDrawer, TrainingSources
 from training.clip_scores import ClipScorer
 from training.recipe import Recipe
 from training.run_folder import RunFolder, atomically
+from training.stream_export import add_stream_form
+from training.stream_plan import NoStreamFormError
 
 logger = logging.getLogger(__name__)
 # Between posteriors through the training's features and the runtime's own: the two FFTs differ in
@@ -38,9 +40,10 @@ class ParityError(KwsError, RuntimeError):
 
 
 def export(run: RunFolder, out: Path, *, name: str | None = None, version: str = "1") -> Path:
-    """Write ``out/NAME.tflite`` and ``out/NAME.json`` from the best weights of a run.
+    """Write ``out/NAME.tflite``, ``out/NAME.stream.tflite`` and ``out/NAME.json`` from a run.
 
-    Returns the manifest's path. Both files appear only when every check has passed.
+    The weights are the best of the run. Returns the manifest's path. Files appear only when
+    every check has passed; a network that cannot stream has the window form alone.
 
     Raises
     ------
@@ -63,14 +66,28 @@ def export(run: RunFolder, out: Path, *, name: str | None = None, version: str =
         (staging / manifest.window.file).write_bytes(content)
         manifest = replace(manifest, path=staging / f"{name}.json")
         manifest = replace(manifest, metrics=check_parity(model, manifest, recipe))
-        atomically(out / manifest.window.file, lambda path: path.write_bytes(content))
-        write_manifest(manifest, out / f"{name}.json")
+        _write(manifest, recipe, out)
     finally:
         for leftover in staging.iterdir():
             leftover.unlink()
         staging.rmdir()
     logger.info("%s: %d bytes", out / manifest.window.file, len(content))
     return out / f"{name}.json"
+
+
+def _write(manifest: ModelManifest, recipe: Recipe, out: Path) -> None:
+    """Write both forms and the manifest; without a stream form, say why there is none."""
+    if recipe.export.hop_frames:
+        clips = fit.validation_clips(recipe)[: recipe.export.parity_clips]
+        frames = np.concatenate([ClipScorer.open(manifest).features(clip) for clip in clips])
+        try:
+            add_stream_form(manifest, frames, hop_frames=recipe.export.hop_frames, out=out)
+            return
+        except NoStreamFormError as error:
+            logger.warning("window form only: %s", error)
+    content = manifest.read_form(manifest.window)
+    atomically(out / manifest.window.file, lambda path: path.write_bytes(content))
+    write_manifest(manifest, out / f"{manifest.name}.json")
 
 
 def convert_int8(model: keras.Model, calibration: NDArray[np.float32]) -> bytes:

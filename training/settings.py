@@ -159,3 +159,6 @@ class ExportConfig:
     parity_clips: int = 400
     max_accuracy_loss: float = 0.005
     """Export fails if int8 loses more validation accuracy than this, 0..1."""
+
+    hop_frames: int = 10
+    """New frames that a step of the stream form takes; 0 makes no stream form."""

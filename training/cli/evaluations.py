@@ -74,10 +74,11 @@ def clip(arguments: argparse.Namespace) -> int:
 
 def clips(arguments: argparse.Namespace) -> int:
     """Measure a model on labelled clips."""
-    if arguments.mode == "stream":
-        raise ConfigError("--mode stream: clips are scored with the window form")
     scorer = ClipScorer.open(
-        models.load(arguments.model), runtime=arguments.runtime, kernels=arguments.kernels
+        models.load(arguments.model),
+        mode=arguments.mode,
+        runtime=arguments.runtime,
+        kernels=arguments.kernels,
     )
     chosen = evaluate.clips_to_score(
         arguments.data, scorer.manifest.labels, split=arguments.split, seed=arguments.seed

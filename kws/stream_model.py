@@ -1,0 +1,231 @@
+"""A model that is run on new frames only and carries what it must remember in state tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kws.errors import ConfigError, ModelError
+from kws.interpreter import Tensor
+from kws.manifest import ModelManifest
+from kws.posterior_model import (
+    PosteriorReader,
+    check_tensor,
+    check_window,
+    frame_quantizer,
+    open_form,
+)
+from kws.quantization import FloatArray
+
+# Names of the tensors in a stream form; `training.stream_form` writes them.
+INPUT, OUTPUT, STATE, NEXT = "log_mel", "posterior", "state/", "next/"
+
+
+class StreamModel:
+    """Run the stream form of a model: the same posteriors as the window form, for less.
+
+    A step takes `StreamForm.hop_frames` new frames and gives the posterior of the window that ends
+    with them. Each kept step of the network depends on frames of the last window alone, so
+    after a window's worth of frames nothing is left of what was there before: states need no
+    preparation, and the first posterior, after a full window, is the window form's.
+
+    Parameters
+    ----------
+    manifest : ModelManifest
+        A model that has a stream form; its file is refused unless its SHA-256 fits.
+    hop_frames : int
+        Frames from one window to the next, a multiple of the form's own.
+    runtime, kernels, n_threads
+        See `kws.interpreter.open_model`.
+
+    Raises
+    ------
+    ConfigError
+        If the form cannot be run at this hop.
+    ManifestError
+        If the file is not the manifest's.
+    ModelError
+        If there is no stream form, or its tensors do not fit the manifest.
+    """
+
+    mode = "stream"
+
+    def __init__(
+        self,
+        manifest: ModelManifest,
+        *,
+        hop_frames: int,
+        runtime: str | None = None,
+        kernels: str = "default",
+        n_threads: int = 1,
+    ) -> None:
+        form = manifest.stream
+        if form is None:
+            raise ModelError(f"{manifest.path}: this model has no stream form; use --mode window")
+        if hop_frames % form.hop_frames:
+            step_ms = manifest.frontend.frame_step_ms
+            raise ConfigError(
+                f"hop: the stream form of {manifest.name} runs every "
+                f"{form.hop_frames * step_ms} ms or a multiple of it, got "
+                f"{hop_frames * step_ms} ms; use --mode window"
+            )
+        self.opened, where = open_form(
+            manifest, form, runtime=runtime, kernels=kernels, n_threads=n_threads
+        )
+        self.window_frames = manifest.window.window_frames
+        self.hop_frames = hop_frames
+        self._n_mels = manifest.frontend.n_mels
+        self._n_labels = len(manifest.labels)
+        self._step_frames = form.hop_frames
+        inputs = {tensor.name: tensor for tensor in self.opened.inputs}
+        outputs = {tensor.name: tensor for tensor in self.opened.outputs}
+        if INPUT not in inputs or OUTPUT not in outputs:
+            raise ModelError(
+                f"{where}: expected an input {INPUT!r} and an output {OUTPUT!r}, got "
+                f"{', '.join(inputs)} and {', '.join(outputs)}"
+            )
+        self._input = check_tensor(
+            inputs.pop(INPUT),
+            role="input",
+            shape=(1, self._step_frames, self._n_mels),
+            manifest=manifest,
+            where=where,
+        )
+        self._output = check_tensor(
+            outputs.pop(OUTPUT),
+            role="output",
+            shape=(1, self._n_labels),
+            manifest=manifest,
+            where=where,
+        )
+        pairs = _state_pairs(inputs, outputs, manifest, where)
+        self._states = [(before.index, after.index) for before, after in pairs]
+        self._zeros = [np.zeros(before.shape, dtype=before.dtype) for before, _ in pairs]
+        self._quantizer = frame_quantizer(manifest, self._input)
+        self._reader = PosteriorReader(self._output)
+        self._fresh = np.zeros(self._input.shape, dtype=self._input.dtype)
+        self._interpreter = self.opened.interpreter
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all frames: the next posterior comes after a full window."""
+        for (before, _), zeros in zip(self._states, self._zeros):
+            self._interpreter.set_tensor(before, zeros)
+        # Steps are laid so that the first window ends with one; what stands in the frames before
+        # the first is no part of any window.
+        self._n_fresh = -self.window_frames % self._step_frames
+        self._n_missing = self.window_frames
+
+    def push(self, frames: FloatArray) -> FloatArray:
+        """Return the posteriors of the windows that these frames complete.
+
+        Parameters
+        ----------
+        frames : ndarray of float32, shape (n_frames, n_mels)
+            Log-mel frames that follow directly on the previous call's.
+
+        Returns
+        -------
+        posteriors : ndarray of float32, shape (n_hops, n_labels)
+            One row a hop, 0..1; no row while the first window is not full.
+        """
+        posteriors = []
+        taken = 0
+        while taken < len(frames):
+            n = min(len(frames) - taken, self._step_frames - self._n_fresh)
+            self._quantizer.write(
+                frames[taken : taken + n], self._fresh[0, self._n_fresh : self._n_fresh + n]
+            )
+            taken += n
+            self._n_fresh += n
+            self._n_missing -= n
+            if self._n_fresh == self._step_frames:
+                self._step()
+                self._n_fresh = 0
+                if self._n_missing == 0:
+                    posteriors.append(self._posterior())
+                    self._n_missing = self.hop_frames
+        if not posteriors:
+            return np.zeros((0, self._n_labels), dtype=np.float32)
+        return posteriors[0][None] if len(posteriors) == 1 else np.stack(posteriors)
+
+    def predict(self, window: FloatArray) -> FloatArray:
+        """Return the posterior of one window, apart from any stream.
+
+        Parameters
+        ----------
+        window : ndarray of float32, shape (window_frames, n_mels)
+            Natural log of mel energy, not normalised.
+
+        Returns
+        -------
+        posterior : ndarray of float32, shape (n_labels,)
+            In the order of the manifest's labels, 0..1.
+
+        Raises
+        ------
+        AudioError
+            If the shape is another one.
+        """
+        check_window(window, (self.window_frames, self._n_mels))
+        interpreter = self._interpreter
+        kept = (
+            [interpreter.get_tensor(before) for before, _ in self._states],
+            self._fresh.copy(),
+            self._n_fresh,
+            self._n_missing,
+        )
+        self.reset()
+        posterior: FloatArray = self.push(window)[0]
+        states, self._fresh, self._n_fresh, self._n_missing = kept
+        for (before, _), state in zip(self._states, states):
+            interpreter.set_tensor(before, state)
+        return posterior
+
+    def _step(self) -> None:
+        """Run the network on the new frames, and hand its states on to the next step."""
+        interpreter = self._interpreter
+        interpreter.set_tensor(self._input.index, self._fresh)
+        interpreter.invoke()
+        for before, after in self._states:
+            interpreter.set_tensor(before, interpreter.get_tensor(after))
+
+    def _posterior(self) -> FloatArray:
+        return self._reader(self._interpreter.get_tensor(self._output.index))
+
+
+def _state_pairs(
+    inputs: dict[str, Tensor], outputs: dict[str, Tensor], manifest: ModelManifest, where: str
+) -> list[tuple[Tensor, Tensor]]:
+    """Return each state's input and output, which must fit each other and the manifest."""
+    form = manifest.stream
+    assert form is not None
+    pairs = []
+    for name, description in form.states.items():
+        before, after = inputs.pop(STATE + name, None), outputs.pop(NEXT + name, None)
+        if before is None or after is None:
+            raise ModelError(
+                f"{where}: {manifest.path.name} says that there is a state {name!r}, got none"
+            )
+        shape = tuple(description["shape"]) if isinstance(description, dict) else ()
+        for tensor in (before, after):
+            check_tensor(
+                tensor, role=f"state {name!r}", shape=shape, manifest=manifest, where=where
+            )
+        # Handed on as integers, so both must mean the same by them.
+        if _meaning(before) != _meaning(after):
+            raise ModelError(
+                f"{where}: state {name!r} comes out with scale and zero point {_meaning(after)} "
+                f"but goes in with {_meaning(before)}; export the model again"
+            )
+        pairs.append((before, after))
+    if inputs or outputs:
+        raise ModelError(
+            f"{where}: {manifest.path.name} does not tell of {', '.join((*inputs, *outputs))}"
+        )
+    return pairs
+
+
+def _meaning(tensor: Tensor) -> tuple[Any, ...]:
+    return (np.dtype(tensor.dtype).name, tensor.scale, tensor.zero_point)

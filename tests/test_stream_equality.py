@@ -1,0 +1,77 @@
+"""Promise 6 on real speech: stream equals window, in every interpreter that is installed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kws.audio_file import read_file
+from kws.frontend import log_mel
+from kws.interpreter import installed
+from kws.manifest import ModelManifest
+from kws.stream_model import StreamModel
+from kws.window_model import WindowModel
+
+MINUTES = 10
+RATE = 16_000
+# One integer of the output.
+LSB = 1 / 256
+
+
+@pytest.fixture(scope="module")
+def ten_minutes(kws_data, default_manifest) -> np.ndarray:
+    """Log-mel of ten minutes of read speech, and of a recording with keywords."""
+    pieces: list[np.ndarray] = []
+    wanted = MINUTES * 60 * RATE
+    for path in sorted((kws_data / "librispeech" / "dev_clean").glob("*.wav")):
+        pieces.extend(read_file(path))
+        if sum(map(len, pieces)) >= wanted:
+            break
+    else:
+        pytest.skip(f"less than {MINUTES} minutes of speech in dev_clean")
+    return log_mel(np.concatenate(pieces), default_manifest.frontend)
+
+
+def posteriors(
+    form: type[WindowModel] | type[StreamModel],
+    manifest: ModelManifest,
+    frames: np.ndarray,
+    *,
+    runtime: str,
+    kernels: str,
+) -> np.ndarray:
+    """Return every hop's posterior, with resets and gaps on the way."""
+    model = form(manifest, hop_frames=10, runtime=runtime, kernels=kernels)
+    found = []
+    # A stretch without a break, then shorter and shorter ones: odd lengths, each after a reset.
+    ends = [len(frames) // 2, *range(len(frames) // 2 + 1_501, len(frames), 1_501), len(frames)]
+    start = 0
+    for end in ends:
+        found.append(model.push(frames[start:end]))
+        model.reset()
+        start = end + 7
+    return np.concatenate(found)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kernels", ["reference", "default"])
+@pytest.mark.parametrize("runtime", ["ai-edge-litert", "tflite-runtime"])
+def test_every_hop_of_ten_minutes_of_speech_is_equal(
+    default_manifest, ten_minutes, runtime, kernels
+):
+    """
+    Reference kernels: the same integers. Default kernels: at most 1 apart. Also after resets
+    and gaps.
+    """
+    if runtime not in installed():
+        pytest.skip(f"{runtime} is not installed")
+    options = {"runtime": runtime, "kernels": kernels}
+    expected = posteriors(WindowModel, default_manifest, ten_minutes, **options)
+    got = posteriors(StreamModel, default_manifest, ten_minutes, **options)
+
+    assert len(expected) > 5_500
+    assert len(np.unique(expected, axis=0)) > 1_000
+    if kernels == "reference":
+        np.testing.assert_array_equal(got, expected)
+    else:
+        np.testing.assert_allclose(got, expected, rtol=0, atol=LSB)
