@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
-from training.run_folder import atomically
+from training.canvas import new_figure, save_figure
 
 
 def draw_curves(history: Sequence[dict[str, float]], path: Path) -> None:
     """Write loss and accuracy against epoch, training (augmented clips) and validation."""
     if not history:
         return
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(9, 3.6)
     for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy")):
         epochs = [row["epoch"] + 1 for row in history]
         axes.plot(epochs, [row[metric] for row in history], label="training (augmented)")
@@ -24,4 +20,4 @@ def draw_curves(history: Sequence[dict[str, float]], path: Path) -> None:
         axes.set(xlabel="epoch", ylabel=metric)
         axes.grid(alpha=0.3)
         axes.legend()
-    atomically(path, lambda temporary: figure.savefig(temporary, dpi=110))
+    save_figure(figure, path)

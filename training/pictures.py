@@ -7,22 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve
 
-from training.run_folder import atomically
-
-
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(figure: Figure, path: Path) -> None:
-    atomically(path, lambda temporary: figure.savefig(temporary, dpi=110))
+from training.canvas import new_figure, save_figure
 
 
 def draw_confusion(report: dict[str, Any], path: Path) -> None:
@@ -30,7 +18,7 @@ def draw_confusion(report: dict[str, Any], path: Path) -> None:
     labels = report["labels"]
     counts = np.array(report["confusion"], dtype=float)
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    figure = _figure(7.5, 6.8)
+    figure = new_figure(7.5, 6.8)
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(*counts.shape):
@@ -46,14 +34,14 @@ def draw_confusion(report: dict[str, Any], path: Path) -> None:
         ylabel="spoken",
         title=f"{100 * report['accuracy']:.1f} % of {report['n']} clips",
     )
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_precision_recall(
     truth: Sequence[int], posteriors: NDArray[np.float32], labels: Sequence[str], path: Path
 ) -> None:
     """Draw precision against recall of every label as its threshold moves."""
-    figure = _figure(7, 5)
+    figure = new_figure(7, 5)
     axes = figure.subplots()
     spoken = np.array(truth)
     for index, label in enumerate(labels):
@@ -63,13 +51,13 @@ def draw_precision_recall(
     axes.set(xlabel="recall", ylabel="precision", xlim=(0.5, 1.005), ylim=(0.5, 1.005))
     axes.grid(alpha=0.3)
     axes.legend(ncols=2, fontsize=8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_stream_curve(report: dict[str, Any], path: Path) -> None:
     """Draw misses against false accepts an hour, and where the model's own thresholds lie."""
     points = [point for point in report["curve"] if point["false_reject_rate"] is not None]
-    figure = _figure(7, 4.6)
+    figure = new_figure(7, 4.6)
     axes = figure.subplots()
     axes.plot(
         [point["false_accepts_per_hour"] for point in points],
@@ -95,7 +83,7 @@ def draw_stream_curve(report: dict[str, Any], path: Path) -> None:
     axes.set_ylim(-3, 103)
     axes.grid(alpha=0.3)
     axes.legend()
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_clip(
@@ -111,7 +99,7 @@ def draw_clip(
     frame_step_s: float,
 ) -> None:
     """Draw one clip: waveform, log-mel, and the posterior of each label over time."""
-    figure = _figure(9, 7)
+    figure = new_figure(9, 7)
     wave, mel, scores = figure.subplots(3, 1, height_ratios=(1, 1.4, 1.4))
     duration_s = len(samples) / sample_rate
     wave.plot(np.arange(len(samples)) / sample_rate, samples / 32_768, linewidth=0.6)
@@ -137,4 +125,4 @@ def draw_clip(
         axes.axvspan(duration_s, end_s, color="0.92", zorder=0)
     mel.set_facecolor("0.92")
     scores.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8)
-    _save(figure, path)
+    save_figure(figure, path)

@@ -6,14 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import scipy.fft
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from kws.mel import LogMelMaths
 from training import augmentation
 from training.batches import ClipDrawer, TrainingSources, normalised
+from training.canvas import new_figure, save_figure
 from training.recipe import Recipe
-from training.run_folder import atomically
 
 N_COLUMNS = 6
 
@@ -27,8 +25,7 @@ def draw_augmentation(recipe: Recipe, path: Path, *, n_rows: int = 4) -> None:
     features = normalised(np.stack([samples for samples, _ in drawn]), maths)
     masked = features.copy()
     augmentation.mask_features(masked, recipe.augmentation, rng)
-    figure = Figure(figsize=(2.1 * N_COLUMNS, 1.9 * n_rows), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(2.1 * N_COLUMNS, 1.9 * n_rows)
     axes = figure.subplots(n_rows, N_COLUMNS)
     for index, (_, label) in enumerate(drawn):
         row, column = divmod(index, N_COLUMNS)
@@ -39,4 +36,4 @@ def draw_augmentation(recipe: Recipe, path: Path, *, n_rows: int = 4) -> None:
             plot.set_yticks([])
             title = recipe.data.labels[label] + (" masked" if offset else "")
             plot.set_title(title, fontsize=9)
-    atomically(path, lambda temporary: figure.savefig(temporary, dpi=100))
+    save_figure(figure, path, dpi=100)
