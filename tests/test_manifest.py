@@ -67,7 +67,9 @@ def written(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-@pytest.mark.parametrize("stream", [None, StreamForm("lamp.stream.tflite", SHA256, 10, {"a": {"shape": [1, 4]}})])
+@pytest.mark.parametrize(
+    "stream", [None, StreamForm("lamp.stream.tflite", SHA256, 10, {"a": {"shape": [1, 4]}})]
+)
 def test_what_is_written_is_read(tmp_path, stream):
     """
     Every field comes back equal, to the last bit of a float; the path is where it was read.
@@ -305,3 +307,31 @@ def test_a_file_that_is_no_model_is_refused(tmp_path):
 
     with pytest.raises(ModelError, match=r"lamp\.tflite: expected a TFLite model"):
         WindowModel(manifest, hop_frames=10)
+
+
+@pytest.mark.parametrize(
+    ("states", "message"),
+    [
+        ({"a": {}}, "states.a: expected a shape of integers, got {}"),
+        ({"a": [1, 4]}, r"states.a: expected a shape of integers, got \[1, 4\]"),
+        ({"a": {"shape": [1, 0]}}, "expected a shape"),
+        ({"a": {"shape": [1, 2.5]}}, "expected a shape"),
+        ({"a": {"shape": []}}, "expected a shape"),
+    ],
+)
+def test_states_without_a_shape_are_refused(states, message):
+    """
+    Every state tells its shape, in whole numbers above 0.
+    """
+    with pytest.raises(ConfigError, match=message):
+        StreamForm("lamp.stream.tflite", SHA256, 10, states)
+
+
+def test_a_step_as_long_as_the_window_is_refused(default_manifest):
+    """
+    A stream form takes fewer frames than a window has.
+    """
+    stream = dataclasses.replace(default_manifest.stream, hop_frames=98)
+
+    with pytest.raises(ConfigError, match="expected less than window_frames .98., got 98"):
+        dataclasses.replace(default_manifest, stream=stream)

@@ -1,0 +1,80 @@
+"""`kws-train stream`: a stream form for a model that is exported already."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytest.importorskip("ai_edge_litert", reason="reading a .tflite needs ai-edge-litert's schema")
+
+from kws import KeywordSpotter
+from kws.manifest import read_manifest
+from training.cli.train import main
+
+
+def test_a_faster_hop_is_made_from_the_shipped_model(tmp_path, capsys, demo_audio):
+    """
+    Steps of 20 ms: written with picture and figures, run by the spotter, equal to the window form.
+    """
+    picture = tmp_path / "kept.png"
+    arguments = ["stream", "default", "--hop-frames", "2", "--out", str(tmp_path), "--json"]
+
+    assert 0 == main([*arguments, "--picture", str(picture)])
+    report = json.loads(capsys.readouterr().out)
+    manifest = read_manifest(tmp_path / "default.json")
+    assert 2 == manifest.stream.hop_frames
+    assert manifest.stream.sha256 == report["sha256"]
+    # One new step of each layer of every window.
+    assert 170_240 == report["multiplications"]
+    assert {"shape": [1, 4, 1, 40], "steps": 4, "step_frames": 1} == manifest.stream.states[
+        "log_mel"
+    ]
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    heard = {}
+    for mode in ("window", "stream"):
+        posteriors: list[bytes] = []
+        spotter = KeywordSpotter.from_model(
+            manifest.path, hop_ms=20, mode=mode, kernels="reference"
+        )
+        spotter.on_posterior = lambda _, posterior, __, kept=posteriors: kept.append(
+            posterior.tobytes()
+        )
+        spotter.process(demo_audio[:48_000])
+        heard[mode] = posteriors
+    assert len(heard["window"]) == (48_000 - 15_920) // 320 + 1
+    assert heard["window"] == heard["stream"]
+
+
+def test_the_text_says_what_is_kept(tmp_path, capsys):
+    """
+    Without --json: the work of a step beside the window's, and every state with its steps.
+    """
+    assert 0 == main(["stream", "default", "--out", str(tmp_path)])
+    text = capsys.readouterr().out
+
+    assert "838912 multiplications, 17.6 % of the window's 4766208" in text
+    assert "head_relu                     6 of  11 steps, shape [1, 6, 1, 256]" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["default", "--hop-frames", "3"], "multiple of the network's total stride in time, 2"),
+        (["default", "--hop-frames", "98"], "less than a window"),
+        (["default", "--hop-frames", "-2"], "expected 1 to 97"),
+        (["nothing"], "model 'nothing': expected one of"),
+        (["default", "--audio", "nothing.wav"], "nothing.wav"),
+    ],
+)
+def test_wrong_options_are_one_line_and_nothing_is_written(tmp_path, capsys, arguments, message):
+    """
+    A wrong value is one clear line, exit code 1, and leaves no file behind.
+    """
+    out = tmp_path / "out"
+
+    assert 1 == main(["stream", *arguments, "--out", str(out)])
+    error = capsys.readouterr().err
+    assert message in error
+    assert 1 == len(error.strip().splitlines())
+    assert not out.exists() or [] == list(out.iterdir())
