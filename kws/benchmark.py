@@ -1,25 +1,25 @@
-"""Measure what a model costs on real audio, through `KeywordSpotter` itself."""
+"""Run a spotter over real audio and time every hop: the loop that all measurements share."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kws import models
 from kws.audio_file import read_file
-from kws.errors import KwsError, ModelError
+from kws.errors import KwsError
 from kws.spotter import KeywordSpotter
 
 WARM_UP_HOPS = 20
+# A paced hop that begins this share of a hop after its time has been kept from the core.
+LATE_SHARE = 0.1
+# A spread over fewer parts of a run than this says little.
+MIN_PARTS = 3
 DEMO = models.FIRMWARE_MODELS / "demo.wav"
 
 
@@ -30,6 +30,23 @@ class Timings:
     hop_s: NDArray[np.float64]
     cpu_s: float
     audio_s: float
+    late_s: NDArray[np.float64]
+    """How long after its time each hop began; all zero where nothing was paced."""
+
+    @property
+    def cpu_s_per_audio_s(self) -> float:
+        """CPU time of the whole process over the time of the audio."""
+        return self.cpu_s / self.audio_s
+
+
+class HopObserver(Protocol):
+    """Is told where the hops of a run begin and end."""
+
+    def begin(self) -> None:
+        """Warm-up is over."""
+
+    def after_hop(self) -> None:
+        """Another hop is done."""
 
 
 def looped(path: Path, seconds: float, *, sample_rate: int) -> NDArray[np.int16]:
@@ -39,7 +56,24 @@ def looped(path: Path, seconds: float, *, sample_rate: int) -> NDArray[np.int16]
     return np.tile(samples, -(-wanted // len(samples)))[:wanted]
 
 
-def run(spotter: KeywordSpotter, samples: NDArray[np.int16], *, paced: bool = False) -> Timings:
+def n_warm_up_hops(spotter: KeywordSpotter) -> int:
+    """Return the hops after the first window that do not count: until every stage does its work."""
+    return max(WARM_UP_HOPS, spotter.smoother.n_posteriors)
+
+
+def least_s(spotter: KeywordSpotter) -> float:
+    """Return the seconds of audio that the warm-up and one hop take."""
+    hops_s = (n_warm_up_hops(spotter) + 1) * spotter.hop_ms / 1000
+    return spotter.manifest.window.window_samples / spotter.sample_rate + hops_s
+
+
+def run(
+    spotter: KeywordSpotter,
+    samples: NDArray[np.int16],
+    *,
+    paced: bool = False,
+    observer: HopObserver | None = None,
+) -> Timings:
     """Feed audio hop by hop and return how long each hop took.
 
     Parameters
@@ -47,72 +81,45 @@ def run(spotter: KeywordSpotter, samples: NDArray[np.int16], *, paced: bool = Fa
     spotter : KeywordSpotter
         Reset first.
     samples : ndarray of int16, shape (n_samples,)
-        The first window and `WARM_UP_HOPS` hops of it are not counted.
+        The first window and `n_warm_up_hops` of it are fed at once and not counted.
     paced : bool
         Wait until each hop would have been spoken: caches cool and wake-ups cost, as in use.
+    observer : HopObserver, optional
+        Told of each counted hop, outside the time that counts.
+
+    Raises
+    ------
+    KwsError
+        If there is too little audio.
     """
     spotter.reset()
     hop = spotter.sample_rate * spotter.hop_ms // 1000
-    warm_up = spotter.manifest.window.window_samples + WARM_UP_HOPS * hop
+    warm_up = spotter.manifest.window.window_samples + n_warm_up_hops(spotter) * hop
     if len(samples) < warm_up + hop:
-        raise KwsError(f"expected at least {(warm_up + hop) / spotter.sample_rate:.1f} s of audio")
+        raise KwsError(
+            f"expected at least {least_s(spotter):.1f} s of audio (a window, "
+            f"{n_warm_up_hops(spotter)} hops of warm-up and one that counts), "
+            f"got {len(samples) / spotter.sample_rate:.1f} s"
+        )
     spotter.process(samples[:warm_up])
     starts = range(warm_up, len(samples) - hop + 1, hop)
-    taken = np.zeros(len(starts))
+    taken, late = np.zeros(len(starts)), np.zeros(len(starts))
+    if observer is not None:
+        observer.begin()
     clock = time.perf_counter
     began, cpu_began = clock(), time.process_time()
     for index, start in enumerate(starts):
         if paced:
-            time.sleep(max(0.0, began + index * hop / spotter.sample_rate - clock()))
+            due = began + index * hop / spotter.sample_rate
+            time.sleep(max(0.0, due - clock()))
+            late[index] = max(0.0, clock() - due)
         before = clock()
         spotter.process(samples[start : start + hop])
         taken[index] = clock() - before
-    return Timings(taken, time.process_time() - cpu_began, len(starts) * hop / spotter.sample_rate)
-
-
-class StageClock:
-    """Stand in for a stage's method and add up the time of each hop's calls."""
-
-    def __init__(self, call: Callable[..., Any]) -> None:
-        self._call = call
-        self.seconds: list[float] = []
-
-    def __call__(self, *arguments: Any) -> Any:
-        """Call through, and note how long it took."""
-        before = time.perf_counter()
-        result = self._call(*arguments)
-        self.seconds.append(time.perf_counter() - before)
-        return result
-
-
-def run_stages(
-    spotter: KeywordSpotter, samples: NDArray[np.int16], *, paced: bool = False
-) -> dict[str, NDArray[np.float64]]:
-    """Return seconds per hop of front end, model, decision and the bare invoke.
-
-    The spotter is used up: clocks stand in for its stages' methods.
-    """
-    interpreter = spotter.model.opened.interpreter
-    clocks = {
-        "front_end": StageClock(spotter.frontend.push),
-        "model": StageClock(spotter.model.push),
-        "smoothing": StageClock(spotter.smoother.push),
-        "decision": StageClock(spotter.policy.push),
-        "invoke": StageClock(interpreter.invoke),
-    }
-    stages: list[tuple[Any, str]] = [
-        (spotter.frontend, "front_end"),
-        (spotter.model, "model"),
-        (spotter.smoother, "smoothing"),
-        (spotter.policy, "decision"),
-    ]
-    for stage, name in stages:
-        stage.push = clocks[name]
-    interpreter.invoke = clocks["invoke"]
-    n_hops = len(run(spotter, samples, paced=paced).hop_s)
-    seconds = {name: np.array(clock.seconds[-n_hops:]) for name, clock in clocks.items()}
-    seconds["decision"] = seconds["decision"] + seconds.pop("smoothing")
-    return seconds
+        if observer is not None:
+            observer.after_hop()
+    cpu_s = time.process_time() - cpu_began
+    return Timings(taken, cpu_s, len(starts) * hop / spotter.sample_rate, late)
 
 
 def percentiles_us(seconds: NDArray[np.float64]) -> dict[str, float]:
@@ -123,43 +130,12 @@ def percentiles_us(seconds: NDArray[np.float64]) -> dict[str, float]:
     return {name: round(float(value), 1) for name, value in figures.items()}
 
 
-# What a fresh process does: the clock starts before it exists and stops at its first line.
-FRESH = """\
-import json, sys
-import kws.cli
-from pathlib import Path
-from kws.audio_file import read_file
-from kws.machine import peak_rss_mb
-from kws.spotter import KeywordSpotter
-options = json.loads(sys.argv[1])
-path = Path(options.pop("audio"))
-spotter = KeywordSpotter.from_model(**options)
-seen = []
-spotter.on_posterior = lambda *_: seen.append(1) or (len(seen) == 1 and print("first", flush=True))
-for chunk in read_file(path, sample_rate=spotter.sample_rate):
-    spotter.process(chunk)
-spotter.flush()
-print(peak_rss_mb())
-"""
+def p50_by_part_us(runs: list[NDArray[np.float64]]) -> list[float]:
+    """Return the p50 of each run in microseconds; of thirds of the run where there are too few.
 
-
-def fresh_process(options: dict[str, Any], audio: Path, *, repeats: int = 5) -> tuple[float, float]:
-    """Return seconds from process start to the first posterior, and its peak RSS in MB.
-
-    The median of `repeats` processes that read `audio` and run it all.
+    How far these lie apart tells how far the figures of the whole can be trusted.
     """
-    cold, rss = [], []
-    argument = json.dumps({**options, "audio": str(audio)})
-    for _ in range(repeats):
-        began = time.perf_counter()
-        with subprocess.Popen(
-            [sys.executable, "-c", FRESH, argument], stdout=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdout is not None
-            process.stdout.readline()
-            cold.append(time.perf_counter() - began)
-            rest = process.stdout.read()
-        if process.returncode or not rest:
-            raise ModelError(f"a fresh process ended with exit code {process.returncode}")
-        rss.append(float(rest))
-    return round(float(np.median(cold)), 3), float(np.median(rss))
+    parts = runs
+    if len(runs) < MIN_PARTS:
+        parts = [part for part in np.array_split(np.concatenate(runs), MIN_PARTS) if len(part)]
+    return [round(float(np.median(part)) * 1e6, 1) for part in parts]

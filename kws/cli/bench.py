@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import argparse
+import math
+import shlex
 import sys
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from kws import benchmark, machine
+from kws import __version__, bench_compare, bench_measure, bench_report, benchmark, histogram
+from kws.bench_measure import Plan
 from kws.cli import program
-from kws.spotter import KeywordSpotter
+from kws.errors import ConfigError
 
 EXAMPLES = """\
   kws-bench                              back to back, on the demo recording
   kws-bench --paced --seconds 30         at the pace of speech, as in use
   kws-bench --runtime tflite-runtime --json
   kws-bench --input my_room.wav --hop-ms 50
+  kws-bench --compare stream window      two forms of a model in turn, and their ratios
+  kws-bench --compare default mine.json:window@tflite-runtime --out comparison
 """
+# Two in turn need more rounds than one alone: a ratio has the noise of both.
+ROUNDS, PAIR_ROUNDS, PACED_ROUNDS = 5, 10, 1
+SECONDS, PACED_PAIR_SECONDS, MAX_SECONDS = 60.0, 20.0, 3_600.0
+MAX_ROUNDS, MAX_THREADS = 100, 256
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (default: the process' own) and return its exit code."""
-    return program.run(_bench, _parser(), argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    command = shlex.join(["kws-bench", *words])
+    return program.run(lambda arguments: _bench(arguments, command), _parser(), argv)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -35,7 +47,11 @@ def _parser() -> argparse.ArgumentParser:
     program.add_model_arguments(made)
     made.add_argument("--hop-ms", type=int, default=100, metavar="MS")
     made.add_argument(
-        "--seconds", type=float, default=60.0, help="audio to run (default: 60)", metavar="S"
+        "--seconds",
+        type=float,
+        metavar="S",
+        help=f"audio of one run (default: {SECONDS:.0f}; {PACED_PAIR_SECONDS:.0f} for "
+        "--compare with --paced)",
     )
     made.add_argument(
         "--input", type=Path, metavar="FILE", help="audio (default: the demo, looped)"
@@ -43,12 +59,33 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--paced", action="store_true", help="at the pace of speech instead of back to back"
     )
+    made.add_argument(
+        "--repeats",
+        type=int,
+        metavar="N",
+        help=f"runs (default: {ROUNDS}, with --paced {PACED_ROUNDS}; for --compare {PAIR_ROUNDS}, "
+        f"with --paced {bench_compare.MIN_ROUNDS})",
+    )
     made.add_argument("--threads", type=int, default=1, help="of the interpreter (default: 1)")
+    made.add_argument(
+        "--compare",
+        nargs=2,
+        metavar=("A", "B"),
+        help="run two in turn and give ratios; each is MODEL, MODE or MODEL:MODE, with "
+        "@RUNTIME behind it or not",
+    )
     made.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    made.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write report.md, latency.svg and bench.json there, to send in or to keep",
+    )
     return made
 
 
-def _bench(arguments: argparse.Namespace) -> int:
+def _bench(arguments: argparse.Namespace, command: str) -> int:
+    plan = _plan(arguments)
     options = {
         "name_or_path": arguments.model,
         "mode": arguments.mode,
@@ -57,93 +94,73 @@ def _bench(arguments: argparse.Namespace) -> int:
         "hop_ms": arguments.hop_ms,
         "n_threads": arguments.threads,
     }
-    audio = arguments.input or benchmark.DEMO
-    # Before the run, which is a load of its own.
-    facts = machine.describe()
-    spotter = KeywordSpotter.from_model(**options)
-    samples = benchmark.looped(audio, arguments.seconds, sample_rate=spotter.sample_rate)
-    whole = benchmark.run(spotter, samples, paced=arguments.paced)
-    timed = KeywordSpotter.from_model(**options)
-    stages = benchmark.run_stages(timed, samples, paced=arguments.paced)
-    cold_start_s, rss_mb = benchmark.fresh_process(options, audio)
-    opened = spotter.model.opened
-    report = {
-        "model": spotter.manifest.name,
-        "sha256": spotter.manifest.window.sha256[:16],
-        "mode": spotter.model.mode,
-        "runtime": opened.runtime,
-        "runtime_version": opened.runtime_version,
-        "kernels": opened.kernels,
-        "threads": opened.n_threads,
-        "hop_ms": spotter.hop_ms,
-        "paced": arguments.paced,
-        "audio": audio.name,
-        "audio_s": round(whole.audio_s, 1),
-        "hops": len(whole.hop_s),
-        "warm_up_hops": benchmark.WARM_UP_HOPS,
-        "invoke_us": benchmark.percentiles_us(stages.pop("invoke")),
-        "hop_us": {
-            **benchmark.percentiles_us(whole.hop_s),
-            **{name: round(float(part.mean() * 1e6), 1) for name, part in stages.items()},
-        },
-        "cpu_s_per_audio_s": round(whole.cpu_s / whole.audio_s, 5),
-        "rss_mb": rss_mb,
-        "cold_start_s": cold_start_s,
-        "machine": facts,
-        "doubts": _doubts(facts, opened.kernels, opened.n_threads),
-    }
+    sides = [bench_compare.parse_side(text, defaults=options) for text in arguments.compare or ()]
+    if arguments.out:
+        bench_report.prepare(arguments.out)
+    with _ProgressLine() as progress:
+        if sides:
+            measured = bench_measure.compare((sides[0], sides[1]), plan, progress=progress.say)
+        else:
+            measured = bench_measure.measure(options, plan, progress=progress.say)
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    head = {"kws": __version__, "date": now, "command": command}
+    report: dict[str, Any] = {**head, **measured.report}
+    if arguments.out:
+        title = bench_report.picture_title(report)
+        picture = histogram.svg(measured.drawn, title=title, unit="microseconds")
+        bench_report.write(arguments.out, report, picture)
     if arguments.json:
         program.print_json(report)
     else:
-        _print(report)
+        print("\n".join(bench_report.lines(report)))
     return 0
 
 
-def _doubts(facts: dict[str, Any], kernels: str, n_threads: int) -> list[str]:
-    """Return what makes these figures worth less."""
-    doubts = []
-    if kernels == "reference":
-        doubts.append("reference kernels: made for equality, not for speed")
-    if n_threads > (facts["usable_cores"] or n_threads):
-        doubts.append(f"{n_threads} threads on {facts['usable_cores']} cores")
-    if facts["load_1min"] and facts["load_1min"] > 0.5 * (facts["cores"] or 1):
-        doubts.append(f"busy machine: load {facts['load_1min']} on {facts['cores']} cores")
-    if facts["governor"] not in (None, "performance"):
-        doubts.append(f"CPU governor {facts['governor']}: the clock may vary")
-    return doubts
+def _plan(arguments: argparse.Namespace) -> Plan:
+    """Return what to run, with the defaults that fit it.
+
+    Raises
+    ------
+    ConfigError
+        If a number lies outside its range.
+    """
+    paced, pair = arguments.paced, arguments.compare is not None
+    seconds = arguments.seconds
+    if seconds is None:
+        seconds = PACED_PAIR_SECONDS if paced and pair else SECONDS
+    if not math.isfinite(seconds) or not 0 < seconds <= MAX_SECONDS:
+        raise ConfigError(
+            f"--seconds {seconds}: expected a number above 0 and up to {MAX_SECONDS:.0f}"
+        )
+    n_rounds = arguments.repeats
+    fewest = bench_compare.MIN_ROUNDS if pair else 1
+    if n_rounds is None:
+        n_rounds = max(fewest, PACED_ROUNDS if paced else PAIR_ROUNDS if pair else ROUNDS)
+    if not fewest <= n_rounds <= MAX_ROUNDS:
+        what = " with --compare" if pair else ""
+        raise ConfigError(f"--repeats {n_rounds}: expected {fewest} to {MAX_ROUNDS}{what}")
+    if not 1 <= arguments.threads <= MAX_THREADS:
+        raise ConfigError(f"--threads {arguments.threads}: expected 1 to {MAX_THREADS}")
+    return Plan(arguments.input or benchmark.DEMO, seconds, n_rounds, paced=paced)
 
 
-def _print(report: dict[str, Any]) -> None:
-    pace = "at the pace of speech" if report["paced"] else "back to back"
-    print(
-        f"{report['model']} ({report['mode']} form, {report['runtime']} "
-        f"{report['runtime_version']}, {report['kernels']} kernels, {report['threads']} thread)"
-    )
-    print(
-        f"{report['audio_s']} s of {report['audio']} {pace}, a hop every {report['hop_ms']} ms, "
-        f"{report['hops']} hops after {report['warm_up_hops']} of warm-up"
-    )
-    print(f"{'microseconds':<24}{'mean':>9}{'p50':>9}{'p95':>9}{'p99':>9}{'max':>9}")
-    for name, key in (("whole hop", "hop_us"), ("invoke alone", "invoke_us")):
-        row = report[key]
-        figures = "".join(f"{row[part]:>9.1f}" for part in ("mean", "p50", "p95", "p99", "max"))
-        print(f"{name:<24}{figures}")
-    hop = report["hop_us"]
-    print(
-        f"{'of a hop, mean':<24}front end {hop['front_end']}, model {hop['model']}, "
-        f"smoothing and decision {hop['decision']}"
-    )
-    print(f"{'CPU per second of audio':<24}{1000 * report['cpu_s_per_audio_s']:.2f} ms")
-    print(f"{'cold start':<24}{report['cold_start_s']:.3f} s to the first posterior")
-    print(f"{'peak memory':<24}{report['rss_mb']:.1f} MB")
-    facts = report["machine"]
-    print(
-        f"{'machine':<24}{facts['board'] or facts['cpu']}, {facts['architecture']}, "
-        f"{facts['usable_cores']} cores, governor {facts['governor'] or 'unknown'}, "
-        f"Python {facts['python']}, numpy {facts['numpy']}"
-    )
-    for doubt in report["doubts"]:
-        print(f"{'doubtful':<24}{doubt}")
+class _ProgressLine:
+    """One line on stderr that tells what runs; nothing where stderr is no terminal."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+
+    def __enter__(self) -> _ProgressLine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+    def say(self, text: str) -> None:
+        """Show this instead of what was shown before."""
+        if self._shown:
+            print(f"\r\033[Kkws-bench: {text}", end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

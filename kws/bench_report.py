@@ -1,0 +1,264 @@
+"""A measurement in words: lines for a terminal, a page in Markdown, and a folder to send in."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kws.errors import KwsError
+
+COLUMNS = ("mean", "p50", "p95", "p99", "max")
+PART_NAMES = {
+    "front_end": "front end",
+    "model": "model",
+    "decision": "smoothing and decision",
+    "overhead": "overhead",
+}
+RATIO_NAMES = {
+    "cpu_s_per_audio_s": "CPU per second of audio",
+    "hop_us_p50": "whole hop, p50",
+    "invoke_us_p50": "invoke, p50",
+    "rss_mb": "peak memory",
+    "cold_start_s": "cold start",
+}
+SPANS = (("q1", "q3"), ("min", "max"))
+FILES = ("bench.json", "latency.svg", "report.md")
+
+
+def lines(report: Mapping[str, Any]) -> list[str]:
+    """Return the report of one subject, or of two, as lines for a terminal."""
+    body = _compared(report) if "ratios" in report else _single(report)
+    doubts = [_row("doubtful", doubt) for doubt in report["doubts"]]
+    return [*body, *_machine(report["machine"]), *doubts]
+
+
+def title(report: Mapping[str, Any]) -> str:
+    """Return in a few words what was measured."""
+    pace = "at the pace of speech" if report["paced"] else "back to back"
+    if "ratios" in report:
+        return f"{report['a']['label']} against {report['b']['label']}, {pace}"
+    return f"{report['model']} ({report['mode']} form, {report['runtime']}), {pace}"
+
+
+def picture_title(report: Mapping[str, Any]) -> str:
+    """Return the line above the histogram; of two subjects, each panel bears its own name."""
+    pace = title(report).rpartition(", ")[2]
+    return f"Latency of a hop, {pace}" if "ratios" in report else f"Latency: {title(report)}"
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """Return the report as a page that can be attached to an issue."""
+    doubts = [f"- {doubt}" for doubt in report["doubts"]] or ["None that the machine tells of."]
+    return "\n".join(
+        [
+            f"# kws-bench: {title(report)}",
+            "",
+            f"{report['date']}, kws {report['kws']}, made by",
+            "",
+            "```sh",
+            report["command"],
+            "```",
+            "",
+            "```text",
+            *lines({**report, "doubts": []}),
+            "```",
+            "",
+            "![Histogram of the latency of a hop](latency.svg)",
+            "",
+            "## Doubts",
+            "",
+            *doubts,
+            "",
+            "## Machine",
+            "",
+            "| | |",
+            "|---|---|",
+            *(
+                f"| {name} | {json.dumps(value, ensure_ascii=False)} |"
+                for name, value in report["machine"].items()
+            ),
+            "",
+            "All figures, in full: bench.json.",
+            "",
+        ]
+    )
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder of a report, before anything is measured for it.
+
+    Raises
+    ------
+    KwsError
+        If nothing can be written there.
+    """
+    probe = folder / f".kws-bench.{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise KwsError(
+            f"--out {folder}: expected a folder that can be written, {error.strerror}; "
+            "name another one"
+        ) from error
+
+
+def write(folder: Path, report: Mapping[str, Any], picture: str) -> None:
+    """Write `FILES`; each replaces what was there only once it is whole.
+
+    Raises
+    ------
+    KwsError
+        If they cannot be written.
+    """
+    texts = (json.dumps(report, indent=2, ensure_ascii=False) + "\n", picture, markdown(report))
+    for name, text in zip(FILES, texts):
+        temporary = folder / f".{name}.{os.getpid()}"
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, folder / name)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise KwsError(f"{folder / name}: cannot be written, {error.strerror}") from error
+
+
+def _single(report: Mapping[str, Any]) -> list[str]:
+    hop, invoke = report["hop_us"], report["invoke_us"]
+    split = report["split_run"]
+    whole = split["hop_us"] or 1.0
+    parts = [
+        _row(
+            f"  {words}",
+            f"{hop[name]:>9.1f}{hop[name] / whole:>6.0%}"
+            + (f"   (invoke {invoke['mean']})" if name == "model" else ""),
+        )
+        for name, words in PART_NAMES.items()
+    ]
+    spread = report["p50_by_part_us"]
+    return [
+        f"{report['model']} ({_how(report)})",
+        _runs(report),
+        _row("microseconds", "".join(f"{name:>9}" for name in COLUMNS)),
+        _row("whole hop", "".join(f"{hop[name]:>9.1f}" for name in COLUMNS)),
+        _row("invoke alone", "".join(f"{invoke[name]:>9.1f}" for name in COLUMNS)),
+        _row(
+            "parts of a hop, mean",
+            f"{split['hop_us']:>9.1f}        (runs with clocks in them, {split['clocks_us']} "
+            "of clocks taken off)",
+        ),
+        *parts,
+        _row(f"p50 in {len(spread)} parts", f"{min(spread):>9.1f} to {max(spread)}"),
+        _row("CPU per second of audio", f"{1000 * report['cpu_s_per_audio_s']:.2f} ms"),
+        *_pace(report),
+        _row(
+            "cold start",
+            f"{report['cold_start_s']:.3f} s to the first posterior, "
+            f"{report['cold_start_over_floor_s']:.3f} s over the floor of "
+            f"{report['cold_start_floor_s']:.3f} s",
+        ),
+        _row(
+            "peak memory",
+            f"{report['rss_mb']:.1f} MB, {report['rss_over_floor_mb']:.1f} MB over the floor of "
+            f"{report['rss_floor_mb']:.1f} MB",
+        ),
+        _row("floor", "a process with numpy, the interpreter and the model, invoked once"),
+    ]
+
+
+def _pace(report: Mapping[str, Any]) -> list[str]:
+    if not report["paced"]:
+        return [_row("at the pace of speech", "not measured; it costs more: see --paced")]
+    burst = report["back_to_back"]
+    return [
+        _row(
+            "back to back",
+            f"{1000 * burst['cpu_s_per_audio_s']:.2f} ms, whole hop p50 {burst['hop_us']['p50']}: "
+            f"the pace of speech costs {report['paced_over_back_to_back']:.2f} times the CPU",
+        ),
+        _row(
+            "hops that began late",
+            f"{report['late_hops']} of {report['hops']}, the latest by {report['latest_ms']} ms",
+        ),
+    ]
+
+
+def _compared(report: Mapping[str, Any]) -> list[str]:
+    a, b = report["a"], report["b"]
+    heads = _cells(["A", "B", "A / B"]) + f"{'middle half':>18}{'all rounds':>18}"
+    values = {
+        "cpu_s_per_audio_s": [f"{1000 * side['cpu_s_per_audio_s']:.2f} ms" for side in (a, b)],
+        "hop_us_p50": [f"{side['hop_us']['p50']:.1f} us" for side in (a, b)],
+        "invoke_us_p50": [f"{side['invoke_us']['p50']:.1f} us" for side in (a, b)],
+        "rss_mb": [f"{side['rss_mb']:.1f} MB" for side in (a, b)],
+        "cold_start_s": [f"{side['cold_start_s']:.3f} s" for side in (a, b)],
+    }
+    rows = []
+    for name, words in RATIO_NAMES.items():
+        ratio = report["ratios"][name]
+        cells = [*values[name], f"{ratio['median']:.3f}"]
+        spans = [f"{ratio[low]:.3f} to {ratio[high]:.3f}" for low, high in SPANS]
+        rows.append(_row(words, _cells(cells) + "".join(f"{span:>18}" for span in spans)))
+    over = [f"{side['rss_over_floor_mb']:.1f} MB" for side in (a, b)]
+    return [
+        f"A: {a['model']} ({_how(a)})",
+        f"B: {b['model']} ({_how(b)})",
+        _runs(report),
+        _row("", heads),
+        *rows,
+        _row("memory over the floor", _cells(over)),
+    ]
+
+
+def _cells(texts: Sequence[str]) -> str:
+    return "".join(f"{text:>11}" for text in texts)
+
+
+def _how(facts: Mapping[str, Any]) -> str:
+    return (
+        f"{facts['mode']} form, {facts['runtime']} {facts['runtime_version']}, "
+        f"{facts['kernels']} kernels, {facts['threads']} thread{'s' * (facts['threads'] != 1)}"
+    )
+
+
+def _runs(report: Mapping[str, Any]) -> str:
+    pace = "at the pace of speech" if report["paced"] else "back to back"
+    each = " each in turn" if "ratios" in report else ""
+    times = "once" if report["rounds"] == 1 else f"{report['rounds']} times"
+    return (
+        f"{report['audio_s']} s of {report['audio']} {pace}, {times}{each}: a hop every "
+        f"{report['hop_ms']} ms, {report['hops']} hops; a window and {report['warm_up_hops']} "
+        "hops of warm-up before each time do not count"
+    )
+
+
+def _machine(machine: Mapping[str, Any]) -> list[str]:
+    name = ", ".join(machine[key] for key in ("board", "cpu") if machine[key]) or "unknown CPU"
+    before, after = machine["before"], machine["after"]
+    slowed = after["throttling"]
+    told = "not told" if slowed is None else ", ".join(slowed) or "no"
+    return [
+        _row(
+            "machine",
+            f"{name}, {machine['architecture']} ({machine['pointer_bits']} bit), "
+            f"{machine['usable_cores']} cores, governor {machine['governor'] or 'unknown'}, "
+            f"Python {machine['python']}, numpy {machine['numpy']}, {machine['system']}",
+        ),
+        _row(
+            "before and after",
+            f"{_heat_and_clock(before)}; {_heat_and_clock(after)}; slowed down: {told}",
+        ),
+    ]
+
+
+def _heat_and_clock(state: Mapping[str, Any]) -> str:
+    celsius, mhz = state["temperature_c"], state["mhz"]
+    heat = "temperature unknown" if celsius is None else f"{celsius} °C"
+    return f"{heat}, {'clock unknown' if mhz is None else f'{mhz} MHz'}"
+
+
+def _row(name: str, text: str) -> str:
+    return f"{name:<24}{text}".rstrip()
