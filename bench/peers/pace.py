@@ -1,0 +1,123 @@
+"""What all drivers share: reading PCM, pacing it and measuring, alike for every peer.
+
+Standard library only, and little of it: what is imported here counts in each peer's cold start.
+A driver hands `main` a class. Its constructor takes the options of the job, a dict; `feed` takes
+16-bit PCM at 16 kHz as bytes and does all that a user of that peer would do with it;
+`n_inferences` and `n_detections` count what was done.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import time
+from pathlib import Path
+
+BYTES_PER_MS = 32  # 16 kHz, 16 bit, mono
+
+
+def main(peer_class: type, packages: tuple[str, ...]) -> None:
+    """Do the job in ``sys.argv[1]`` with a peer; print one JSON line with what it took.
+
+    Parameters
+    ----------
+    peer_class : type
+        The driver's class, see above.
+    packages : tuple of str
+        Distributions whose versions the line names.
+    """
+    # A peer, or a library below it, may print: stdout is for the result alone.
+    result_stream, sys.stdout = sys.stdout, sys.stderr
+    job = json.loads(sys.argv[1])
+    pcm = Path(job["pcm"]).read_bytes()
+    peer = peer_class(job["options"])
+    measure = _cold_start if job["measure"] == "cold" else _run
+    result = measure(peer, pcm, job)
+    result["peak_rss_mb"] = 1024 * _status("VmHWM") / 2**20
+    # The audio is held whole, which no real use does.
+    result["rss_mb"] = result["peak_rss_mb"] - len(pcm) / 2**20
+    result["threads"] = _status("Threads")
+    result["python"] = sys.version.split()[0]
+    result["versions"] = _versions(packages)
+    print(json.dumps(result), file=result_stream)
+
+
+def _cold_start(peer, pcm: bytes, job: dict) -> dict:
+    """Feed until the first inference is done; count from the moment the parent spawned us."""
+    step = job["chunk_ms"] * BYTES_PER_MS
+    for start in range(0, len(pcm) - step + 1, step):
+        peer.feed(pcm[start : start + step])
+        if peer.n_inferences:
+            # CLOCK_MONOTONIC is one clock for all processes.
+            cold_start_s = (time.monotonic_ns() - job["spawned_ns"]) / 1e9
+            # Wall time suffers from whatever else runs; the CPU time since exec hardly does.
+            return {"cold_start_s": cold_start_s, "cold_start_cpu_s": time.process_time()}
+    raise SystemExit(f"no inference in {len(pcm) / BYTES_PER_MS / 1000:.1f} s of audio")
+
+
+def _run(peer, pcm: bytes, job: dict) -> dict:
+    """Feed the warm-up back to back, then measure the rest at the pace that the job asks for."""
+    step = job["chunk_ms"] * BYTES_PER_MS
+    warm_up_chunks = round(1000 * job["warm_up_s"] / job["chunk_ms"])
+    n_chunks = round(1000 * job["seconds"] / job["chunk_ms"])
+    for index in range(warm_up_chunks):
+        peer.feed(pcm[index * step : (index + 1) * step])
+    pcm = pcm[warm_up_chunks * step : (warm_up_chunks + n_chunks) * step]
+    inferences, detections = peer.n_inferences, peer.n_detections
+    # What start-up left is not the run's to collect; from here on the collector works as usual.
+    gc.collect()
+    measure = _paced if job["measure"] == "paced" else _back_to_back
+    result = measure(peer.feed, pcm, step)
+    result["audio_s"] = len(pcm) / BYTES_PER_MS / 1000
+    result["chunk_ms"] = job["chunk_ms"]
+    result["inferences"] = peer.n_inferences - inferences
+    result["detections"] = peer.n_detections - detections
+    if result["inferences"] == 0:
+        raise SystemExit("no inference in the measured part: nothing was measured")
+    return result
+
+
+def _back_to_back(feed, pcm: bytes, step: int) -> dict:
+    began = time.process_time_ns()
+    for start in range(0, len(pcm), step):
+        feed(pcm[start : start + step])
+    # User and system time of all threads of this process.
+    return {"cpu_s": (time.process_time_ns() - began) / 1e9}
+
+
+def _paced(feed, pcm: bytes, step: int) -> dict:
+    """Hand each chunk over when its last sample would have been recorded."""
+    chunk_s = step / BYTES_PER_MS / 1000
+    late = 0
+    due = time.monotonic()
+    began = time.process_time_ns()
+    for start in range(0, len(pcm), step):
+        due += chunk_s
+        left = due - time.monotonic()
+        if left > 0:
+            time.sleep(left)
+        else:
+            late += 1
+        feed(pcm[start : start + step])
+    return {"cpu_s": (time.process_time_ns() - began) / 1e9, "late_chunks": late}
+
+
+def _status(key: str) -> int:
+    """Return a number of the kernel's account of this process; memory is in KiB, since exec."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(key + ":"):
+            return int(line.split()[1])
+    raise SystemExit(f"/proc/self/status: expected a line {key}, found none")
+
+
+def _versions(packages: tuple[str, ...]) -> dict[str, str]:
+    from importlib import metadata
+
+    found = {}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
