@@ -11,6 +11,9 @@ SOURCES := $(METADATA) $(wildcard kws/*.py kws/*/*.py training/*.py training/*/*
 DEMO := firmware_models/demo.wav
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+PEERS_ARGS ?=
+EQUALITY_ARGS ?=
+ARM_ARGS ?=
 TRAIN_ARGS ?= default-base
 
 # What setup.cfg asks for, but for 32-bit systems, which its markers cannot tell from 64-bit ones.
@@ -20,7 +23,7 @@ is_true = $(PYTHON) -c "import struct, sys; sys.exit(not ($(1)))"
 IS_32BIT := struct.calcsize('P') == 4
 fail = { echo "make: $(1)" >&2; exit 1; }
 
-.PHONY: help demo test test-env lint type check bench train clean
+.PHONY: help demo test test-env lint type check bench peers arm equality train clean
 .DEFAULT_GOAL := help
 
 help:  ## List the recipes
@@ -51,6 +54,12 @@ check: lint type  ## All checks that run nothing: lint and type
 
 bench: .venv/.installed  ## Measure the speed of the default model (BENCH_ARGS=...)
 	.venv/bin/kws-bench $(BENCH_ARGS)
+
+peers:  ## Measure kws beside other engines, each in its own environment (PEERS_ARGS=...)
+	$(PYTHON) bench/peers/run.py --out reports/peers $(PEERS_ARGS)
+
+equality: test-env  ## Stream against window form on ten minutes of speech, in both interpreters
+	$(PYTHON) tests/check_interpreters.py $(EQUALITY_ARGS)
 
 train: test-env  ## Train a model from a recipe (TRAIN_ARGS="default ...")
 	$(TEST_ENV)/bin/kws-train fit $(TRAIN_ARGS)

@@ -33,6 +33,7 @@ class NaiveSpotter:
         content = manifest.read_form(manifest.window)
         opened = open_model(content, where=manifest.window.file, runtime=runtime)
         self.interpreter = opened.interpreter
+        self.runtime = opened.runtime
         self.input, self.output = opened.inputs[0], opened.outputs[0]
         self.taper = np.hanning(self.frontend.frame_length_samples + 1)[:-1].astype(np.float32)
         self.filters = mel_filterbank(self.frontend)
@@ -80,24 +81,30 @@ def main() -> None:
     arguments = parser.parse_args()
     samples = looped(arguments.input, arguments.seconds, sample_rate=16_000)
     naive = NaiveSpotter(models.load(arguments.model), arguments.runtime)
-    ours = KeywordSpotter.from_model(arguments.model, mode="window", runtime=arguments.runtime)
-    naive_cpus, our_cpus = [], []
+    ours = {
+        mode: KeywordSpotter.from_model(arguments.model, mode=mode, runtime=arguments.runtime)
+        for mode in ("window", "stream")
+    }
+    cpus: dict[str, list[float]] = {"naive": [], "window": [], "stream": []}
     for _ in range(arguments.repeats):
-        naive_cpus.append(naive_cpu(naive, samples, 1_600)[0])
-        timings = run(ours, samples)
-        our_cpus.append(timings.cpu_s / timings.audio_s)
+        cpus["naive"].append(naive_cpu(naive, samples, 1_600)[0])
+        for mode, spotter in ours.items():
+            timings = run(spotter, samples)
+            cpus[mode].append(timings.cpu_s / timings.audio_s)
     report = {
-        "naive_cpu_s_per_audio_s": float(np.median(naive_cpus)),
-        "kws_cpu_s_per_audio_s": float(np.median(our_cpus)),
-        "ratio": float(np.median(np.array(our_cpus) / np.array(naive_cpus))),
-        "runtime": ours.model.opened.runtime,
+        "runtime": naive.runtime,
+        "cpu_s_per_audio_s": {name: float(np.median(found)) for name, found in cpus.items()},
+        "ratio": {
+            mode: float(np.median(np.array(cpus[mode]) / np.array(cpus["naive"]))) for mode in ours
+        },
     }
     if arguments.json:
         print(json.dumps(report))
-    else:
-        print(f"naive script  {1000 * report['naive_cpu_s_per_audio_s']:.3f} ms CPU per second")
-        print(f"kws           {1000 * report['kws_cpu_s_per_audio_s']:.3f} ms CPU per second")
-        print(f"ratio         {report['ratio']:.3f}  ({report['runtime']})")
+        return
+    for name, cpu in report["cpu_s_per_audio_s"].items():
+        label = "naive script" if name == "naive" else f"kws, {name} form"
+        ratio = f"   {report['ratio'][name]:.2f} of the naive script" if name in ours else ""
+        print(f"{label:<18}{1000 * cpu:7.3f} ms CPU per second{ratio}")
 
 
 if __name__ == "__main__":

@@ -333,5 +333,5 @@ def test_a_step_as_long_as_the_window_is_refused(default_manifest):
     """
     stream = dataclasses.replace(default_manifest.stream, hop_frames=98)
 
-    with pytest.raises(ConfigError, match="expected less than window_frames .98., got 98"):
+    with pytest.raises(ConfigError, match=r"expected less than window_frames \(98\), got 98"):
         dataclasses.replace(default_manifest, stream=stream)

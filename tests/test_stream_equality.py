@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,9 @@ from kws.manifest import ModelManifest
 from kws.stream_model import StreamModel
 from kws.window_model import WindowModel
 
-MINUTES = 10
+# CI hears ten minutes with one interpreter and fewer with the other, whose reference kernels take
+# four times as long; `make equality` runs it all.
+MINUTES = float(os.environ.get("KWS_EQUALITY_MINUTES", "10"))
 RATE = 16_000
 # One integer of the output.
 LSB = 1 / 256
@@ -20,16 +24,16 @@ LSB = 1 / 256
 
 @pytest.fixture(scope="module")
 def ten_minutes(kws_data, default_manifest) -> np.ndarray:
-    """Log-mel of ten minutes of read speech, and of a recording with keywords."""
+    """Log-mel of ten minutes of read speech."""
     pieces: list[np.ndarray] = []
-    wanted = MINUTES * 60 * RATE
+    wanted = int(MINUTES * 60 * RATE)
     for path in sorted((kws_data / "librispeech" / "dev_clean").glob("*.wav")):
         pieces.extend(read_file(path))
         if sum(map(len, pieces)) >= wanted:
             break
     else:
-        pytest.skip(f"less than {MINUTES} minutes of speech in dev_clean")
-    return log_mel(np.concatenate(pieces), default_manifest.frontend)
+        pytest.skip(f"less than {MINUTES:g} minutes of speech in dev_clean")
+    return log_mel(np.concatenate(pieces)[:wanted], default_manifest.frontend)
 
 
 def posteriors(
@@ -69,8 +73,8 @@ def test_every_hop_of_ten_minutes_of_speech_is_equal(
     expected = posteriors(WindowModel, default_manifest, ten_minutes, **options)
     got = posteriors(StreamModel, default_manifest, ten_minutes, **options)
 
-    assert len(expected) > 5_500
-    assert len(np.unique(expected, axis=0)) > 1_000
+    assert len(expected) > 550 * MINUTES
+    assert len(np.unique(expected, axis=0)) > 100 * MINUTES
     if kernels == "reference":
         np.testing.assert_array_equal(got, expected)
     else:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import logging
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -100,6 +102,14 @@ def convert_int8(model: keras.Model, calibration: NDArray[np.float32]) -> bytes:
     # A fixed batch of one: a free batch size would leave shape arithmetic in the graph.
     inputs = keras.Input(batch_shape=(1, *model.input_shape[1:]), name="log_mel")
     fixed = keras.Model(inputs, model(inputs, training=False))
+    # Keras tells of the SavedModel that the converter makes on its way.
+    with contextlib.redirect_stdout(io.StringIO()):
+        return _convert(fixed, representative)
+
+
+def _convert(
+    fixed: keras.Model, representative: Callable[[], Iterator[list[NDArray[np.float32]]]]
+) -> bytes:
     converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = representative

@@ -96,7 +96,13 @@ def _info(name: str, *, as_json: bool) -> int:
         f"{frontend.frame_length_ms}/{frontend.frame_step_ms} ms"
     )
     print(f"window     {manifest.window.file}, {manifest.window.window_frames} frames")
-    print(f"stream     {manifest.stream.file if manifest.stream else 'no stream form'}")
+    stream = "no stream form"
+    if manifest.stream:
+        step_ms = manifest.stream.hop_frames * frontend.frame_step_ms
+        stream = (
+            f"{manifest.stream.file}, steps of {step_ms} ms, {len(manifest.stream.states)} states"
+        )
+    print(f"stream     {stream}")
     decision = manifest.decision
     print(f"decision   {decision.smoothing_ms} ms smoothing, {decision.suppression_ms} ms quiet")
     for keyword in manifest.keywords:
@@ -112,14 +118,11 @@ def _info(name: str, *, as_json: bool) -> int:
 
 
 def _verify(names: Sequence[str], *, as_json: bool) -> int:
-    """Open and run each model; exit code 1 if one fails."""
+    """Open and run each model, in both forms; exit code 1 if one fails."""
     results: list[dict[str, Any]] = []
     for name in names:
         try:
-            spotter = KeywordSpotter.from_model(name)
-            silence = np.zeros(2 * spotter.sample_rate, dtype=np.int16)
-            found = spotter.process(silence)
-            problem = f"fires {found[0].keyword} on silence" if found else None
+            problem = _problem(models.load(name))
         except KwsError as error:
             problem = str(error)
         results.append({"model": name, "ok": problem is None, "problem": problem})
@@ -129,6 +132,33 @@ def _verify(names: Sequence[str], *, as_json: bool) -> int:
         for result in results:
             print(f"{result['model']}: {result['problem'] or 'ok'}")
     return 0 if all(result["ok"] for result in results) else program.EXIT_ERROR
+
+
+def _problem(manifest: ModelManifest) -> str | None:
+    """Return what is wrong with a model that can be opened, or None."""
+    heard = {}
+    for mode in ("window", "stream") if manifest.stream else ("window",):
+        hop_frames = manifest.stream.hop_frames if manifest.stream else 10
+        spotter = KeywordSpotter.from_model(
+            manifest.path,
+            mode=mode,
+            hop_ms=hop_frames * manifest.frontend.frame_step_ms,
+            kernels="reference",
+        )
+        # Noise, so that the windows differ: silence alone would hide a form that forgets.
+        noise = np.random.default_rng(0).normal(0, 300, spotter.sample_rate).astype(np.int16)
+        posteriors: list[bytes] = []
+        found = spotter.process(np.zeros(2 * spotter.sample_rate, dtype=np.int16))
+        if found:
+            return f"fires {found[0].keyword} on silence"
+        spotter.on_posterior = lambda _, posterior, __, kept=posteriors: kept.append(
+            posterior.tobytes()
+        )
+        spotter.process(noise)
+        heard[mode] = posteriors
+    if heard["window"] != heard.get("stream", heard["window"]):
+        return "the stream form gives other posteriors than the window form; export it again"
+    return None
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from kws import KeywordSpotter, models
 from kws.errors import ConfigError, KwsError
 from kws.interpreter import installed
 from kws.manifest import ModelManifest, read_manifest
+from kws.stream_model import StreamModel
 from kws.window_model import WindowModel
 from training import export as exports
 from training import fit as fits
@@ -193,11 +194,16 @@ def test_missing_data_is_told_before_training(tmp_path):
 
 def test_export_writes_model_and_manifest(exported):
     """
-    The pair lies in the folder, nothing else, and each fits the other.
+    Both forms and the manifest lie in the folder, nothing else, and each fits the others.
     """
     manifest = read_manifest(exported)
 
-    assert sorted(path.name for path in exported.parent.iterdir()) == ["lamp.json", "lamp.tflite"]
+    assert sorted(path.name for path in exported.parent.iterdir()) == [
+        "lamp.json",
+        "lamp.stream.tflite",
+        "lamp.tflite",
+    ]
+    assert manifest.stream is not None and manifest.stream.hop_frames == 10
     assert (manifest.name, manifest.version) == ("lamp", "7")
     assert manifest.labels == ("yes", "no", "_unknown_", "_silence_")
     assert (manifest.frontend.mean, manifest.frontend.std) == (-4.0, 4.5)
@@ -206,6 +212,20 @@ def test_export_writes_model_and_manifest(exported):
     assert manifest.metrics["n"] == 16
     assert set(manifest.metrics["per_label"]) == set(manifest.labels)
     assert manifest.metrics["accuracy_float"] - manifest.metrics["accuracy"] <= 0.2
+
+
+def test_the_exported_stream_form_equals_the_window_form(exported, rng):
+    """
+    What export proves on validation clips holds on other frames as well.
+    """
+    frames = rng.normal(-5, 4, (300, 40)).astype(np.float32)
+    window, stream = (
+        form(read_manifest(exported), hop_frames=10, kernels="reference").push(frames)
+        for form in (WindowModel, StreamModel)
+    )
+
+    assert len(window) == 21
+    np.testing.assert_array_equal(stream, window)
 
 
 def test_the_exported_model_is_full_int8(exported):
