@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
 import logging
 import platform
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -26,6 +23,7 @@ from training import fit, metrics
 from training import recipe as recipes
 from training.batches import BatchMaker, ClipDrawer, TrainingSources
 from training.clip_scores import ClipScorer
+from training.convert import convert_float, convert_int8
 from training.recipe import Recipe
 from training.run_folder import RunFolder, atomically
 from training.stream_export import add_stream_form
@@ -41,11 +39,19 @@ class ParityError(KwsError, RuntimeError):
     """The exported model does not do what the trained one did."""
 
 
-def export(run: RunFolder, out: Path, *, name: str | None = None, version: str = "1") -> Path:
+def export(
+    run: RunFolder,
+    out: Path,
+    *,
+    name: str | None = None,
+    version: str = "1",
+    as_float: bool = False,
+) -> Path:
     """Write ``out/NAME.tflite``, ``out/NAME.stream.tflite`` and ``out/NAME.json`` from a run.
 
     The weights are the best of the run. Returns the manifest's path. Files appear only when
-    every check has passed; a network that cannot stream has the window form alone.
+    every check has passed; a network that cannot stream has the window form alone. With
+    `as_float` nothing is quantized: four times the size, to compare with.
 
     Raises
     ------
@@ -58,8 +64,11 @@ def export(run: RunFolder, out: Path, *, name: str | None = None, version: str =
     if not run.best.is_file():
         raise KwsError(f"{run.path}: no {run.best.name}; train at least one epoch first")
     model.load_weights(run.best)
-    logger.info("quantizing with %d calibration clips", recipe.export.calibration_clips)
-    content = convert_int8(model, calibration_features(recipe))
+    if as_float:
+        content = convert_float(model)
+    else:
+        logger.info("quantizing with %d calibration clips", recipe.export.calibration_clips)
+        content = convert_int8(model, calibration_features(recipe))
     out.mkdir(parents=True, exist_ok=True)
     staging = out / f".{name}.staging"
     staging.mkdir(exist_ok=True)
@@ -90,35 +99,6 @@ def _write(manifest: ModelManifest, recipe: Recipe, out: Path) -> None:
     content = manifest.read_form(manifest.window)
     atomically(out / manifest.window.file, lambda path: path.write_bytes(content))
     write_manifest(manifest, out / f"{manifest.name}.json")
-
-
-def convert_int8(model: keras.Model, calibration: NDArray[np.float32]) -> bytes:
-    """Return a full-int8 .tflite of `model`; ranges come from features ``(n, frames, mels)``."""
-
-    def representative() -> Iterator[list[NDArray[np.float32]]]:
-        for window in calibration:
-            yield [window[None]]
-
-    # A fixed batch of one: a free batch size would leave shape arithmetic in the graph.
-    inputs = keras.Input(batch_shape=(1, *model.input_shape[1:]), name="log_mel")
-    fixed = keras.Model(inputs, model(inputs, training=False))
-    # Keras tells of the SavedModel that the converter makes on its way.
-    with contextlib.redirect_stdout(io.StringIO()):
-        return _convert(fixed, representative)
-
-
-def _convert(
-    fixed: keras.Model, representative: Callable[[], Iterator[list[NDArray[np.float32]]]]
-) -> bytes:
-    converter = tf.lite.TFLiteConverter.from_keras_model(fixed)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = representative
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = tf.int8
-    converter.inference_output_type = tf.int8
-    # Old runtimes know per-tensor dense layers only (FULLY_CONNECTED up to version 9).
-    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
-    return bytes(converter.convert())
 
 
 def calibration_features(recipe: Recipe) -> NDArray[np.float32]:
@@ -157,7 +137,7 @@ def check_parity(model: keras.Model, manifest: ModelManifest, recipe: Recipe) ->
     loss = accuracy_float - report["accuracy"]
     agreement = float(np.mean(of_float.argmax(axis=1) == of_int8.argmax(axis=1)))
     logger.info(
-        "validation: float %.2f %%, int8 %.2f %%, same label %.2f %%, features differ by %.4f",
+        "validation: trained %.2f %%, exported %.2f %%, same label %.2f %%, features differ by %.4f",
         100 * accuracy_float,
         100 * report["accuracy"],
         100 * agreement,

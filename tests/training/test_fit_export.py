@@ -203,7 +203,8 @@ def test_export_writes_model_and_manifest(exported):
         "lamp.stream.tflite",
         "lamp.tflite",
     ]
-    assert manifest.stream is not None and manifest.stream.hop_frames == 10
+    assert manifest.stream is not None
+    assert manifest.stream.hop_frames == 10
     assert (manifest.name, manifest.version) == ("lamp", "7")
     assert manifest.labels == ("yes", "no", "_unknown_", "_silence_")
     assert (manifest.frontend.mean, manifest.frontend.std) == (-4.0, 4.5)

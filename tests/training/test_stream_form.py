@@ -13,7 +13,6 @@ import pytest
 pytest.importorskip("tensorflow")
 
 import keras
-import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from keras import layers
 
@@ -24,7 +23,7 @@ from kws.manifest import ModelManifest, WindowForm, read_manifest
 from kws.stream_model import StreamModel
 from kws.window_model import WindowModel
 from training import models as architectures
-from training.export import convert_int8
+from training.convert import convert_float, convert_int8
 from training.stream_export import StreamDiffersError, add_stream_form, check_equality
 from training.stream_form import RewrittenModel, stream_form
 from training.stream_plan import NoStreamFormError
@@ -281,11 +280,7 @@ def test_a_float_network_streams_too(speech):
     The rewriting knows nothing of int8: a float network's posteriors agree to rounding.
     """
     model = ds_tc_resnet()
-    inputs = keras.Input(batch_shape=(1, FRAMES, MELS))
-    content = tf.lite.TFLiteConverter.from_keras_model(
-        keras.Model(inputs, model(inputs, training=False))
-    ).convert()
-    stream = Interpreter(model_content=stream_form(content, hop_frames=10).content)
+    stream = Interpreter(model_content=stream_form(convert_float(model), hop_frames=10).content)
     run = stream.get_signature_runner()
     states = {
         name: np.zeros(detail["shape"], dtype=np.float32)

@@ -102,6 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--name", help="name of the model (default: the recipe's)")
     export.add_argument("--model-version", help="version for the manifest (default: 1)")
     export.add_argument(
+        "--float", action="store_true", help="float32 instead of int8, to compare with"
+    )
+    export.add_argument(
         "--c-array",
         action="store_true",
         help="also write C source for TFLite Micro: NAME_model.h and NAME_model.cc",
@@ -235,6 +238,7 @@ def _export_run(arguments: argparse.Namespace) -> tuple[Path, Path]:
         out,
         name=arguments.name,
         version=arguments.model_version or "1",
+        as_float=arguments.float,
     )
     return manifest, out
 
@@ -258,6 +262,8 @@ def _exported_model(arguments: argparse.Namespace) -> Path:
             f"{source}: --name and --model-version are for a training run; "
             "this model has its name and version already"
         )
+    if arguments.float:
+        raise ConfigError(f"{source}: --float needs the training run; this model is made already")
     if not arguments.c_array:
         raise ConfigError(f"{source}: exported already; add --c-array to write it as C source")
     return manifest
