@@ -58,6 +58,9 @@ bench: .venv/.installed  ## Measure the speed of the default model (BENCH_ARGS=.
 peers:  ## Measure kws beside other engines, each in its own environment (PEERS_ARGS=...)
 	$(PYTHON) bench/peers/run.py --out reports/peers $(PEERS_ARGS)
 
+arm: test-env  ## As on ARM under QEMU: every posterior compared, instructions counted (ARM_ARGS=...)
+	$(TEST_ENV)/bin/python bench/arm/run.py --out reports/arm $(ARM_ARGS)
+
 equality: test-env  ## Stream against window form on ten minutes of speech, in both interpreters
 	$(PYTHON) tests/check_interpreters.py $(EQUALITY_ARGS)
 

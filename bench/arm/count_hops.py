@@ -1,0 +1,123 @@
+"""Run hops of a real recording and mark where each part begins and ends, for `icount.c`.
+
+Runs in the emulated machine. Three laps over the same hops, each from a fresh start: the whole
+hop with nothing hung in, the stages, and the bare invoke, so that no mark lies within what
+another one measures. Then calls that do nothing, to learn what a marked call itself costs.
+Without the counter the marks do nothing, so the script also runs on any other machine.
+
+    python count_hops.py --hops 100 --input demo.wav --mode window --runtime tflite-runtime
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from marks import Marks
+
+from kws.audio_file import read_file
+from kws.spotter import KeywordSpotter
+
+# Until the smoothing is filled and every lazy import and allocation is done.
+WARM_UP_HOPS = 20
+N_NOTHING = 50
+
+
+def hops(spotter: KeywordSpotter, samples: np.ndarray, n_hops: int) -> Iterator[np.ndarray]:
+    """Yield the block of each hop after warm-up; the spotter is reset and warmed up first."""
+    frontend = spotter.manifest.frontend
+    hop = spotter.model.hop_frames * frontend.frame_step_samples
+    start = frontend.n_samples(spotter.model.window_frames) + WARM_UP_HOPS * hop
+    if len(samples) < start + n_hops * hop:
+        seconds = (start + n_hops * hop) / frontend.sample_rate
+        raise SystemExit(f"count_hops.py: {n_hops} hops take {seconds:.1f} s of audio, got less")
+    spotter.reset()
+    spotter.process(samples[:start])
+    for index in range(n_hops):
+        yield samples[start + index * hop : start + (index + 1) * hop]
+
+
+def run_laps(
+    make: Callable[[], KeywordSpotter], samples: np.ndarray, n_hops: int
+) -> KeywordSpotter:
+    """Run the laps and return the spotter of the last one."""
+    marks = Marks()
+
+    def lap(spotter: KeywordSpotter, process: Callable[..., Any]) -> None:
+        for block in hops(spotter, samples, n_hops):
+            marks.active = True
+            process(block)
+            marks.active = False
+
+    spotter = make()
+    lap(spotter, marks.around("whole", spotter.process))
+    stages: list[tuple[Any, str]] = [
+        (spotter.frontend, "front_end"),
+        (spotter.model, "model"),
+        (spotter.smoother, "smoothing"),
+        (spotter.policy, "decision"),
+    ]
+    for stage, name in stages:
+        stage.push = marks.around(name, stage.push)
+    lap(spotter, spotter.process)
+    # On the class, and before the spotter is made: the model may keep the bound method.
+    kind = type(spotter.model.opened.interpreter)
+    kind.invoke = marks.around("invoke", kind.invoke)
+    spotter = make()
+    lap(spotter, spotter.process)
+    nothing = marks.around("nothing", lambda: None)
+    marks.active = True
+    for _ in range(N_NOTHING):
+        nothing()
+    return spotter
+
+
+def describe(spotter: KeywordSpotter, n_hops: int) -> dict[str, Any]:
+    """Return what was run."""
+    opened = spotter.model.opened
+    form = getattr(spotter.manifest, spotter.model.mode)
+    return {
+        "n_hops": n_hops,
+        "hop_ms": spotter.hop_ms,
+        "architecture": platform.machine(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "runtime": f"{opened.runtime} {opened.runtime_version}",
+        "kernels": opened.kernels,
+        "mode": spotter.model.mode,
+        "model": spotter.manifest.name,
+        "dtype": np.dtype(opened.outputs[0].dtype).name,
+        "file": form.file,
+        "sha256": form.sha256,
+    }
+
+
+def main() -> int:
+    """Run all laps and print as JSON what was run."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--hops", type=int, default=100)
+    parser.add_argument("--input", type=Path, required=True)
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--mode", default="auto")
+    parser.add_argument("--runtime")
+    parser.add_argument("--kernels", default="default")
+    given = parser.parse_args()
+
+    def make() -> KeywordSpotter:
+        return KeywordSpotter.from_model(
+            given.model, mode=given.mode, runtime=given.runtime, kernels=given.kernels
+        )
+
+    samples = np.concatenate(list(read_file(given.input)))
+    print(json.dumps(describe(run_laps(make, samples, given.hops), given.hops)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

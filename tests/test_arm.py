@@ -1,0 +1,172 @@
+"""The comparison with an emulated ARM machine (bench/arm), as far as it goes without QEMU."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from kws import cpu_names
+
+ROOT = Path(__file__).resolve().parent.parent
+ARM = ROOT / "bench" / "arm"
+DEMO = ROOT / "firmware_models" / "demo.wav"
+MODULES = ("marks", "boards", "sides", "counts", "equality", "tables")
+
+
+@pytest.fixture
+def arm(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModuleType]:
+    """Return the modules of bench/arm, which are scripts of a folder and no package."""
+    monkeypatch.syspath_prepend(str(ARM))
+    for name in MODULES:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    loaded = {name: importlib.import_module(name) for name in MODULES}
+    for name in MODULES:
+        monkeypatch.setitem(sys.modules, name, loaded[name])
+    return loaded
+
+
+def run_script(name: str, *arguments: str) -> str:
+    """Run one of the scripts that run on both sides, on this machine, and return its output."""
+    done = subprocess.run(
+        [sys.executable, str(ARM / name), *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return done.stdout
+
+
+def write_marks(path: Path, counts: dict[str, list[int]], parts: tuple[str, ...]) -> None:
+    """Write counts as the counter does: a line at each begin and end."""
+    clock, lines = 1_000, []
+    for part, values in counts.items():
+        for value in values:
+            mark = 2 * parts.index(part)
+            lines += [f"{mark} {clock}", f"{mark + 1} {clock + value}"]
+            clock += value + 7
+    path.write_text("\n".join([*lines, f"total {clock}"]) + "\n")
+
+
+COUNTED = {
+    "nothing": [10, 10, 10],
+    "whole": [1_010, 1_210],
+    "front_end": [210, 210],
+    "model": [510, 710],
+    "smoothing": [30, 30],
+    "decision": [50],
+    "invoke": [110, 110, 110, 110],
+}
+
+
+def test_instructions_of_a_part_are_its_mean_per_hop_less_the_marks(tmp_path, arm):
+    """
+    What lies between the marks is summed over a hop, and the cost of a marked call is taken off.
+    """
+    marks = tmp_path / "counts.txt"
+    write_marks(marks, COUNTED, arm["marks"].PARTS)
+
+    found = arm["counts"].per_hop(arm["counts"].read_marks(marks), 2)
+
+    assert 1_100 == found["whole"]
+    assert 1_200 == found["whole_max"]
+    assert 200 == found["front_end"]
+    assert 600 == found["model"]
+    # Twice a hop, as where a hop takes two steps of the network.
+    assert 200 == found["invoke"]
+    # The decision ran in one hop of two.
+    assert 20 + 20 == found["smoothing_and_decision"]
+    assert 1_100 - 200 - 600 - 40 == found["rest"]
+
+
+def test_a_part_that_was_never_marked_is_an_error(tmp_path, arm):
+    """
+    A stage that does not go through the marked method must not count as free.
+    """
+    marks = tmp_path / "counts.txt"
+    counted = {part: values for part, values in COUNTED.items() if part != "invoke"}
+    write_marks(marks, counted, arm["marks"].PARTS)
+
+    with pytest.raises(arm["sides"].RunError, match="invoke"):
+        arm["counts"].read_marks(marks)
+
+
+def test_both_ends_of_the_counter_agree(arm):
+    """
+    The marks that a program sets are those that the plugin listens for.
+    """
+    source = (ARM / "icount.c").read_text()
+
+    assert f"#define MARK UINT64_C(0x{arm['marks'].MARK:X})" in source
+    assert "a2 - MARK < 256" in source
+    assert 2 * len(arm["marks"].PARTS) <= 256
+
+
+@pytest.mark.parametrize(("cpu", "name"), [("cortex-a53", "A53"), ("cortex-a72", "A72")])
+def test_the_emulated_board_tells_the_cpu_that_is_played(arm, cpu, name):
+    """
+    The interpreter picks its kernels by what the kernel's table says of the core.
+    """
+    cpuinfo = arm["boards"].tables(arm["boards"].BOARDS[cpu])["proc/cpuinfo"]
+
+    assert name in (cpu_names.cpu_name(cpuinfo) or "")
+    assert ["asimd"] == cpu_names.int8_features(cpuinfo)
+
+
+def test_every_part_of_a_hop_runs_where_it_is_marked(tmp_path):
+    """
+    The counting script goes through all laps of a real model, with or without a counter.
+    """
+    about = json.loads(run_script("count_hops.py", "--hops", "2", "--input", str(DEMO)))
+
+    assert 2 == about["n_hops"]
+    assert 100 == about["hop_ms"]
+    assert "int8" == about["dtype"]
+
+
+def test_a_machine_equals_itself_and_a_changed_frame_shows(tmp_path, arm):
+    """
+    The same audio on the same machine gives no difference; louder frames, replayed, do.
+    """
+    listen = ["--", "--input", str(DEMO), "--kernels", "reference"]
+    first, second, other = (tmp_path / f"{name}.npz" for name in ("first", "second", "other"))
+    run_script("dump_hops.py", "--out", str(first), *listen)
+    louder = tmp_path / "louder.npz"
+    np.savez(louder, frames=np.load(first)["frames"] + np.float32(0.5))
+
+    run_script("dump_hops.py", "--out", str(second), *listen)
+    run_script("dump_hops.py", "--out", str(other), "--replay", str(louder), *listen)
+
+    same = arm["equality"].differences(first, second)
+    assert 0 == same["features_differing"] == same["posteriors_differing"] == same["largest_lsb"]
+    assert 10 == same["n_detections"]
+    assert arm["equality"].verdict({**same, "kernels": "reference"})
+    changed = arm["equality"].differences(first, other)
+    assert changed["features_differing"] > changed["features"] / 2
+    assert changed["posteriors_differing"] > 0
+    assert not arm["equality"].verdict({**changed, "kernels": "reference"})
+
+
+def test_a_case_that_cannot_run_is_a_row_of_its_own(tmp_path, arm):
+    """
+    A side that is not there gives a row that says so, and is not as promised.
+    """
+    case = arm["equality"].Case("tflite-runtime", "stream", "reference")
+    options = {"cache": tmp_path, "cpu": "cortex-a53", "model": "default", "audio": DEMO}
+
+    row = arm["equality"].compare(case, **options)
+
+    assert row["ok"] is False
+    assert "tflite-runtime" in row["error"]
+    findings = {"command": "run.py", "date": "2026-11-21", "qemu": "none", "input": "demo.wav"}
+    findings |= {"input_sha256": "0" * 64, "equality": [row], "equality_cpu": "cortex-a53"}
+    assert "did not run" in arm["tables"].markdown({**findings, "on_arm": []})
