@@ -188,6 +188,8 @@ class StreamModel:
         interpreter = self._interpreter
         interpreter.set_tensor(self._input.index, self._fresh)
         interpreter.invoke()
+        # get_tensor makes an array for each; views of the interpreter's own memory would not, but
+        # must be made and dropped anew at every step, which takes longer.
         for before, after in self._states:
             interpreter.set_tensor(before, interpreter.get_tensor(after))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -249,3 +250,32 @@ def test_5_training_imports_the_runtimes_front_end():
 
     assert batches.LogMelMaths is mel.LogMelMaths
     assert batches.whole_clips is frontend.whole_clips
+
+
+@pytest.mark.parametrize("mode", ["window", "stream"])
+def test_a_hop_keeps_no_memory_and_needs_little(demo_audio, mode):
+    """
+    After warm-up, hundreds of hops leave nothing behind, and none needs more at a time than the
+    spectrum of its ten frames and numpy's own buffer.
+    """
+    spotter = make(mode=mode)
+    hops = [demo_audio[at : at + 1_600] for at in range(0, len(demo_audio) - 1_600, 1_600)]
+    for hop in hops:
+        spotter.process(hop)
+    tracemalloc.start()
+    try:
+        for hop in hops[:20]:
+            spotter.process(hop)
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        for hop in hops * 3:
+            spotter.process(hop)
+        after, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(hops) > 100
+    assert after - before < 2_000
+    # 10 frames of 257 complex numbers, and 64 KiB in which numpy turns int16 into double; the
+    # spectrum of a whole window alone would be 400 kB.
+    assert peak - before < 10 * 257 * 16 + 65_536 + 10_000
