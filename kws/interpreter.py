@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kws.errors import ConfigError, MissingDependencyError, ModelError
 
 # Module of each runtime, in the order of preference: LiteRT runs int8 ten times as fast on
@@ -35,6 +38,15 @@ class Tensor:
     zero_point: int
 
 
+class _Memory:
+    """A stretch of memory that numpy can lay an array on, and whom it belongs to."""
+
+    def __init__(self, interface: dict[str, Any], owner: Any) -> None:
+        self.__array_interface__ = interface
+        # The array keeps this object, and so the memory lives as long as the array.
+        self.owner = owner
+
+
 @dataclass(frozen=True)
 class OpenModel:
     """A model ready to run."""
@@ -45,6 +57,18 @@ class OpenModel:
     n_threads: int
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+
+    def memory(self, tensor: Tensor) -> NDArray[Any]:
+        """Return an input or output as an array on the interpreter's own memory.
+
+        What is written into it is the input of the next invoke, what stands in it is the output
+        of the last one; nothing is copied and nothing allocated, which the interpreter's
+        `set_tensor` and `get_tensor` do at every call. The memory stays where it is until tensors
+        are allocated anew, which only a change of shapes brings about; a model here never does.
+        The interpreter's `tensor` gives such an array too, but forbids to keep it.
+        """
+        view = self.interpreter.tensor(tensor.index)()
+        return np.asarray(_Memory(dict(view.__array_interface__), self.interpreter))
 
     @property
     def runtime_version(self) -> str:

@@ -93,7 +93,7 @@ class PosteriorReader:
     def __call__(self, output: NDArray[Any]) -> FloatArray:
         """Return the posterior; the output is not kept."""
         if self._table is None:
-            return np.asarray(output[0], dtype=np.float32)
+            return np.array(output[0], dtype=np.float32)
         return np.asarray(self._table.take(output[0].view(np.uint8)))
 
 

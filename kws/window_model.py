@@ -79,6 +79,8 @@ class WindowModel:
         rows = self.window_frames + SPARE_HOPS * hop_frames
         self._buffer = np.zeros((1, rows, self._n_mels), dtype=self._input.dtype)
         self._interpreter = self.opened.interpreter
+        self._input_memory = self.opened.memory(self._input)
+        self._output_memory = self.opened.memory(self._output)
         self.reset()
 
     def reset(self) -> None:
@@ -149,6 +151,6 @@ class WindowModel:
         self._end += n
 
     def _run(self, window: NDArray[Any]) -> FloatArray:
-        self._interpreter.set_tensor(self._input.index, window)
+        np.copyto(self._input_memory, window)
         self._interpreter.invoke()
-        return self._reader(self._interpreter.get_tensor(self._output.index))
+        return self._reader(self._output_memory)
