@@ -33,9 +33,15 @@ except (OSError, StopIteration):
     peak /= 2**20 if sys.platform == "darwin" else 2**10
 print(peak)
 """
+# `python -c` looks for modules in the working directory first, which may be another checkout.
+NOT_FROM_HERE = """\
+import sys
+sys.path[:] = [entry for entry in sys.path if entry]
+"""
 # PCM in, detections out, as `arecord | kws-listen --input -` does.
 SPOTTER = (
-    """\
+    NOT_FROM_HERE
+    + """\
 import json, sys
 import kws.cli
 from kws.audio_file import read_pcm
@@ -51,7 +57,8 @@ for chunk in read_pcm(sys.stdin.buffer):
 )
 # What no program on this model can do without: numpy, the interpreter, the model, one run of it.
 FLOOR = (
-    """\
+    NOT_FROM_HERE
+    + """\
 import json, os, sys
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy

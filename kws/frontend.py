@@ -13,6 +13,7 @@ from kws.mel import FloatArray, LogMelMaths
 
 # Frames computed at once: more would only need more memory, since ten already fill the caches.
 BLOCK_FRAMES = 16
+WHOLE_FRAMES = 512
 
 
 def log_mel(samples: NDArray[Any], config: FrontendConfig) -> FloatArray:
@@ -41,7 +42,16 @@ def whole_clips(samples: NDArray[Any], maths: LogMelMaths) -> FloatArray:
     n_frames = config.n_frames(samples.shape[-1])
     if n_frames == 0:
         return np.zeros((*samples.shape[:-1], 0, config.n_mels), dtype=np.float32)
-    return maths(_overlapping_frames(np.ascontiguousarray(samples), n_frames, config))
+    samples = np.ascontiguousarray(samples)
+    if samples.ndim > 1 or n_frames <= WHOLE_FRAMES:
+        return maths(_overlapping_frames(samples, n_frames, config))
+    # Long recordings piece by piece: all at once would take 80 MB a minute.
+    out = np.empty((n_frames, config.n_mels), dtype=np.float32)
+    for first in range(0, n_frames, WHOLE_FRAMES):
+        n = min(WHOLE_FRAMES, n_frames - first)
+        piece = samples[first * config.frame_step_samples :]
+        maths(_overlapping_frames(piece, n, config), out=out[first : first + n])
+    return out
 
 
 def _overlapping_frames(

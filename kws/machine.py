@@ -69,21 +69,6 @@ def is_emulated(architecture: str, cpuinfo: str, comm: str) -> bool:
     return other_tables or comm.startswith("qemu-") or "QEMU TCG" in cpuinfo
 
 
-def peak_rss_mb() -> float | None:
-    """Return the peak resident memory of this process in MB (2**20 bytes)."""
-    # getrusage would count what the parent held before exec; the kernel's own mark does not.
-    status = read_text(PROC / "self/status") or ""
-    for line in status.splitlines():
-        if line.startswith("VmHWM:"):
-            return round(int(line.split()[1]) / 1024, 1)
-    try:
-        import resource
-    except ModuleNotFoundError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
-
-
 def read_text(path: Path) -> str | None:
     """Return the text of a kernel's file, stripped; None where there is none."""
     try:

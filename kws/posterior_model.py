@@ -98,6 +98,14 @@ class PosteriorReader:
 
 
 def check_window(window: FloatArray, shape: tuple[int, int]) -> None:
-    """Raise `AudioError` unless `window` has this shape."""
+    """Raise `AudioError` unless `window` has this shape and finite values."""
     if window.shape != shape:
         raise AudioError(f"window: expected log-mel frames {shape}, got {window.shape}")
+    if not np.isfinite(window).all():
+        raise AudioError("window: expected finite log-mel frames, got NaN or infinity")
+
+
+def check_frames(frames: FloatArray, n_mels: int) -> None:
+    """Raise `AudioError` unless `frames` is ``(n_frames, n_mels)``."""
+    if frames.ndim != 2 or frames.shape[1] != n_mels:
+        raise AudioError(f"frames: expected shape (n_frames, {n_mels}), got {frames.shape}")

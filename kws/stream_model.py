@@ -12,6 +12,7 @@ from kws.interpreter import Tensor
 from kws.manifest import ModelManifest
 from kws.posterior_model import (
     PosteriorReader,
+    check_frames,
     check_tensor,
     check_window,
     frame_quantizer,
@@ -136,6 +137,7 @@ class StreamModel:
         posteriors : ndarray of float32, shape (n_hops, n_labels)
             One row a hop, 0..1; no row while the first window is not full.
         """
+        check_frames(frames, self._n_mels)
         posteriors = []
         taken = 0
         while taken < len(frames):
@@ -159,6 +161,9 @@ class StreamModel:
     def predict(self, window: FloatArray) -> FloatArray:
         """Return the posterior of one window, apart from any stream.
 
+        The stream goes on afterwards as if nothing had been. It is the same interpreter: not for
+        another thread while `push` runs.
+
         Parameters
         ----------
         window : ndarray of float32, shape (window_frames, n_mels)
@@ -172,7 +177,7 @@ class StreamModel:
         Raises
         ------
         AudioError
-            If the shape is another one.
+            If the shape is another one, or a value is not finite.
         """
         check_window(window, (self.window_frames, self._n_mels))
         kept = (
@@ -182,10 +187,12 @@ class StreamModel:
             self._n_missing,
         )
         self.reset()
-        posterior: FloatArray = self.push(window)[0]
-        states, self._fresh, self._n_fresh, self._n_missing = kept
-        for (before, _), state in zip(self._states, states):
-            before[:] = state
+        try:
+            posterior: FloatArray = self.push(window)[0]
+        finally:
+            states, self._fresh, self._n_fresh, self._n_missing = kept
+            for (before, _), state in zip(self._states, states):
+                before[:] = state
         return posterior
 
     def _step(self) -> None:

@@ -11,6 +11,7 @@ from kws.errors import ModelError
 from kws.manifest import ModelManifest
 from kws.posterior_model import (
     PosteriorReader,
+    check_frames,
     check_tensor,
     check_window,
     frame_quantizer,
@@ -101,6 +102,7 @@ class WindowModel:
         posteriors : ndarray of float32, shape (n_hops, n_labels)
             One row a hop, 0..1; no row while the first window is not full.
         """
+        check_frames(frames, self._n_mels)
         posteriors = []
         taken = 0
         while True:
@@ -132,7 +134,7 @@ class WindowModel:
         Raises
         ------
         AudioError
-            If the shape is another one.
+            If the shape is another one, or a value is not finite.
         """
         check_window(window, (self.window_frames, self._n_mels))
         tensor = np.zeros(self._input.shape, dtype=self._input.dtype)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kws.quantization import dequantize, quantize
+from kws.quantization import FrameQuantizer, dequantize, quantize
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,35 @@ def test_shape_is_kept():
     window = np.zeros((1, 98, 40), dtype=np.float32)
 
     assert quantize(window, scale=1.0, zero_point=0, dtype=np.int16).shape == (1, 98, 40)
+
+
+def test_frames_are_normalised_and_quantized_in_place(rng):
+    """
+    What FrameQuantizer writes is round((x - mean) / std / scale) + zero point, clipped; only a
+    tie may fall on the other side.
+    """
+    frames = rng.normal(-5, 6, (98, 40)).astype(np.float32)
+    frames[0, :3] = [1e9, -1e9, -4.0]
+    tensor = np.zeros((1, 98, 40), dtype=np.int8)
+    FrameQuantizer(mean=-4.0, std=4.5, scale=0.018, zero_point=-35, dtype=np.int8).write(
+        frames, tensor
+    )
+
+    exact = (frames.astype(np.float64) + 4.0) / 4.5 / 0.018 - 35
+    expected = np.clip(np.round(exact), -128, 127)
+    ties = np.abs(exact - np.floor(exact) - 0.5) < 1e-4
+    assert [127, -128, -35] == tensor[0, 0, :3].tolist()
+    np.testing.assert_array_equal(tensor[0][~ties], expected[~ties])
+    assert np.abs(tensor[0] - expected).max() <= 1
+
+
+def test_frames_for_a_float_model_are_only_normalised():
+    """
+    Scale 0 stands for a float tensor: (x - mean) / std.
+    """
+    tensor = np.zeros((1, 2, 2), dtype=np.float32)
+    FrameQuantizer(mean=2.0, std=4.0, scale=0.0, zero_point=0, dtype=np.float32).write(
+        np.array([[2, 6], [-2, 4]], dtype=np.float32), tensor
+    )
+
+    assert [[[0.0, 1.0], [-1.0, 0.5]]] == tensor.tolist()

@@ -116,6 +116,21 @@ def test_a_window_of_another_shape_is_refused(default_manifest):
         model.predict(np.zeros((97, 40), dtype=np.float32))
 
 
+@pytest.mark.parametrize("form", [StreamModel, WindowModel])
+def test_frames_of_another_shape_or_without_a_value_are_refused(default_manifest, form):
+    """
+    Neither form takes frames of other bands, nor a window with a NaN in it.
+    """
+    model = form(default_manifest, hop_frames=10)
+    window = np.zeros((98, 40), dtype=np.float32)
+    window[7, 3] = np.nan
+
+    with pytest.raises(AudioError, match=r"expected shape \(n_frames, 40\), got \(8, 39\)"):
+        model.push(np.zeros((8, 39), dtype=np.float32))
+    with pytest.raises(AudioError, match="expected finite log-mel frames"):
+        model.predict(window)
+
+
 @pytest.mark.parametrize("lost", [1, 1_600, 16_001])
 def test_lost_samples_are_as_in_window_form(demo_audio, lost):
     """

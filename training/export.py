@@ -26,13 +26,15 @@ from training.clip_scores import ClipScorer
 from training.convert import convert_float, convert_int8
 from training.recipe import Recipe
 from training.run_folder import RunFolder, atomically
-from training.stream_export import add_stream_form
+from training.stream_export import StreamDiffersError, add_stream_form, stream_file
 from training.stream_plan import NoStreamFormError
 
 logger = logging.getLogger(__name__)
 # Between posteriors through the training's features and the runtime's own: the two FFTs differ in
 # the last bits, so a feature can fall on the other side of an int8 step and move a near-tie.
 MAX_FEATURE_DIFFERENCE = 0.05
+# Laid end to end for the comparison of both forms: enough for every state to matter.
+MIN_CLIPS = 10
 
 
 class ParityError(KwsError, RuntimeError):
@@ -89,14 +91,21 @@ def export(
 def _write(manifest: ModelManifest, recipe: Recipe, out: Path) -> None:
     """Write both forms and the manifest; without a stream form, say why there is none."""
     if recipe.export.hop_frames:
-        clips = fit.validation_clips(recipe)[: recipe.export.parity_clips]
+        clips = fit.validation_clips(recipe)[: max(MIN_CLIPS, recipe.export.parity_clips)]
         frames = np.concatenate([ClipScorer.open(manifest).features(clip) for clip in clips])
         try:
             add_stream_form(manifest, frames, hop_frames=recipe.export.hop_frames, out=out)
             return
+        except StreamDiffersError as error:
+            raise StreamDiffersError(
+                f"{error}; --set export.hop_frames=0 in training, or hop_frames 0 in the run's "
+                "recipe.json, exports the window form alone"
+            ) from error
         except NoStreamFormError as error:
             logger.warning("window form only: %s", error)
     content = manifest.read_form(manifest.window)
+    # One of an earlier export belongs to other weights.
+    (out / stream_file(manifest)).unlink(missing_ok=True)
     atomically(out / manifest.window.file, lambda path: path.write_bytes(content))
     write_manifest(manifest, out / f"{manifest.name}.json")
 
@@ -137,7 +146,8 @@ def check_parity(model: keras.Model, manifest: ModelManifest, recipe: Recipe) ->
     loss = accuracy_float - report["accuracy"]
     agreement = float(np.mean(of_float.argmax(axis=1) == of_int8.argmax(axis=1)))
     logger.info(
-        "validation: trained %.2f %%, exported %.2f %%, same label %.2f %%, features differ by %.4f",
+        "validation: trained %.2f %%, exported %.2f %%, same label %.2f %%, "
+        "features differ by %.4f",
         100 * accuracy_float,
         100 * report["accuracy"],
         100 * agreement,

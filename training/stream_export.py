@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError, KwsError
-from kws.manifest import ModelManifest, StreamForm, write_manifest
+from kws.manifest import ModelManifest, StreamForm, read_manifest, write_manifest
 from kws.stream_model import StreamModel
 from kws.window_model import WindowModel
 from training.run_folder import atomically
@@ -51,8 +51,9 @@ def add_stream_form(
     """
     window = manifest.read_form(manifest.window)
     made = stream_form(window, hop_frames=hop_frames, where=manifest.window.file)
+    final_path = _manifest_path(manifest, out)
     form = StreamForm(
-        file=f"{manifest.name}.stream.tflite",
+        file=stream_file(manifest),
         sha256=hashlib.sha256(made.content).hexdigest(),
         hop_frames=hop_frames,
         states={state.name: describe(state) for state in made.states},
@@ -68,7 +69,7 @@ def add_stream_form(
         for leftover in staging.iterdir():
             leftover.unlink()
         staging.rmdir()
-    final = replace(staged, path=out / f"{manifest.name}.json")
+    final = replace(staged, path=final_path)
     if manifest.path.parent.resolve() != out.resolve():
         atomically(out / manifest.window.file, lambda path: path.write_bytes(window))
     atomically(out / form.file, lambda path: path.write_bytes(made.content))
@@ -80,6 +81,23 @@ def add_stream_form(
         100 * made.macs / made.window_macs,
     )
     return final, made
+
+
+def stream_file(manifest: ModelManifest) -> str:
+    """Return the name of a model's stream form."""
+    return f"{manifest.name}.stream.tflite"
+
+
+def _manifest_path(manifest: ModelManifest, out: Path) -> Path:
+    """Return where the manifest goes: its own place, or beside the files of the new folder."""
+    if manifest.path.parent.resolve() == out.resolve():
+        return manifest.path
+    path = out / f"{manifest.name}.json"
+    if path.exists() and read_manifest(path).window.sha256 != manifest.window.sha256:
+        raise ConfigError(
+            f"{path}: another model of this name is there already; choose another --out"
+        )
+    return path
 
 
 def describe(state: Any) -> dict[str, Any]:
@@ -103,10 +121,13 @@ def check_equality(manifest: ModelManifest, frames: NDArray[np.float32]) -> int:
     """
     form = manifest.stream
     assert form is not None
-    if len(frames) < manifest.window.window_frames:
+    # Two windows, so that every state has been through.
+    least = 2 * manifest.window.window_frames
+    if len(frames) < least:
+        step_s = manifest.frontend.frame_step_ms / 1000
         raise ConfigError(
-            f"expected at least {manifest.window.window_frames} frames to compare the forms on, "
-            f"got {len(frames)}"
+            f"expected at least {least * step_s:g} s of speech to compare the forms on, "
+            f"got {len(frames) * step_s:g} s"
         )
     options: dict[str, Any] = {"hop_frames": form.hop_frames, "kernels": "reference"}
     window = WindowModel(manifest, **options)
@@ -115,7 +136,7 @@ def check_equality(manifest: ModelManifest, frames: NDArray[np.float32]) -> int:
     # Integers must be equal; floats may be added up in another order.
     int8 = window.opened.inputs[0].dtype == np.int8
     allowed = 0.0 if int8 else MAX_FLOAT_DIFFERENCE
-    different = np.flatnonzero((np.abs(expected - got) > allowed).any(axis=1))
+    different = np.flatnonzero(~(np.abs(expected - got) <= allowed).all(axis=1))
     if len(different):
         raise StreamDiffersError(
             f"{form.file}: expected the window form's posteriors, got others at "

@@ -7,6 +7,7 @@ is the very integer that the window form computes, and only the bookkeeping diff
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -211,6 +212,8 @@ class _Rewriter:
     def _fit_reshape(self, operator: Any) -> None:
         """Write the new length into a RESHAPE, which has its shape as a constant."""
         graph = self._graph
+        if graph.op_name(operator) == "SQUEEZE":
+            self._fit_squeeze(operator)
         if graph.op_name(operator) != "RESHAPE":
             return
         shape = graph.shape(int(operator.outputs[0]))
@@ -220,6 +223,16 @@ class _Rewriter:
         )
         if operator.builtinOptions is not None:
             operator.builtinOptions.newShape = np.asarray(shape, dtype=np.int32)
+
+    def _fit_squeeze(self, operator: Any) -> None:
+        """Name the axes of a SQUEEZE that left it open: a single new step must not go, too."""
+        source = int(operator.inputs[0])
+        if operator.builtinOptions.squeezeDims is None or not len(
+            operator.builtinOptions.squeezeDims
+        ):
+            before = self._window_shapes[source]
+            dims = [axis for axis, size in enumerate(before) if size == 1]
+            operator.builtinOptions.squeezeDims = np.asarray(dims, dtype=np.int32)
 
     def _note_layer(self, index: int, name: str, window_macs: int) -> None:
         stretch = self._plan.stretches[index]
@@ -244,8 +257,9 @@ class _Rewriter:
         return self._names.get(index) or self._graph.layer_name(index)
 
     def _unique(self, name: str) -> str:
-        taken = [state.name for state in self._states]
-        return name if name not in taken else f"{name}_{taken.count(name) + 1}"
+        taken = {state.name for state in self._states}
+        numbered = (f"{name}_{number}" for number in itertools.count(2))
+        return name if name not in taken else next(free for free in numbered if free not in taken)
 
 
 def _macs(graph: Graph, operator: Any) -> int:

@@ -105,6 +105,9 @@ def plan_stream(graph: Graph, *, hop_frames: int) -> StreamPlan:
 
 
 def _n_new(time: TimeAxis, hop_frames: int) -> int:
+    if time.n_steps == 1:
+        # Pooled over the whole window: anew at every hop, whatever its stride says.
+        return 1
     if hop_frames % time.stride:
         raise NoStreamFormError(
             f"hop_frames: expected a multiple of the network's total stride in time, "

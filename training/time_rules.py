@@ -55,8 +55,12 @@ def local_rule(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> Local
     times : dict of int to TimeAxis
         The time of every tensor that has one; tensors after a pooling over time have none.
     """
-    rule = RULES.get(graph.op_name(operator))
-    return None if rule is None else rule(graph, operator, times)
+    name = graph.op_name(operator)
+    timed = [place for place, index in enumerate(operator.inputs) if int(index) in times]
+    # Most rules look at their first input alone; weights made of the audio are beyond them.
+    if name not in RULES or (name not in MANY_INPUTS and timed != [0]):
+        return None
+    return RULES[name](graph, operator, times)
 
 
 def is_crop(graph: Graph, operator: Any) -> bool:
@@ -115,7 +119,7 @@ def _crop(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> Local | No
     time = times[source]
     before, after = graph.shape(source), graph.shape(int(operator.outputs[0]))
     begin = graph.constant(int(operator.inputs[1]))
-    if begin is None or len(before) != len(after):
+    if begin is None or len(before) != len(after) or len(begin) != len(before):
         return None
     others = [axis for axis in range(len(before)) if axis != time.axis]
     if any(before[axis] != after[axis] for axis in others):
@@ -123,11 +127,14 @@ def _crop(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> Local | No
     first = int(begin[time.axis])
     if graph.op_name(operator) == "STRIDED_SLICE":
         steps = graph.constant(int(operator.inputs[3]))
-        if steps is None or steps[time.axis] != 1:
+        options = operator.builtinOptions
+        others_masks = options.ellipsisMask or options.newAxisMask or options.shrinkAxisMask
+        # A negative step on any axis turns it round and keeps the shape.
+        if steps is None or (steps != 1).any() or others_masks:
             return None
-        if operator.builtinOptions.beginMask & (1 << time.axis):
+        if options.beginMask & (1 << time.axis):
             first = 0
-    first = first + time.n_steps if first < 0 else first
+        first = max(0, first + time.n_steps) if first < 0 else first
     return Local(TimeAxis(time.axis, after[time.axis], time.stride), first=first)
 
 
@@ -192,20 +199,19 @@ def _rules(rule: Rule, names: Sequence[str]) -> dict[str, Rule]:
     return dict.fromkeys(names, rule)
 
 
+_ELEMENTWISE = (
+    *("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE", "PRELU"),
+    *("RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1", "LEAKY_RELU", "ELU", "GELU"),
+    *("LOGISTIC", "TANH", "HARD_SWISH", "ABS", "NEG", "SQUARE", "SQRT", "RSQRT"),
+    *("EXP", "LOG", "QUANTIZE", "DEQUANTIZE", "CAST"),
+)
+MANY_INPUTS = {*_ELEMENTWISE, "CONCATENATION"}
 RULES: dict[str, Rule] = {
     **_rules(
         _convolution,
         ("CONV_2D", "DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D"),
     ),
-    **_rules(
-        _elementwise,
-        (
-            *("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE", "PRELU"),
-            *("RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1", "LEAKY_RELU", "ELU", "GELU"),
-            *("LOGISTIC", "TANH", "HARD_SWISH", "ABS", "NEG", "SQUARE", "SQRT", "RSQRT"),
-            *("EXP", "LOG", "QUANTIZE", "DEQUANTIZE", "CAST"),
-        ),
-    ),
+    **_rules(_elementwise, _ELEMENTWISE),
     **_rules(_crop, ("STRIDED_SLICE", "SLICE")),
     **_rules(_reshape, ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")),
     **_rules(_transpose, ("TRANSPOSE",)),

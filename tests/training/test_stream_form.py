@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,14 +14,27 @@ pytest.importorskip("tensorflow")
 import keras
 from ai_edge_litert.interpreter import Interpreter
 from keras import layers
+from stream_networks import (
+    FRAMES,
+    MELS,
+    broadcast_residual,
+    ds_cnn,
+    ds_tc_resnet,
+    flattened,
+    gated,
+    pooled_by_its_length,
+    sliced_skips,
+    turned_round,
+    uneven_strides,
+)
 
 from kws.checksum import sha256
 from kws.config import DecisionConfig, FrontendConfig
+from kws.errors import ConfigError
 from kws.frontend import log_mel
 from kws.manifest import ModelManifest, WindowForm, read_manifest
 from kws.stream_model import StreamModel
 from kws.window_model import WindowModel
-from training import models as architectures
 from training.convert import convert_float, convert_int8
 from training.stream_export import StreamDiffersError, add_stream_form, check_equality
 from training.stream_form import RewrittenModel, stream_form
@@ -37,66 +49,6 @@ pytestmark = [
 ]
 LABELS = ("yes", "no", "_unknown_")
 FRONTEND = FrontendConfig(mean=0.0, std=1.0)
-FRAMES, MELS = 98, 40
-
-
-def ds_tc_resnet(**params: Any) -> keras.Model:
-    small = {"stem_filters": 16, "blocks": [[16, 5, 2], [24, 7, 1]], "head_filters": 20}
-    return architectures.build(
-        "ds_tc_resnet", input_shape=(FRAMES, MELS), n_labels=3, params={**small, **params}
-    )
-
-
-def ds_cnn(**params: Any) -> keras.Model:
-    small = {"filters": 12, "n_blocks": 2, "padding": "valid"}
-    return architectures.build(
-        "ds_cnn", input_shape=(FRAMES, MELS), n_labels=3, params={**small, **params}
-    )
-
-
-def headed(inputs: Any, x: Any) -> keras.Model:
-    return keras.Model(inputs, layers.Dense(3, activation="softmax")(x))
-
-
-def uneven_strides() -> keras.Model:
-    """Strides that leave frames over at the window's end, and a pooling in time."""
-    inputs = keras.Input((FRAMES, MELS))
-    x = layers.Reshape((FRAMES, 1, MELS))(inputs)
-    x = layers.Conv2D(8, (5, 1), strides=(2, 1), activation="relu")(x)
-    x = layers.Conv2D(8, (4, 1), strides=(2, 1), activation="relu")(x)
-    x = layers.MaxPooling2D((3, 1), strides=(1, 1))(x)
-    return headed(inputs, layers.GlobalAveragePooling2D()(x))
-
-
-def broadcast_residual() -> keras.Model:
-    """As in BC-ResNet: a mean over frequency, a dilated convolution in time, added to all bands."""
-    inputs = keras.Input((FRAMES, MELS))
-    x = layers.Reshape((FRAMES, MELS, 1))(inputs)
-    x = layers.ZeroPadding2D(((0, 0), (2, 2)))(x)
-    x = layers.Conv2D(8, 5, strides=(1, 2), activation="relu")(x)
-    narrow = layers.Lambda(lambda y: keras.ops.mean(y, axis=2, keepdims=True))(x)
-    narrow = layers.DepthwiseConv2D((3, 1), dilation_rate=(2, 1))(narrow)
-    narrow = layers.Conv2D(8, 1, activation="sigmoid")(narrow)
-    x = layers.Add()([layers.Cropping2D(((2, 2), (0, 0)))(x), narrow])
-    x = layers.AveragePooling2D((1, 4))(x)
-    return headed(inputs, layers.GlobalMaxPooling2D()(x))
-
-
-def flattened() -> keras.Model:
-    """No pooling: from the flattening on, the window is kept whole."""
-    inputs = keras.Input((FRAMES, MELS))
-    x = layers.Reshape((FRAMES, 1, MELS))(inputs)
-    x = layers.Conv2D(6, (9, 1), activation="tanh")(x)
-    return headed(inputs, layers.Flatten()(x))
-
-
-def gated() -> keras.Model:
-    """Squeeze and excite: a gate from the whole window, on all of its steps."""
-    inputs = keras.Input((FRAMES, MELS))
-    x = layers.Reshape((FRAMES, 1, MELS))(inputs)
-    x = layers.Conv2D(8, (7, 1), activation="relu")(x)
-    gate = layers.Dense(8, activation="sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(x))
-    return headed(inputs, layers.GlobalMaxPooling2D()(layers.Multiply()([x, gate])))
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +98,9 @@ def make_it_tell_windows_apart(model: keras.Model, windows: np.ndarray) -> None:
         (broadcast_residual, (1, 3, 10)),
         (flattened, (1, 10)),
         (gated, (5, 10)),
+        (sliced_skips, (1, 10)),
+        (turned_round, (1, 10)),
+        (pooled_by_its_length, (1, 10)),
     ],
 )
 def test_stream_equals_window(manifest_of, speech, tmp_path, build, hops):
@@ -295,6 +250,41 @@ def test_a_float_network_streams_too(speech):
         if end >= FRAMES:
             expected = model.predict(speech[None, end - FRAMES : end], verbose=0)
             np.testing.assert_allclose(found["posterior"], expected, atol=1e-4)
+
+
+def test_its_own_folder_keeps_its_own_manifest(manifest_of, speech):
+    """
+    In the folder where the model lies, its manifest is written anew, whatever its name.
+    """
+    manifest = manifest_of(ds_tc_resnet())
+    folder = manifest.path.parent
+    own = replace(manifest, path=folder / "mine.json")
+
+    streamed, _ = add_stream_form(own, speech, hop_frames=10, out=folder)
+    assert folder / "mine.json" == streamed.path
+    assert streamed == read_manifest(folder / "mine.json")
+    assert not (folder / "made.json").exists()
+
+
+def test_another_model_of_that_name_is_not_overwritten(manifest_of, speech, tmp_path):
+    """
+    Where a manifest of the same name tells of other weights, nothing is written.
+    """
+    keras.utils.set_random_seed(5)
+    add_stream_form(manifest_of(ds_tc_resnet()), speech, hop_frames=10, out=tmp_path)
+    before = (tmp_path / "made.stream.tflite").read_bytes()
+
+    with pytest.raises(ConfigError, match="another model of this name is there already"):
+        add_stream_form(manifest_of(ds_tc_resnet()), speech, hop_frames=10, out=tmp_path)
+    assert before == (tmp_path / "made.stream.tflite").read_bytes()
+
+
+def test_too_little_speech_proves_nothing(manifest_of, speech, tmp_path):
+    """
+    Less than two windows would leave states unused, so it is refused.
+    """
+    with pytest.raises(ConfigError, match=r"at least 1.96 s of speech .*, got 1.95 s"):
+        add_stream_form(manifest_of(ds_cnn()), speech[:195], hop_frames=10, out=tmp_path)
 
 
 def test_export_writes_both_forms(default_manifest):

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kws.cli import program
-from kws.errors import ConfigError, MissingDependencyError, ModelError
-from training.cli import streaming
+from kws.errors import MissingDependencyError
+from training.cli import exporting, streaming
 
 if TYPE_CHECKING:
     from training.recipe import Recipe
@@ -43,7 +43,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         "fetch": _fetch,
         "fit": _fit,
         "mine": _mine,
-        "export": _export,
+        "export": exporting.export,
         "recipes": _recipes,
         "show": _show,
         "stream": streaming.stream,
@@ -82,34 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     mine.add_argument(
         "--least", type=float, default=0.3, help="posterior that counts (default: 0.3)"
     )
-    export = program.add_command(
-        commands,
-        "export",
-        examples=EXAMPLES,
-        text="int8 .tflite and manifest from a run, checked; C source from any model",
-    )
-    export.add_argument(
-        "source",
-        metavar="RUN|MODEL",
-        help="folder of a training run, or with --c-array a model: its name or manifest",
-    )
-    export.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="folder to write to (default: firmware_models; for a MODEL this folder)",
-    )
-    export.add_argument("--name", help="name of the model (default: the recipe's)")
-    export.add_argument("--model-version", help="version for the manifest (default: 1)")
-    export.add_argument(
-        "--float", action="store_true", help="float32 instead of int8, to compare with"
-    )
-    export.add_argument(
-        "--c-array",
-        action="store_true",
-        help="also write C source for TFLite Micro: NAME_model.h and NAME_model.cc",
-    )
-    export.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    exporting.add_parser(commands)
     streaming.add_parser(commands)
     listed = program.add_command(
         commands, "recipes", examples=EXAMPLES, text="list the recipes that ship"
@@ -188,85 +161,6 @@ def _mine(arguments: argparse.Namespace) -> int:
     )
     print(f"{arguments.out}: {n_found} windows")
     return 0
-
-
-def _export(arguments: argparse.Namespace) -> int:
-    written: dict[str, Any] = {}
-    if _is_run(arguments.source):
-        manifest, out = _export_run(arguments)
-        written["manifest"] = str(manifest)
-    else:
-        manifest, out = _exported_model(arguments), arguments.out or Path()
-    if arguments.c_array:
-        written["c_array"] = [str(path) for path in _write_c_arrays(manifest, out)]
-    if arguments.json:
-        program.print_json(written)
-    else:
-        print(*filter(None, [written.get("manifest"), *written.get("c_array", [])]), sep="\n")
-    return 0
-
-
-def _write_c_arrays(manifest: Path, out: Path) -> list[Path]:
-    from kws.manifest import read_manifest
-
-    try:
-        from training.c_array import write_c_arrays
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            f"kws-train export --c-array needs {error.name}; pip install ai-edge-litert "
-            "(Python 3.10 and newer, 64 bit)"
-        ) from error
-    return write_c_arrays(read_manifest(manifest), out)
-
-
-def _is_run(source: str) -> bool:
-    """Return whether `source` is a run's folder; one named like a model must hold a run."""
-    from kws import models
-
-    return Path(source, "recipe.json").is_file() or (
-        Path(source).is_dir() and source not in models.names()
-    )
-
-
-def _export_run(arguments: argparse.Namespace) -> tuple[Path, Path]:
-    from training.export import export
-    from training.run_folder import RunFolder
-
-    out = arguments.out or Path("firmware_models")
-    manifest = export(
-        RunFolder(Path(arguments.source)),
-        out,
-        name=arguments.name,
-        version=arguments.model_version or "1",
-        as_float=arguments.float,
-    )
-    return manifest, out
-
-
-def _exported_model(arguments: argparse.Namespace) -> Path:
-    """Return the manifest of a model that was exported before."""
-    from kws import models
-
-    source = arguments.source
-    try:
-        manifest = models.find(source)
-    except ModelError as error:
-        if Path(source).exists():
-            raise
-        raise ModelError(
-            f"{source}: expected the folder of a training run, the path of a manifest, "
-            f"or one of {', '.join(models.names())}"
-        ) from error
-    if arguments.name or arguments.model_version:
-        raise ConfigError(
-            f"{source}: --name and --model-version are for a training run; "
-            "this model has its name and version already"
-        )
-    if arguments.float:
-        raise ConfigError(f"{source}: --float needs the training run; this model is made already")
-    if not arguments.c_array:
-        raise ConfigError(f"{source}: exported already; add --c-array to write it as C source")
-    return manifest
 
 
 def _recipes(arguments: argparse.Namespace) -> int:
