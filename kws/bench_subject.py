@@ -63,8 +63,11 @@ class Subject:
         }
 
     def label(self) -> str:
-        """Return model, form and interpreter as ``default:window@ai-edge-litert``."""
-        return f"{self.plain.manifest.name}:{self.plain.model.mode}@{self.opened.runtime}"
+        """Return model, form and interpreter as ``default:window@ai-edge-litert``.
+
+        The model as it was asked for, since two may have the same name.
+        """
+        return f"{self.options['name_or_path']}:{self.plain.model.mode}@{self.opened.runtime}"
 
     def run_round(
         self, samples: NDArray[np.int16], *, cost: ClockCost, paced: bool = False

@@ -130,7 +130,8 @@ class ModelManifest:
             content = path.read_bytes()
         except OSError as error:
             raise ManifestError(
-                f"{path}: expected the model of {self.path.name}, {error}"
+                f"{path}: expected the model file that {self.path.name} names: "
+                f"{error.strerror or error}"
             ) from error
         found = sha256(content)
         if found != form.sha256:

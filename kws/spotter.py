@@ -127,6 +127,8 @@ class KeywordSpotter:
         streams = manifest.stream is not None and hop_frames % manifest.stream.hop_frames == 0
         if mode == "stream" or (mode == "auto" and streams):
             form = StreamModel
+        elif mode == "auto" and manifest.stream is not None:
+            _tell_of_window_form(manifest, hop_ms)
         model = form(
             manifest,
             hop_frames=hop_frames,
@@ -251,6 +253,20 @@ class KeywordSpotter:
         if self.on_posterior is not None:
             self.on_posterior(time_s, posterior, scores)
         return None if scores is None else self.policy.push(scores, time_s)
+
+
+def _tell_of_window_form(manifest: ModelManifest, hop_ms: int) -> None:
+    # Seldom needed, and its import is felt at a cold start.
+    import logging
+
+    assert manifest.stream is not None
+    logging.getLogger(__name__).info(
+        "every %d ms the window form of %s runs, which costs more: its stream form runs every "
+        "%d ms or a multiple of it (kws-train stream makes others)",
+        hop_ms,
+        manifest.name,
+        manifest.stream.hop_frames * manifest.frontend.frame_step_ms,
+    )
 
 
 def _thresholds(

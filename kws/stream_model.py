@@ -70,7 +70,8 @@ class StreamModel:
             raise ConfigError(
                 f"hop: the stream form of {manifest.name} runs every "
                 f"{form.hop_frames * step_ms} ms or a multiple of it, got "
-                f"{hop_frames * step_ms} ms; use --mode window"
+                f"{hop_frames * step_ms} ms; use the window form (--mode window), or make a stream "
+                f"form for it: kws-train stream {manifest.name} --hop-frames {hop_frames}"
             )
         self.opened, where = open_form(
             manifest, form, runtime=runtime, kernels=kernels, n_threads=n_threads

@@ -127,7 +127,9 @@ def test_a_missing_model_file_is_named(written):
     (path.parent / "lamp.tflite").unlink()
     manifest = read_manifest(path)
 
-    with pytest.raises(ManifestError, match=r"lamp\.tflite: expected the model of lamp\.json"):
+    with pytest.raises(
+        ManifestError, match=r"lamp\.tflite: expected the model file that lamp\.json names"
+    ):
         manifest.read_form(manifest.window)
 
 

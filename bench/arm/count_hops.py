@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from marks import Marks
 
+from kws import models
 from kws.audio_file import read_file
 from kws.spotter import KeywordSpotter
 
@@ -109,9 +110,17 @@ def main() -> int:
     parser.add_argument("--kernels", default="default")
     given = parser.parse_args()
 
+    manifest = models.load(given.model)
+    # Both forms at the hop that the stream form was made for.
+    hop_frames = manifest.stream.hop_frames if manifest.stream else 10
+
     def make() -> KeywordSpotter:
         return KeywordSpotter.from_model(
-            given.model, mode=given.mode, runtime=given.runtime, kernels=given.kernels
+            given.model,
+            hop_ms=hop_frames * manifest.frontend.frame_step_ms,
+            mode=given.mode,
+            runtime=given.runtime,
+            kernels=given.kernels,
         )
 
     samples = np.concatenate(list(read_file(given.input)))

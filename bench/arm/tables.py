@@ -101,7 +101,9 @@ def _counts(rows: list[dict[str, Any]]) -> str:
     head += ["model: invoke", "smoothing, decision", "rest", "dearest hop"]
     spreads = [row["spread"] for row in rows if row.get("spread") is not None]
     hops = max((row["about"]["n_hops"] for row in rows if "instructions" in row), default=0)
-    text = f"Thousands of instructions per 100 ms hop on aarch64, mean of {hops} hops:\n\n"
+    lengths = sorted({row["about"]["hop_ms"] for row in rows if "instructions" in row}) or ["?"]
+    length = " or ".join(str(hop_ms) for hop_ms in lengths)
+    text = f"Thousands of instructions per {length} ms hop on aarch64, mean of {hops} hops:\n\n"
     text += _table(head, [_count_line(row) for row in rows])
     if spreads:
         text += f"\n\nWhole hops of repeated runs differ by at most {max(spreads):.4%}."

@@ -45,7 +45,9 @@ def _parser() -> argparse.ArgumentParser:
         examples=EXAMPLES,
     )
     program.add_model_arguments(made)
-    made.add_argument("--hop-ms", type=int, default=100, metavar="MS")
+    made.add_argument(
+        "--hop-ms", type=int, default=100, metavar="MS", help="between windows (default: 100)"
+    )
     made.add_argument(
         "--seconds",
         type=float,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import signal
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kws.cli import program
 from kws.cli.actions import CommandRunner
@@ -92,7 +91,6 @@ def listen(arguments: argparse.Namespace) -> int:
     """Carry out the parsed command."""
     if arguments.list_devices:
         return _list_devices(as_json=arguments.json)
-    _interrupt_on_terminate()
     spotter = KeywordSpotter.from_model(
         arguments.model,
         hop_ms=arguments.hop_ms,
@@ -183,12 +181,3 @@ def _open_meter(spotter: KeywordSpotter) -> Meter:
 
 def _split(text: str | None) -> list[str] | None:
     return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
-
-
-def _interrupt_on_terminate() -> None:
-    """End on SIGTERM as on Ctrl-C, with the summary."""
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)

@@ -96,6 +96,7 @@ def _info(name: str, *, as_json: bool) -> int:
         f"{frontend.frame_length_ms}/{frontend.frame_step_ms} ms"
     )
     print(f"window     {manifest.window.file}, {manifest.window.window_frames} frames")
+    print(f"           sha256 {manifest.window.sha256}")
     stream = "no stream form"
     if manifest.stream:
         step_ms = manifest.stream.hop_frames * frontend.frame_step_ms
@@ -103,6 +104,8 @@ def _info(name: str, *, as_json: bool) -> int:
             f"{manifest.stream.file}, steps of {step_ms} ms, {len(manifest.stream.states)} states"
         )
     print(f"stream     {stream}")
+    if manifest.stream:
+        print(f"           sha256 {manifest.stream.sha256}")
     decision = manifest.decision
     print(f"decision   {decision.smoothing_ms} ms smoothing, {decision.suppression_ms} ms quiet")
     for keyword in manifest.keywords:
@@ -110,6 +113,17 @@ def _info(name: str, *, as_json: bool) -> int:
     if "accuracy" in metrics:
         print(
             f"accuracy   {100 * metrics['accuracy']:.2f} % ({metrics['data']}, {metrics['split']})"
+        )
+    for name, figures in metrics.get("stream", {}).items():
+        print(
+            f"long audio {name}: {figures['hits']} of {figures['events']} words heard, "
+            f"{figures['false_accepts']} false accepts in {figures['hours']:.2f} h"
+        )
+    training = manifest.training
+    if training:
+        print(
+            f"trained    recipe {training.get('recipe', {}).get('name', '?')}, "
+            f"{training.get('parameters', '?')} parameters, {training.get('date', '?')}"
         )
     print(f"licence    {manifest.licence}")
     for source in manifest.attribution:

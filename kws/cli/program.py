@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from kws import __version__
@@ -84,7 +87,8 @@ def run(
     level = logging.DEBUG if arguments.verbose else logging.INFO
     logging.basicConfig(level=level, format=f"{made.prog}: %(message)s", stream=sys.stderr)
     try:
-        return command(arguments)
+        with _terminate_as_interrupt():
+            return command(arguments)
     except KwsError as error:
         print(f"{made.prog}: error: {error}", file=sys.stderr)
         return EXIT_ERROR
@@ -101,6 +105,24 @@ def run(
         print(f"{made.prog}: error: {where}{error.strerror}", file=sys.stderr)
         _drop_output()
         return EXIT_ERROR
+
+
+@contextlib.contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """End on SIGTERM as on Ctrl-C, so that what must be tidied up is."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    # Only the main thread may say so; a test or another program may call us from elsewhere.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _drop_output() -> None:

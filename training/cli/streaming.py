@@ -22,6 +22,7 @@ EXAMPLES = """\
   kws-train stream default --hop-frames 2 --out fast_models  every 20 ms
   kws-train stream default --picture stream.png --out my_models
 """
+PICTURES = (".png", ".svg", ".pdf")
 
 
 def add_parser(commands: Any) -> None:
@@ -41,7 +42,9 @@ def add_parser(commands: Any) -> None:
         help="new frames a step, a multiple of the network's stride in time (default: 10)",
     )
     made.add_argument("--out", type=Path, required=True, metavar="DIR")
-    made.add_argument("--picture", type=Path, metavar="PNG", help="draw what each layer keeps")
+    made.add_argument(
+        "--picture", type=Path, metavar="FILE", help="draw what each layer keeps (.png, .svg, .pdf)"
+    )
     made.add_argument(
         "--audio",
         type=Path,
@@ -55,6 +58,8 @@ def stream(arguments: argparse.Namespace) -> int:
     """Write both forms and the manifest into a folder, and say what the stream form keeps."""
     from training.stream_export import add_stream_form
 
+    if arguments.picture:
+        _check_picture(arguments.picture)
     manifest = models.load(arguments.model)
     audio = arguments.audio or models.FIRMWARE_MODELS / "demo.wav"
     samples = np.concatenate(
@@ -81,6 +86,16 @@ def stream(arguments: argparse.Namespace) -> int:
     else:
         _print(final.path, made)
     return 0
+
+
+def _check_picture(path: Path) -> None:
+    """Refuse a picture that could not be written before any work is done."""
+    import matplotlib  # noqa: F401  (missing: said before, too)
+
+    if path.suffix not in PICTURES:
+        raise ConfigError(f"--picture {path}: expected one of {', '.join(PICTURES)}")
+    if not path.parent.is_dir():
+        raise ConfigError(f"--picture {path}: there is no folder {path.parent}")
 
 
 def summary(made: RewrittenModel) -> dict[str, Any]:

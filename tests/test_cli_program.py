@@ -1,0 +1,53 @@
+"""What all commands share: exit codes, and an end on SIGTERM that tidies up."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from kws.cli import program
+from kws.errors import KwsError
+
+
+def run(command) -> int:
+    """Run a command of the test's own with no arguments."""
+    return program.run(command, program.parser("kws-test", "A test.", examples=""), [])
+
+
+def test_terminate_ends_as_ctrl_c_does():
+    """
+    SIGTERM in the middle of a command: its clean-up runs, exit code 130, and the handler that
+    was there before is back.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    tidied = []
+
+    def command(arguments):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+        finally:
+            tidied.append(True)
+
+    assert program.EXIT_INTERRUPTED == run(command)
+    assert [True] == tidied
+    assert before == signal.getsignal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("error", [KwsError("the lamp is out"), OSError(2, "gone", "lamp.txt")])
+def test_an_error_is_one_line_and_exit_code_1(capsys, error):
+    """
+    Errors of ours and of the system: program, place and reason, no traceback.
+    """
+
+    def command(arguments):
+        raise error
+
+    assert program.EXIT_ERROR == run(command)
+    line = capsys.readouterr().err
+    assert line in (
+        "kws-test: error: the lamp is out\n",
+        "kws-test: error: lamp.txt: gone\n",
+    )
