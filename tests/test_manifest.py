@@ -127,9 +127,7 @@ def test_a_missing_model_file_is_named(written):
     (path.parent / "lamp.tflite").unlink()
     manifest = read_manifest(path)
 
-    with pytest.raises(
-        ManifestError, match=r"lamp\.tflite: expected the model file that lamp\.json names"
-    ):
+    with pytest.raises(ManifestError, match=r"lamp\.tflite: .* that lamp\.json names"):
         manifest.read_form(manifest.window)
 
 
