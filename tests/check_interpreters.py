@@ -52,7 +52,7 @@ def main() -> int:
         subprocess.run([python, "-m", "venv", folder], check=True)
         there = str(Path(folder, "bin", "python"))
         pip = [there, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        needed = ["pytest>=8", "pytest-timeout>=2", "hypothesis>=6", "matplotlib"]
+        needed = ["pytest>=8", "pytest-timeout>=2", "hypothesis>=6"]
         # From a copy, because building leaves a folder behind; only what it depends on is needed,
         # since the tests are to test the checkout.
         copy = Path(folder, "copy")
