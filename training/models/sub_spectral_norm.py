@@ -1,0 +1,84 @@
+"""Sub-spectral normalisation (Chang et al., SubSpectral Normalization, 2021) in its affine form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from kws.errors import ConfigError
+
+
+@keras.saving.register_keras_serializable("kws")
+class SubSpectralNorm(layers.Layer):
+    """Batch normalisation apart for each group of neighbouring bands.
+
+    Works on ``(batch, time, bands, channels)``. While training, statistics are taken within a
+    group; at inference all is one multiplication and one addition per (band, channel), because the
+    published reshape form adds dozens of reshapes and transposes to the int8 graph.
+
+    Parameters
+    ----------
+    n_groups : int
+        The bands must divide into them; 1 is plain batch normalisation.
+    momentum, epsilon : float
+        As in `keras.layers.BatchNormalization`.
+    """
+
+    def __init__(
+        self, n_groups: int = 5, *, momentum: float = 0.99, epsilon: float = 1e-3, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.n_groups, self.momentum, self.epsilon = n_groups, momentum, epsilon
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        """Make weights ``(n_groups, channels)``."""
+        bands, channels = input_shape[-2], input_shape[-1]
+        assert bands is not None
+        if bands % self.n_groups:
+            raise ConfigError(f"{bands} bands do not divide into {self.n_groups} groups")
+        self._per_group = bands // self.n_groups
+        shape = (self.n_groups, channels)
+        self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta")
+        self.moving_mean = self.add_weight(
+            shape=shape, initializer="zeros", trainable=False, name="moving_mean"
+        )
+        self.moving_variance = self.add_weight(
+            shape=shape, initializer="ones", trainable=False, name="moving_variance"
+        )
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        """Return `x` normalised, same shape."""
+        if not training:
+            return self._affine(x, self.moving_mean, self.moving_variance)
+        # Mean and square over batch and time by band, then over the bands of a group.
+        mean = self._group(ops.mean(x, axis=(0, 1)))
+        square = self._group(ops.mean(ops.square(x), axis=(0, 1)))
+        variance = ops.maximum(square - ops.square(mean), 0.0)
+        for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(self.momentum * moving + (1 - self.momentum) * now)
+        return self._affine(x, mean, variance)
+
+    def _group(self, by_band: Any) -> Any:
+        """Return the mean over each group's bands, ``(n_groups, channels)``."""
+        shape = (self.n_groups, self._per_group, by_band.shape[-1])
+        return ops.mean(ops.reshape(by_band, shape), axis=1)
+
+    def _affine(self, x: Any, mean: Any, variance: Any) -> Any:
+        scale = self.gamma * ops.rsqrt(variance + self.epsilon)
+        offset = self.beta - mean * scale
+        return x * ops.repeat(scale, self._per_group, axis=0) + ops.repeat(
+            offset, self._per_group, axis=0
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs."""
+        return {
+            **super().get_config(),
+            "n_groups": self.n_groups,
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+        }
