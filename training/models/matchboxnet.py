@@ -23,7 +23,7 @@ def matchboxnet(
     edge_filters: int = 128,
     dropout: float = 0.1,
 ) -> Model:
-    """Return MatchboxNet-`n_blocks` x `repeats` x `filters`: 3 x 1 x 64 and 3 x 2 x 64 in the paper.
+    """Return MatchboxNet-`n_blocks`x`repeats`x`filters`: 3x1x64 and 3x2x64 in the paper.
 
     Padding is *same*, as published, so that it has no stream form (`ds_tc_resnet` is the same
     topology with one).
