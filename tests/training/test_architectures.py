@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 
 from ai_edge_litert.interpreter import Interpreter
 
-from training import models
+from training import fit, models
+from training import recipe as recipes
+from training.cli.train import main
 from training.convert import convert_int8
+from training.model_cost import n_multiplications, n_parameters
 from training.stream_form import stream_form
 
 pytestmark = [
@@ -27,7 +31,7 @@ def build(name: str, **params: Any):
 
 
 def trainable(name: str, **params: Any) -> int:
-    return sum(int(np.prod(weight.shape)) for weight in build(name, **params).trainable_weights)
+    return n_parameters(build(name, **params))
 
 
 @pytest.mark.parametrize(
@@ -43,6 +47,16 @@ def trainable(name: str, **params: Any) -> int:
         ("tc_resnet", {"blocks_per_stage": 2}, 137_000),
         # Zhang et al. 2017: DS-CNN-S, for 10 MFCC instead of 40 bands, which its size hardly feels.
         ("ds_cnn", {}, 24_000),
+        (
+            "ds_cnn",
+            {"filters": 172, "stem_stride": [2, 1], "first_stride": 2},
+            140_000,
+        ),
+        (
+            "ds_cnn",
+            {"filters": 276, "n_blocks": 5, "stem_stride": [2, 1], "first_stride": 2},
+            420_000,
+        ),
     ],
 )
 def test_size_is_the_published_one(name, params, published):
@@ -63,6 +77,31 @@ def test_parameters_against_a_hand_count():
     assert convolutions + normalisations + 5 * 12 + 12 == trainable(
         "maxpool4", filters=[2, 3, 4, 5]
     )
+
+
+def test_multiplications_against_a_hand_count():
+    """
+    DS-CNN with 2 filters and one block on 98 x 40: stem of 10 x 4 at a stride of 2, depthwise
+    3 x 3, pointwise, dense; and `default` against what its int8 file says.
+    """
+    outputs = 49 * 20 * 2
+    expected = outputs * 10 * 4 + outputs * 9 + outputs * 2 + 2 * 12
+    default = recipes.load("default")
+
+    assert expected == n_multiplications(build("ds_cnn", filters=2, n_blocks=1))
+    assert 4_766_208 == n_multiplications(fit.build_model(default))
+
+
+def test_the_table_tells_every_recipe(capsys):
+    """
+    kws-train recipes --table: each with its parameters and multiplications.
+    """
+    assert 0 == main(["recipes", "--table", "--json"])
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["recipes"]}
+
+    assert set(recipes.names()) == set(rows)
+    assert 4_766_208 == rows["default"]["multiplications"]
+    assert all(row["parameters"] > 5_000 for row in rows.values())
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     listed = program.add_command(
         commands, "recipes", examples=EXAMPLES, text="list the recipes that ship"
     )
+    listed.add_argument(
+        "--table", action="store_true", help="build each network: parameters and multiplications"
+    )
     listed.add_argument("--json", action="store_true", help="one JSON object on stdout")
     show = program.add_command(
         commands, "show", examples=EXAMPLES, text="draw what a recipe's augmentation does to clips"
@@ -169,13 +172,28 @@ def _recipes(arguments: argparse.Namespace) -> int:
     rows: list[dict[str, Any]] = []
     for name in recipes.names():
         recipe = recipes.load(name)
-        rows.append({"name": name, "model": recipe.model.name, "description": recipe.description})
+        row = {"name": name, "model": recipe.model.name, "description": recipe.description}
+        rows.append({**row, **_cost(recipe)} if arguments.table else row)
     if arguments.json:
         program.print_json({"recipes": rows})
         return 0
     for row in rows:
-        print(f"{row['name']:<16} {row['model']:<14} {row['description']}")
+        cost = ""
+        if arguments.table:
+            millions = row["multiplications"] / 1e6
+            cost = f"{row['parameters']:>9,} parameters {millions:>7.2f} M MACs  "
+        print(f"{row['name']:<16} {row['model']:<14} {cost}{row['description']}")
     return 0
+
+
+def _cost(recipe: Recipe) -> dict[str, int]:
+    from training import fit, model_cost
+
+    model = fit.build_model(recipe)
+    return {
+        "parameters": model_cost.n_parameters(model),
+        "multiplications": model_cost.n_multiplications(model),
+    }
 
 
 def _show(arguments: argparse.Namespace) -> int:

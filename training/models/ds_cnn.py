@@ -16,12 +16,14 @@ def ds_cnn(
     n_blocks: int = 4,
     stem_kernel: tuple[int, int] = (10, 4),
     stem_stride: tuple[int, int] = (2, 2),
+    first_stride: int = 1,
     dropout: float = 0.2,
     padding: str = "same",
 ) -> Model:
     """Return a strided convolution followed by `n_blocks` depthwise-separable ones.
 
-    64 filters and 4 blocks make DS-CNN-S, 172 and 4 DS-CNN-M. `padding` is that of time and
+    64 filters and 4 blocks make DS-CNN-S; 172 and 4 (276 and 5) with `stem_stride` (2, 1) and a
+    `first_stride` of 2 in the first block DS-CNN-M (DS-CNN-L). `padding` is that of time and
     frequency alike.
     """
     n_frames, n_mels = input_shape
@@ -39,7 +41,11 @@ def ds_cnn(
     x = layers.ReLU(name="stem_relu")(x)  # (49, 20, filters) with the defaults
     for index in range(n_blocks):
         x = layers.DepthwiseConv2D(
-            3, padding=padding, use_bias=False, name=f"block{index}_depthwise"
+            3,
+            strides=1 if index else first_stride,
+            padding=padding,
+            use_bias=False,
+            name=f"block{index}_depthwise",
         )(x)
         x = layers.BatchNormalization(name=f"block{index}_depthwise_bn")(x)
         x = layers.ReLU(name=f"block{index}_depthwise_relu")(x)
