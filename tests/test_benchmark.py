@@ -66,9 +66,7 @@ def samples():
 
 
 @pytest.fixture(params=["window", "stream"])
-def spotter(request, default_manifest):
-    if request.param == "stream" and default_manifest.stream is None:
-        pytest.skip("the default model has no stream form")
+def spotter(request):
     return KeywordSpotter.from_model(mode=request.param)
 
 
