@@ -31,27 +31,122 @@ class PosteriorModel(Protocol):
         """Return the posterior ``(n_labels,)`` of one window of log-mel frames."""
 
 
-def open_form(
-    manifest: ModelManifest,
-    form: WindowForm | StreamForm,
-    *,
-    runtime: str | None,
-    kernels: str,
-    n_threads: int,
-) -> tuple[OpenModel, str]:
-    """Return an interpreter on one form of a model, and the file's name for error messages.
+class FormModel:
+    """What both forms do alike: open the file, take frames, read posteriors.
 
-    Raises
-    ------
-    ManifestError
-        If the file is not the manifest's.
-    ModelError
-        If the runtime cannot run it.
+    A form adds `reset`, `_push` and `_predict`, and calls `_bind` once it knows its tensors.
+
+    Parameters
+    ----------
+    manifest : ModelManifest
+        The model; the form's file is read, and refused unless its SHA-256 fits.
+    form : WindowForm or StreamForm
+        One of the manifest's.
+    hop_frames : int
+        Frames from one window to the next.
+    runtime, kernels, n_threads
+        See `kws.interpreter.open_model`.
     """
-    where = str(manifest.path.parent / form.file)
-    content = manifest.read_form(form)
-    opened = open_model(content, where=where, runtime=runtime, kernels=kernels, n_threads=n_threads)
-    return opened, where
+
+    mode: str
+
+    def __init__(
+        self,
+        manifest: ModelManifest,
+        form: WindowForm | StreamForm,
+        *,
+        hop_frames: int,
+        runtime: str | None,
+        kernels: str,
+        n_threads: int,
+    ) -> None:
+        self._where = str(manifest.path.parent / form.file)
+        self.opened = open_model(
+            manifest.read_form(form),
+            where=self._where,
+            runtime=runtime,
+            kernels=kernels,
+            n_threads=n_threads,
+        )
+        self.window_frames = manifest.window.window_frames
+        self.hop_frames = hop_frames
+        self._manifest = manifest
+        self._n_mels = manifest.frontend.n_mels
+        self._n_labels = len(manifest.labels)
+        self._interpreter = self.opened.interpreter
+
+    def _bind(self, given: Tensor, wanted: Tensor, *, n_frames: int) -> None:
+        """Check input and output, and lay arrays on them."""
+        for tensor, role, shape in (
+            (given, "input", (1, n_frames, self._n_mels)),
+            (wanted, "output", (1, self._n_labels)),
+        ):
+            check_tensor(tensor, role=role, shape=shape, manifest=self._manifest, where=self._where)
+        self._quantizer = FrameQuantizer(
+            mean=self._manifest.frontend.mean,
+            std=self._manifest.frontend.std,
+            scale=given.scale,
+            zero_point=given.zero_point,
+            dtype=given.dtype,
+        )
+        self._read = PosteriorReader(wanted)
+        self._input_memory = self.opened.memory(given)
+        self._output_memory = self.opened.memory(wanted)
+
+    def push(self, frames: FloatArray) -> FloatArray:
+        """Return the posteriors of the windows that these frames complete.
+
+        Parameters
+        ----------
+        frames : ndarray of float32, shape (n_frames, n_mels)
+            Log-mel frames that follow directly on the previous call's.
+
+        Returns
+        -------
+        posteriors : ndarray of float32, shape (n_hops, n_labels)
+            One row a hop, 0..1; no row while the first window is not full.
+
+        Raises
+        ------
+        AudioError
+            If the frames have another number of bands.
+        """
+        check_frames(frames, self._n_mels)
+        posteriors = self._push(frames)
+        if not posteriors:
+            return np.zeros((0, self._n_labels), dtype=np.float32)
+        # One hop is the usual case, and needs no copy.
+        return posteriors[0][None] if len(posteriors) == 1 else np.stack(posteriors)
+
+    def predict(self, window: FloatArray) -> FloatArray:
+        """Return the posterior of one window, apart from any stream.
+
+        The stream goes on afterwards as if nothing had been. It is the same interpreter: not for
+        another thread while `push` runs.
+
+        Parameters
+        ----------
+        window : ndarray of float32, shape (window_frames, n_mels)
+            Natural log of mel energy, not normalised.
+
+        Returns
+        -------
+        posterior : ndarray of float32, shape (n_labels,)
+            In the order of the manifest's labels, 0..1.
+
+        Raises
+        ------
+        AudioError
+            If the shape is another one, or a value is not finite.
+        """
+        check_window(window, (self.window_frames, self._n_mels))
+        return self._predict(window)
+
+    def _push(self, frames: FloatArray) -> list[FloatArray]:
+        raise NotImplementedError
+
+    def _predict(self, window: FloatArray) -> FloatArray:
+        raise NotImplementedError
 
 
 def check_tensor(
@@ -67,17 +162,6 @@ def check_tensor(
             f"{where}: expected an int8 or float32 {role}, got {np.dtype(tensor.dtype)}"
         )
     return tensor
-
-
-def frame_quantizer(manifest: ModelManifest, tensor: Tensor) -> FrameQuantizer:
-    """Return what turns log-mel frames into this input."""
-    return FrameQuantizer(
-        mean=manifest.frontend.mean,
-        std=manifest.frontend.std,
-        scale=tensor.scale,
-        zero_point=tensor.zero_point,
-        dtype=tensor.dtype,
-    )
 
 
 class PosteriorReader:

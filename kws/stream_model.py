@@ -10,21 +10,14 @@ from numpy.typing import NDArray
 from kws.errors import ConfigError, ModelError
 from kws.interpreter import Tensor
 from kws.manifest import ModelManifest
-from kws.posterior_model import (
-    PosteriorReader,
-    check_frames,
-    check_tensor,
-    check_window,
-    frame_quantizer,
-    open_form,
-)
+from kws.posterior_model import FormModel, check_tensor
 from kws.quantization import FloatArray
 
 # Names of the tensors in a stream form; `training.stream_form` writes them.
 INPUT, OUTPUT, STATE, NEXT = "log_mel", "posterior", "state/", "next/"
 
 
-class StreamModel:
+class StreamModel(FormModel):
     """Run the stream form of a model: the same posteriors as the window form, for less.
 
     A step takes `StreamForm.hop_frames` new frames and gives the posterior of the window that ends
@@ -70,16 +63,18 @@ class StreamModel:
             raise ConfigError(
                 f"hop: the stream form of {manifest.name} runs every "
                 f"{form.hop_frames * step_ms} ms or a multiple of it, got "
-                f"{hop_frames * step_ms} ms; use the window form (--mode window), or make a stream "
-                f"form for it: kws-train stream {manifest.name} --hop-frames {hop_frames}"
+                f"{hop_frames * step_ms} ms; use --mode window, or make a stream form for "
+                "it with kws-train stream, as far as the network's strides allow"
             )
-        self.opened, where = open_form(
-            manifest, form, runtime=runtime, kernels=kernels, n_threads=n_threads
+        super().__init__(
+            manifest,
+            form,
+            hop_frames=hop_frames,
+            runtime=runtime,
+            kernels=kernels,
+            n_threads=n_threads,
         )
-        self.window_frames = manifest.window.window_frames
-        self.hop_frames = hop_frames
-        self._n_mels = manifest.frontend.n_mels
-        self._n_labels = len(manifest.labels)
+        where = self._where
         self._step_frames = form.hop_frames
         inputs = {tensor.name: tensor for tensor in self.opened.inputs}
         outputs = {tensor.name: tensor for tensor in self.opened.outputs}
@@ -88,32 +83,14 @@ class StreamModel:
                 f"{where}: expected an input {INPUT!r} and an output {OUTPUT!r}, got "
                 f"{', '.join(inputs)} and {', '.join(outputs)}"
             )
-        self._input = check_tensor(
-            inputs.pop(INPUT),
-            role="input",
-            shape=(1, self._step_frames, self._n_mels),
-            manifest=manifest,
-            where=where,
-        )
-        self._output = check_tensor(
-            outputs.pop(OUTPUT),
-            role="output",
-            shape=(1, self._n_labels),
-            manifest=manifest,
-            where=where,
-        )
+        self._bind(inputs.pop(INPUT), outputs.pop(OUTPUT), n_frames=self._step_frames)
         pairs = _state_pairs(inputs, outputs, manifest, where)
         self._states = [
             (_bytes(self.opened.memory(before)), _bytes(self.opened.memory(after)))
             for before, after in pairs
         ]
         self._check_memory(where)
-        self._input_memory = self.opened.memory(self._input)
-        self._output_memory = self.opened.memory(self._output)
-        self._quantizer = frame_quantizer(manifest, self._input)
-        self._reader = PosteriorReader(self._output)
-        self._fresh = np.zeros(self._input.shape, dtype=self._input.dtype)
-        self._interpreter = self.opened.interpreter
+        self._fresh = np.zeros_like(self._input_memory)
         self.reset()
 
     def reset(self) -> None:
@@ -125,20 +102,7 @@ class StreamModel:
         self._n_fresh = -self.window_frames % self._step_frames
         self._n_missing = self.window_frames
 
-    def push(self, frames: FloatArray) -> FloatArray:
-        """Return the posteriors of the windows that these frames complete.
-
-        Parameters
-        ----------
-        frames : ndarray of float32, shape (n_frames, n_mels)
-            Log-mel frames that follow directly on the previous call's.
-
-        Returns
-        -------
-        posteriors : ndarray of float32, shape (n_hops, n_labels)
-            One row a hop, 0..1; no row while the first window is not full.
-        """
-        check_frames(frames, self._n_mels)
+    def _push(self, frames: FloatArray) -> list[FloatArray]:
         posteriors = []
         taken = 0
         while taken < len(frames):
@@ -155,32 +119,9 @@ class StreamModel:
                 if self._n_missing == 0:
                     posteriors.append(self._posterior())
                     self._n_missing = self.hop_frames
-        if not posteriors:
-            return np.zeros((0, self._n_labels), dtype=np.float32)
-        return posteriors[0][None] if len(posteriors) == 1 else np.stack(posteriors)
+        return posteriors
 
-    def predict(self, window: FloatArray) -> FloatArray:
-        """Return the posterior of one window, apart from any stream.
-
-        The stream goes on afterwards as if nothing had been. It is the same interpreter: not for
-        another thread while `push` runs.
-
-        Parameters
-        ----------
-        window : ndarray of float32, shape (window_frames, n_mels)
-            Natural log of mel energy, not normalised.
-
-        Returns
-        -------
-        posterior : ndarray of float32, shape (n_labels,)
-            In the order of the manifest's labels, 0..1.
-
-        Raises
-        ------
-        AudioError
-            If the shape is another one, or a value is not finite.
-        """
-        check_window(window, (self.window_frames, self._n_mels))
+    def _predict(self, window: FloatArray) -> FloatArray:
         kept = (
             [bytes(before) for before, _ in self._states],
             self._fresh.copy(),
@@ -204,7 +145,7 @@ class StreamModel:
             before[:] = after
 
     def _posterior(self) -> FloatArray:
-        return self._reader(self._output_memory)
+        return self._read(self._output_memory)
 
     def _check_memory(self, where: str) -> None:
         """Refuse to hand states on where a state's way out lies over one's way in."""

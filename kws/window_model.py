@@ -9,21 +9,14 @@ from numpy.typing import NDArray
 
 from kws.errors import ModelError
 from kws.manifest import ModelManifest
-from kws.posterior_model import (
-    PosteriorReader,
-    check_frames,
-    check_tensor,
-    check_window,
-    frame_quantizer,
-    open_form,
-)
+from kws.posterior_model import FormModel
 from kws.quantization import FloatArray
 
 # Hops that fit behind a window before its frames are moved back to the start of the buffer.
 SPARE_HOPS = 16
 
 
-class WindowModel:
+class WindowModel(FormModel):
     """Run the window form of a model.
 
     Parameters
@@ -54,34 +47,25 @@ class WindowModel:
         kernels: str = "default",
         n_threads: int = 1,
     ) -> None:
-        self.opened, where = open_form(
-            manifest, manifest.window, runtime=runtime, kernels=kernels, n_threads=n_threads
+        super().__init__(
+            manifest,
+            manifest.window,
+            hop_frames=hop_frames,
+            runtime=runtime,
+            kernels=kernels,
+            n_threads=n_threads,
         )
-        self.window_frames = manifest.window.window_frames
-        self.hop_frames = hop_frames
-        self._n_mels = manifest.frontend.n_mels
-        self._n_labels = len(manifest.labels)
         inputs, outputs = self.opened.inputs, self.opened.outputs
         if len(inputs) != 1 or len(outputs) != 1:
             raise ModelError(
-                f"{where}: expected one input and one output, got {len(inputs)} and {len(outputs)}"
+                f"{self._where}: expected one input and one output, got "
+                f"{len(inputs)} and {len(outputs)}"
             )
-        shapes = (1, self.window_frames, self._n_mels), (1, self._n_labels)
-        self._input = check_tensor(
-            inputs[0], role="input", shape=shapes[0], manifest=manifest, where=where
-        )
-        self._output = check_tensor(
-            outputs[0], role="output", shape=shapes[1], manifest=manifest, where=where
-        )
-        self._quantizer = frame_quantizer(manifest, self._input)
-        self._reader = PosteriorReader(self._output)
+        self._bind(inputs[0], outputs[0], n_frames=self.window_frames)
         # Room for the window that is being filled and some hops behind it: frames are converted
         # once, and moved only when the end is reached.
         rows = self.window_frames + SPARE_HOPS * hop_frames
-        self._buffer = np.zeros((1, rows, self._n_mels), dtype=self._input.dtype)
-        self._interpreter = self.opened.interpreter
-        self._input_memory = self.opened.memory(self._input)
-        self._output_memory = self.opened.memory(self._output)
+        self._buffer = np.zeros((1, rows, self._n_mels), dtype=self._input_memory.dtype)
         self.reset()
 
     def reset(self) -> None:
@@ -89,20 +73,7 @@ class WindowModel:
         self._start = 0
         self._end = 0
 
-    def push(self, frames: FloatArray) -> FloatArray:
-        """Return the posteriors of the windows that these frames complete.
-
-        Parameters
-        ----------
-        frames : ndarray of float32, shape (n_frames, n_mels)
-            Log-mel frames that follow directly on the previous call's.
-
-        Returns
-        -------
-        posteriors : ndarray of float32, shape (n_hops, n_labels)
-            One row a hop, 0..1; no row while the first window is not full.
-        """
-        check_frames(frames, self._n_mels)
+    def _push(self, frames: FloatArray) -> list[FloatArray]:
         posteriors = []
         taken = 0
         while True:
@@ -114,30 +85,10 @@ class WindowModel:
                 break
             posteriors.append(self._run(self._buffer[:, self._start : self._end]))
             self._start += self.hop_frames
-        if not posteriors:
-            return np.zeros((0, self._n_labels), dtype=np.float32)
-        return np.stack(posteriors)
+        return posteriors
 
-    def predict(self, window: FloatArray) -> FloatArray:
-        """Return the posterior of one window, apart from any stream.
-
-        Parameters
-        ----------
-        window : ndarray of float32, shape (window_frames, n_mels)
-            Natural log of mel energy, not normalised.
-
-        Returns
-        -------
-        posterior : ndarray of float32, shape (n_labels,)
-            In the order of the manifest's labels, 0..1.
-
-        Raises
-        ------
-        AudioError
-            If the shape is another one, or a value is not finite.
-        """
-        check_window(window, (self.window_frames, self._n_mels))
-        tensor = np.zeros(self._input.shape, dtype=self._input.dtype)
+    def _predict(self, window: FloatArray) -> FloatArray:
+        tensor = np.zeros(self._input_memory.shape, dtype=self._input_memory.dtype)
         self._quantizer.write(window, tensor)
         return self._run(tensor)
 
@@ -155,4 +106,4 @@ class WindowModel:
     def _run(self, window: NDArray[Any]) -> FloatArray:
         np.copyto(self._input_memory, window)
         self._interpreter.invoke()
-        return self._reader(self._output_memory)
+        return self._read(self._output_memory)
