@@ -111,7 +111,7 @@ def figures(rounds: Sequence[Round]) -> dict[str, Any]:
     }
 
 
-def lateness(rounds: Sequence[Round], *, hop_ms: int) -> dict[str, Any]:
+def lateness(rounds: Sequence[Round], *, hop_ms: float) -> dict[str, Any]:
     """Return how many hops of paced runs began late, and how late the latest one."""
     late_s = np.concatenate([item.plain.late_s for item in rounds])
     return {

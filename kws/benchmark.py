@@ -64,7 +64,14 @@ def n_warm_up_hops(spotter: KeywordSpotter) -> int:
 def least_s(spotter: KeywordSpotter) -> float:
     """Return the seconds of audio that the warm-up and one hop take."""
     hops_s = (n_warm_up_hops(spotter) + 1) * spotter.hop_ms / 1000
-    return spotter.manifest.window.window_samples / spotter.sample_rate + hops_s
+    return _window_samples(spotter) / spotter.sample_rate + hops_s
+
+
+def _window_samples(spotter: KeywordSpotter) -> int:
+    """Return the manifest's window in samples of the audio that is fed."""
+    manifest = spotter.manifest
+    factor = spotter.sample_rate // manifest.frontend.sample_rate
+    return manifest.window.window_samples * factor
 
 
 def run(
@@ -93,8 +100,8 @@ def run(
         If there is too little audio.
     """
     spotter.reset()
-    hop = spotter.sample_rate * spotter.hop_ms // 1000
-    warm_up = spotter.manifest.window.window_samples + n_warm_up_hops(spotter) * hop
+    hop = spotter.hop_samples
+    warm_up = _window_samples(spotter) + n_warm_up_hops(spotter) * hop
     if len(samples) < warm_up + hop:
         raise KwsError(
             f"expected at least {least_s(spotter):.1f} s of audio (a window, "

@@ -8,23 +8,39 @@ from dataclasses import dataclass, field
 
 from kws.errors import ConfigError
 
-FRONTEND_KINDS = ("log_mel",)
+# Settings that a kind of front end takes beside its kind, rate and normalisation.
+FRONTEND_KINDS = {
+    "log_mel": (
+        "frame_length_ms",
+        "frame_step_ms",
+        "n_fft",
+        "n_mels",
+        "low_hz",
+        "high_hz",
+        "log_floor",
+    ),
+    "spectrogram": ("frame_length_ms", "frame_step_ms", "n_fft", "log_floor"),
+    "waveform": (),
+}
+ALWAYS = ("kind", "sample_rate", "mean", "std")
 
 
 @dataclass(frozen=True)
 class FrontendConfig:
-    """How audio becomes log-mel frames. Times in ms, frequencies in Hz."""
+    """How audio becomes what a model is fed. Times in ms, frequencies in Hz."""
 
     kind: str = "log_mel"
-    """Only ``log_mel`` so far."""
+    """``log_mel``: energy in mel bands. ``spectrogram``: power at each frequency of the FFT, no
+    mel. ``waveform``: the samples themselves, -1..1; a frame then is one sample."""
 
     sample_rate: int = 16_000
-    """Rate of the samples, in Hz."""
+    """Rate of the samples that the front end takes, in Hz."""
 
-    frame_length_ms: int = 25
-    """Audio that makes one frame. Longer resolves pitch better and time worse."""
+    frame_length_ms: float = 25
+    """Audio that makes one frame; need not be whole: 31.25 is 250 samples at 8 kHz. Longer
+    resolves pitch better and time worse. One sample, whatever is given, of a waveform."""
 
-    frame_step_ms: int = 10
+    frame_step_ms: float = 10
     """Time from one frame to the next. Shorter costs more and gives the model more to see."""
 
     n_fft: int = 512
@@ -40,10 +56,10 @@ class FrontendConfig:
     """Upper edge of the highest band."""
 
     log_floor: float = 1e-5
-    """Mel energies below this count as this. Raising it hides differences between quiet rooms."""
+    """Energies below this count as this. Raising it hides differences between quiet rooms."""
 
     mean: float = 0.0
-    """Mean of the training features; the model is given ``(log_mel - mean) / std``."""
+    """Mean of the training features; the model is given ``(feature - mean) / std``."""
 
     std: float = 1.0
     """Standard deviation of the training features."""
@@ -53,9 +69,27 @@ class FrontendConfig:
             raise ConfigError(f"kind must be one of {', '.join(FRONTEND_KINDS)}, got {self.kind!r}")
         if not 4_000 <= self.sample_rate <= 192_000:
             raise ConfigError(f"sample_rate must lie in 4000..192000 Hz, got {self.sample_rate}")
+        if not math.isfinite(self.mean):
+            raise ConfigError(f"mean must be a number, got {self.mean}")
+        if not 0 < self.std < math.inf:
+            raise ConfigError(f"std must be above 0, got {self.std}")
+        if self.kind == "waveform":
+            for name in ("frame_length_ms", "frame_step_ms"):
+                object.__setattr__(self, name, 1_000 / self.sample_rate)
+            return
+        self._check_frames()
+        if self.kind == "log_mel":
+            self._check_bands()
+
+    def _check_frames(self) -> None:
         if not 0 < self.frame_step_ms <= self.frame_length_ms:
             raise ConfigError(
-                f"frame_step_ms must lie in 1..frame_length_ms ({self.frame_length_ms}), "
+                f"frame_step_ms must lie above 0 and up to frame_length_ms "
+                f"({self.frame_length_ms}), got {self.frame_step_ms}"
+            )
+        if self.frame_step_samples < 1:
+            raise ConfigError(
+                f"frame_step_ms must be at least a sample ({1_000 / self.sample_rate:g}), "
                 f"got {self.frame_step_ms}"
             )
         if self.n_fft < self.frame_length_samples:
@@ -63,6 +97,10 @@ class FrontendConfig:
                 f"n_fft must be at least the frame ({self.frame_length_samples} samples), "
                 f"got {self.n_fft}"
             )
+        if not self.log_floor > 0:
+            raise ConfigError(f"log_floor must be above 0, got {self.log_floor}")
+
+    def _check_bands(self) -> None:
         if not 1 <= self.n_mels <= self.n_fft // 2:
             raise ConfigError(f"n_mels must lie in 1..{self.n_fft // 2}, got {self.n_mels}")
         if not 0 <= self.low_hz < self.high_hz <= self.sample_rate / 2:
@@ -70,22 +108,37 @@ class FrontendConfig:
                 f"0 <= low_hz < high_hz <= {self.sample_rate / 2:g} must hold, "
                 f"got {self.low_hz:g} and {self.high_hz:g}"
             )
-        if not self.log_floor > 0:
-            raise ConfigError(f"log_floor must be above 0, got {self.log_floor}")
-        if not math.isfinite(self.mean):
-            raise ConfigError(f"mean must be a number, got {self.mean}")
-        if not 0 < self.std < math.inf:
-            raise ConfigError(f"std must be above 0, got {self.std}")
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Names of the settings that this kind of front end takes; the others do nothing."""
+        return (*ALWAYS, *FRONTEND_KINDS[self.kind])
 
     @property
     def frame_length_samples(self) -> int:
         """Samples of a frame."""
-        return self.sample_rate * self.frame_length_ms // 1000
+        return _whole_samples(self.frame_length_ms, self.sample_rate)
 
     @property
     def frame_step_samples(self) -> int:
         """Samples from one frame to the next."""
-        return self.sample_rate * self.frame_step_ms // 1000
+        return _whole_samples(self.frame_step_ms, self.sample_rate)
+
+    @property
+    def n_bands(self) -> int:
+        """Values of a frame: mel bands, frequencies of the FFT, or the one sample."""
+        if self.kind == "waveform":
+            return 1
+        return self.n_mels if self.kind == "log_mel" else self.n_fft // 2 + 1
+
+    def shape(self, n_frames: int) -> tuple[int, ...]:
+        """Return the shape in which a model takes so many frames."""
+        return (n_frames,) if self.kind == "waveform" else (n_frames, self.n_bands)
+
+    def duration_ms(self, n_frames: int) -> float:
+        """Return the time that `n_frames` steps take; an int where it is whole."""
+        duration = n_frames * self.frame_step_ms
+        return int(duration) if duration == int(duration) else duration
 
     def n_frames(self, n_samples: int) -> int:
         """Return how many whole frames `n_samples` of audio give."""
@@ -96,6 +149,11 @@ class FrontendConfig:
         if n_frames <= 0:
             return 0
         return self.frame_length_samples + (n_frames - 1) * self.frame_step_samples
+
+
+def _whole_samples(duration_ms: float, sample_rate: int) -> int:
+    # Whole samples that fit; the small number is for lengths in ms that binary cannot hold.
+    return int(sample_rate * duration_ms / 1_000 + 1e-6)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Log-mel features: streamed (each frame computed once) and of whole clips."""
+"""Frames of audio as features: streamed (each frame computed once) and of whole clips."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from kws.config import FrontendConfig
 from kws.errors import AudioError
-from kws.mel import FloatArray, LogMelMaths
+from kws.mel import LogMelMaths
+from kws.spectrum import FloatArray, SpectrogramMaths
 
 # Frames computed at once: more would only need more memory, since ten already fill the caches.
 BLOCK_FRAMES = 16
@@ -36,17 +37,17 @@ def log_mel(samples: NDArray[Any], config: FrontendConfig) -> FloatArray:
     return whole_clips(np.asarray(samples), LogMelMaths(config))
 
 
-def whole_clips(samples: NDArray[Any], maths: LogMelMaths) -> FloatArray:
-    """Return the log-mel frames of whole clips with prepared constants (see `log_mel`)."""
+def whole_clips(samples: NDArray[Any], maths: SpectrogramMaths) -> FloatArray:
+    """Return the frames of whole clips with prepared constants (see `log_mel`)."""
     config = maths.config
     n_frames = config.n_frames(samples.shape[-1])
     if n_frames == 0:
-        return np.zeros((*samples.shape[:-1], 0, config.n_mels), dtype=np.float32)
+        return np.zeros((*samples.shape[:-1], 0, config.n_bands), dtype=np.float32)
     samples = np.ascontiguousarray(samples)
     if samples.ndim > 1 or n_frames <= WHOLE_FRAMES:
         return maths(_overlapping_frames(samples, n_frames, config))
     # Long recordings piece by piece: all at once would take 80 MB a minute.
-    out = np.empty((n_frames, config.n_mels), dtype=np.float32)
+    out = np.empty((n_frames, config.n_bands), dtype=np.float32)
     for first in range(0, n_frames, WHOLE_FRAMES):
         n = min(WHOLE_FRAMES, n_frames - first)
         piece = samples[first * config.frame_step_samples :]
@@ -68,15 +69,18 @@ def _overlapping_frames(
     )
 
 
-class LogMelFrontend:
-    """Turn a stream of samples into log-mel frames, computing each frame once."""
+class SpectrogramFrontend:
+    """Turn a stream of samples into frames of log power, computing each frame once."""
 
     def __init__(self, config: FrontendConfig) -> None:
         self.config = config
-        self._maths = LogMelMaths(config)
+        self._maths = self._prepared(config)
         self._step = config.frame_step_samples
         self._make_room(2 * config.sample_rate)
         self.reset()
+
+    def _prepared(self, config: FrontendConfig) -> SpectrogramMaths:
+        return SpectrogramMaths(config)
 
     def _make_room(self, n_samples: int) -> None:
         self._audio = np.zeros(n_samples, dtype=np.int16)
@@ -94,13 +98,13 @@ class LogMelFrontend:
         ----------
         samples : ndarray of int16, shape (n_samples,)
             Mono audio that follows directly on the previous call's.
-        out : ndarray of float32, shape (at least n_frames, n_mels), optional
+        out : ndarray of float32, shape (at least n_frames, n_bands), optional
             Where to write the frames; without it a new array is made.
 
         Returns
         -------
-        frames : ndarray of float32, shape (n_frames, n_mels)
-            Natural log of mel energy; ``n_frames`` may be 0. With `out`, its first rows.
+        frames : ndarray of float32, shape (n_frames, n_bands)
+            Natural log of each band's energy; ``n_frames`` may be 0. With `out`, its first rows.
 
         Raises
         ------
@@ -117,7 +121,7 @@ class LogMelFrontend:
         audio[self._n_pending : end] = samples
         n_frames = self.config.n_frames(end)
         if out is None:
-            out = np.empty((n_frames, self.config.n_mels), dtype=np.float32)
+            out = np.empty((n_frames, self.config.n_bands), dtype=np.float32)
         for first in range(0, n_frames, BLOCK_FRAMES):
             n = min(BLOCK_FRAMES, n_frames - first)
             self._maths(self._frames(first, n), out=out[first : first + n])
@@ -132,6 +136,13 @@ class LogMelFrontend:
         if n_frames not in self._views:
             self._views[n_frames] = _overlapping_frames(self._audio, n_frames, self.config)
         return self._views[n_frames]
+
+
+class LogMelFrontend(SpectrogramFrontend):
+    """Turn a stream of samples into log-mel frames, computing each frame once."""
+
+    def _prepared(self, config: FrontendConfig) -> SpectrogramMaths:
+        return LogMelMaths(config)
 
 
 def check_samples(samples: NDArray[np.int16]) -> None:

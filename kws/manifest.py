@@ -36,10 +36,11 @@ class WindowForm:
     """Its SHA-256 in hexadecimal."""
 
     window_samples: int
-    """Audio that a window spans, in samples (1 second)."""
+    """Audio that a window spans, in samples at the front end's rate (1 second)."""
 
     window_frames: int
-    """Frames of the input, ``(1, window_frames, n_mels)``."""
+    """Frames of the input, ``(1, window_frames, n_bands)``; the samples of a waveform,
+    ``(1, window_frames)``."""
 
     def __post_init__(self) -> None:
         _check_file(self.file, self.sha256)
@@ -184,6 +185,10 @@ def to_table(manifest: ModelManifest) -> dict[str, Any]:
     """Return the manifest as plain JSON values."""
     table = dataclasses.asdict(manifest)
     del table["path"]
+    # What this kind of front end does not use would only puzzle whoever reads the manifest.
+    table["frontend"] = {
+        key: value for key, value in table["frontend"].items() if key in manifest.frontend.settings
+    }
     if manifest.stream is None:
         del table["stream"]
     first = ("name", "version", "description", "licence", "attribution", "labels", "frontend")

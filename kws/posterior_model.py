@@ -28,7 +28,7 @@ class PosteriorModel(Protocol):
         """Return the posteriors ``(n_hops, n_labels)`` that these frames complete."""
 
     def predict(self, window: FloatArray) -> FloatArray:
-        """Return the posterior ``(n_labels,)`` of one window of log-mel frames."""
+        """Return the posterior ``(n_labels,)`` of one window of features."""
 
 
 class FormModel:
@@ -71,14 +71,14 @@ class FormModel:
         self.window_frames = manifest.window.window_frames
         self.hop_frames = hop_frames
         self._manifest = manifest
-        self._n_mels = manifest.frontend.n_mels
+        self._n_bands = manifest.frontend.n_bands
         self._n_labels = len(manifest.labels)
         self._interpreter = self.opened.interpreter
 
     def _bind(self, given: Tensor, wanted: Tensor, *, n_frames: int) -> None:
         """Check input and output, and lay arrays on them."""
         for tensor, role, shape in (
-            (given, "input", (1, n_frames, self._n_mels)),
+            (given, "input", (1, *self._manifest.frontend.shape(n_frames))),
             (wanted, "output", (1, self._n_labels)),
         ):
             check_tensor(tensor, role=role, shape=shape, manifest=self._manifest, where=self._where)
@@ -90,7 +90,7 @@ class FormModel:
             dtype=given.dtype,
         )
         self._read = PosteriorReader(wanted)
-        self._input_memory = self.opened.memory(given)
+        self._input_memory = self.opened.memory(given).reshape(1, n_frames, self._n_bands)
         self._output_memory = self.opened.memory(wanted)
 
     def push(self, frames: FloatArray) -> FloatArray:
@@ -98,8 +98,8 @@ class FormModel:
 
         Parameters
         ----------
-        frames : ndarray of float32, shape (n_frames, n_mels)
-            Log-mel frames that follow directly on the previous call's.
+        frames : ndarray of float32, shape (n_frames, n_bands)
+            Features that follow directly on the previous call's.
 
         Returns
         -------
@@ -111,7 +111,7 @@ class FormModel:
         AudioError
             If the frames have another number of bands.
         """
-        check_frames(frames, self._n_mels)
+        check_frames(frames, self._n_bands)
         posteriors = self._push(frames)
         if not posteriors:
             return np.zeros((0, self._n_labels), dtype=np.float32)
@@ -126,8 +126,8 @@ class FormModel:
 
         Parameters
         ----------
-        window : ndarray of float32, shape (window_frames, n_mels)
-            Natural log of mel energy, not normalised.
+        window : ndarray of float32, shape (window_frames, n_bands) or (window_frames,)
+            Features as the front end makes them, not normalised; of a waveform its samples.
 
         Returns
         -------
@@ -139,7 +139,7 @@ class FormModel:
         AudioError
             If the shape is another one, or a value is not finite.
         """
-        check_window(window, (self.window_frames, self._n_mels))
+        check_window(window, self._manifest.frontend.shape(self.window_frames))
         return self._predict(window)
 
     def _push(self, frames: FloatArray) -> list[FloatArray]:
@@ -181,15 +181,15 @@ class PosteriorReader:
         return np.asarray(self._table.take(output[0].view(np.uint8)))
 
 
-def check_window(window: FloatArray, shape: tuple[int, int]) -> None:
+def check_window(window: FloatArray, shape: tuple[int, ...]) -> None:
     """Raise `AudioError` unless `window` has this shape and finite values."""
     if window.shape != shape:
-        raise AudioError(f"window: expected log-mel frames {shape}, got {window.shape}")
+        raise AudioError(f"window: expected features {shape}, got {window.shape}")
     if not np.isfinite(window).all():
-        raise AudioError("window: expected finite log-mel frames, got NaN or infinity")
+        raise AudioError("window: expected finite features, got NaN or infinity")
 
 
-def check_frames(frames: FloatArray, n_mels: int) -> None:
-    """Raise `AudioError` unless `frames` is ``(n_frames, n_mels)``."""
-    if frames.ndim != 2 or frames.shape[1] != n_mels:
-        raise AudioError(f"frames: expected shape (n_frames, {n_mels}), got {frames.shape}")
+def check_frames(frames: FloatArray, n_bands: int) -> None:
+    """Raise `AudioError` unless `frames` is ``(n_frames, n_bands)``."""
+    if frames.ndim != 2 or frames.shape[1] != n_bands:
+        raise AudioError(f"frames: expected shape (n_frames, {n_bands}), got {frames.shape}")

@@ -26,7 +26,7 @@ def dequantize(q: NDArray[Any], *, scale: float, zero_point: int) -> NDArray[np.
 
 
 class FrameQuantizer:
-    """Normalise log-mel frames and write them as a model's input wants them, in place.
+    """Normalise frames of features and write them as a model's input wants them, in place.
 
     The mean, the standard deviation, the scale and the zero point make one multiplication and
     one addition, in float32. Both forms of a model go through here, so they see the same integers.
@@ -54,7 +54,7 @@ class FrameQuantizer:
         self._work = np.zeros((0, 0), dtype=np.float32)
 
     def write(self, frames: FloatArray, into: NDArray[Any]) -> None:
-        """Write frames ``(n_frames, n_mels)`` into a tensor's array of as many elements."""
+        """Write frames ``(n_frames, n_bands)`` into a tensor's array of as many elements."""
         if frames.shape != self._work.shape:
             self._work = np.zeros(frames.shape, dtype=np.float32)
         work = self._work

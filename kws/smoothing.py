@@ -24,7 +24,7 @@ class PosteriorSmoother:
         self.reset()
 
     @classmethod
-    def spanning(cls, smoothing_ms: int, *, hop_ms: int) -> PosteriorSmoother:
+    def spanning(cls, smoothing_ms: int, *, hop_ms: float) -> PosteriorSmoother:
         """Return a smoother over `smoothing_ms` of posteriors, at least one of them."""
         return cls(max(1, round(smoothing_ms / hop_ms)))
 

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws import models
+from kws.decimation import Decimator
 from kws.decision import Detection, DetectionPolicy
 from kws.errors import ConfigError
-from kws.frontend import LogMelFrontend, check_samples
+from kws.frontend import check_samples
+from kws.frontend_kinds import decimation_factor, open_frontend
 from kws.manifest import ModelManifest
 from kws.posterior_model import PosteriorModel
 from kws.smoothing import PosteriorSmoother
@@ -45,7 +47,8 @@ class KeywordSpotter:
         self, manifest: ModelManifest, model: PosteriorModel, *, thresholds: Mapping[str, float]
     ) -> None:
         frontend = manifest.frontend
-        hop_ms = model.hop_frames * frontend.frame_step_ms
+        hop_ms = frontend.duration_ms(model.hop_frames)
+        factor = decimation_factor(frontend)
         decision = manifest.decision
         self.manifest = manifest
         self.model = model
@@ -53,8 +56,11 @@ class KeywordSpotter:
         """The keywords that may fire, with the score each needs."""
 
         self.hop_ms = hop_ms
-        self.sample_rate = frontend.sample_rate
-        self.frontend = LogMelFrontend(frontend)
+        self.sample_rate = frontend.sample_rate * factor
+        """Rate of the samples that `process` takes: 16 kHz, for a model of 8 kHz too."""
+
+        self._decimator = Decimator(factor) if factor > 1 else None
+        self.frontend = open_frontend(frontend)
         self.smoother = PosteriorSmoother.spanning(decision.smoothing_ms, hop_ms=hop_ms)
         self.policy = DetectionPolicy(
             manifest.labels, thresholds, suppression_s=decision.suppression_ms / 1000
@@ -63,15 +69,19 @@ class KeywordSpotter:
         """Called with time, posterior and scores (or None) of every hop; for meters and plots.
         The time goes back once where `flush` goes through short audio again."""
 
-        self._window_samples = frontend.n_samples(model.window_frames)
-        self._hop_samples = model.hop_frames * frontend.frame_step_samples
-        self._block = np.zeros(max(self._window_samples, self._hop_samples), dtype=np.int16)
+        self.window_samples = factor * frontend.n_samples(model.window_frames)
+        """Samples fed until the first posterior."""
+
+        self.hop_samples = factor * model.hop_frames * frontend.frame_step_samples
+        """Samples fed from one posterior to the next."""
+
+        self._block = np.zeros(max(self.window_samples, self.hop_samples), dtype=np.int16)
         self._frames = np.zeros(
-            (max(model.window_frames, model.hop_frames), frontend.n_mels), dtype=np.float32
+            (max(model.window_frames, model.hop_frames), frontend.n_bands), dtype=np.float32
         )
-        self._lead_samples = (self.smoother.n_posteriors - 1) * self._hop_samples
+        self._lead_samples = (self.smoother.n_posteriors - 1) * self.hop_samples
         # The beginning is kept for `flush`, in case it turns out to be all there is.
-        self._head = np.zeros(self._window_samples + self._lead_samples, dtype=np.int16)
+        self._head = np.zeros(self.window_samples + self._lead_samples, dtype=np.int16)
         self._head_is_all = True
         self._filled = self._needed = self._n_samples = 0
         self.reset()
@@ -81,7 +91,7 @@ class KeywordSpotter:
         cls,
         name_or_path: str | Path = "default",
         *,
-        hop_ms: int = HOP_MS,
+        hop_ms: float = HOP_MS,
         mode: str = "auto",
         runtime: str | None = None,
         kernels: str = "default",
@@ -95,9 +105,10 @@ class KeywordSpotter:
         ----------
         name_or_path : str or Path
             A name in `firmware_models`, or a manifest.
-        hop_ms : int
-            Time between windows, a multiple of the frame step. Shorter: detections come
-            sooner, and cost more.
+        hop_ms : float
+            Time between windows, a multiple of the frame step; where that is no whole number of
+            ms, the nearest number of frames is taken. Shorter: detections come sooner, and
+            cost more.
         mode : {"auto", "stream", "window"}
             Form of the model; ``auto`` takes the stream form if there is one and `hop_ms` is
             a multiple of its own. Both give the same posteriors.
@@ -114,21 +125,15 @@ class KeywordSpotter:
             If the model, a keyword or a setting does not fit; the message says which.
         """
         manifest = models.load(name_or_path)
-        step_ms = manifest.frontend.frame_step_ms
-        if not step_ms <= hop_ms <= MAX_HOP_MS or hop_ms % step_ms:
-            raise ConfigError(
-                f"hop_ms: expected {step_ms} to {MAX_HOP_MS} and a multiple of {step_ms}, "
-                f"got {hop_ms}"
-            )
+        hop_frames = _hop_frames(manifest, hop_ms)
         if mode not in MODES:
             raise ConfigError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
-        hop_frames = hop_ms // step_ms
         form: type[StreamModel | WindowModel] = WindowModel
         streams = manifest.stream is not None and hop_frames % manifest.stream.hop_frames == 0
         if mode == "stream" or (mode == "auto" and streams):
             form = StreamModel
         elif mode == "auto" and manifest.stream is not None:
-            _tell_of_window_form(manifest, hop_ms)
+            _tell_of_window_form(manifest, hop_frames)
         model = form(
             manifest,
             hop_frames=hop_frames,
@@ -162,7 +167,7 @@ class KeywordSpotter:
         Parameters
         ----------
         samples : ndarray of int16, shape (n_samples,)
-            Mono audio at the model's rate (16 kHz) that follows directly on the last call's;
+            Mono audio at `sample_rate` (16 kHz) that follows directly on the last call's;
             any number of samples.
 
         Returns
@@ -195,7 +200,7 @@ class KeywordSpotter:
                     break
                 detection = self._hop(self._block[: self._needed])
                 self._filled = 0
-            self._needed = self._hop_samples
+            self._needed = self.hop_samples
             if detection is not None:
                 self._head_is_all = False
                 detections.append(detection)
@@ -223,7 +228,7 @@ class KeywordSpotter:
         through again with silence before it too: a word at its very start would else have left
         the window before there are enough posteriors to average.
         """
-        silence = np.zeros(self._window_samples + self._lead_samples, dtype=np.int16)
+        silence = np.zeros(self.window_samples + self._lead_samples, dtype=np.int16)
         if self._head_is_all and self._n_samples:
             whole = self._head[: self._n_samples].copy()
             self.reset()
@@ -236,6 +241,8 @@ class KeywordSpotter:
         return detections
 
     def _restart_stages(self) -> None:
+        if self._decimator is not None:
+            self._decimator.reset()
         self.frontend.reset()
         self.model.reset()
         self.smoother.reset()
@@ -243,10 +250,12 @@ class KeywordSpotter:
         self._filled = 0
         # The first block fills a whole window, each later one moves it on by a hop: what the
         # stages get, and so what they compute, never depends on how the caller cuts the audio.
-        self._needed = self._window_samples
+        self._needed = self.window_samples
 
     def _hop(self, block: NDArray[np.int16]) -> Detection | None:
         """Return the detection at the end of this block, if there is one."""
+        if self._decimator is not None:
+            block = self._decimator.push(block)
         posterior = self.model.push(self.frontend.push(block, out=self._frames))[0]
         scores = self.smoother.push(posterior)
         time_s = self.time_s - self._lead_s
@@ -255,17 +264,30 @@ class KeywordSpotter:
         return None if scores is None else self.policy.push(scores, time_s)
 
 
-def _tell_of_window_form(manifest: ModelManifest, hop_ms: int) -> None:
+def _hop_frames(manifest: ModelManifest, hop_ms: float) -> int:
+    """Return the frames of a hop."""
+    step_ms = manifest.frontend.frame_step_ms
+    fits = step_ms <= hop_ms <= MAX_HOP_MS
+    # Nobody can ask for a multiple of 7.75 ms in whole ones; a multiple of 10 they can.
+    if not fits or (step_ms == int(step_ms) and hop_ms % step_ms):
+        raise ConfigError(
+            f"hop_ms: expected {step_ms:g} to {MAX_HOP_MS} and a multiple of {step_ms:g}, "
+            f"got {hop_ms:g}"
+        )
+    return round(hop_ms / step_ms)
+
+
+def _tell_of_window_form(manifest: ModelManifest, hop_frames: int) -> None:
     # Seldom needed, and its import is felt at a cold start.
     import logging
 
     assert manifest.stream is not None
     logging.getLogger(__name__).info(
-        "every %d ms the window form of %s runs, which costs more: its stream form runs every "
-        "%d ms or a multiple of it (kws-train stream makes others)",
-        hop_ms,
+        "every %g ms the window form of %s runs, which costs more: its stream form runs every "
+        "%g ms or a multiple of it (kws-train stream makes others)",
+        manifest.frontend.duration_ms(hop_frames),
         manifest.name,
-        manifest.stream.hop_frames * manifest.frontend.frame_step_ms,
+        manifest.frontend.duration_ms(manifest.stream.hop_frames),
     )
 
 

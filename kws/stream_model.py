@@ -59,11 +59,11 @@ class StreamModel(FormModel):
         if form is None:
             raise ModelError(f"{manifest.path}: this model has no stream form; use --mode window")
         if hop_frames % form.hop_frames:
-            step_ms = manifest.frontend.frame_step_ms
+            duration_ms = manifest.frontend.duration_ms
             raise ConfigError(
                 f"hop: the stream form of {manifest.name} runs every "
-                f"{form.hop_frames * step_ms} ms or a multiple of it, got "
-                f"{hop_frames * step_ms} ms; use --mode window, or make a stream form for "
+                f"{duration_ms(form.hop_frames):g} ms or a multiple of it, got "
+                f"{duration_ms(hop_frames):g} ms; use --mode window, or make a stream form for "
                 "it with kws-train stream, as far as the network's strides allow"
             )
         super().__init__(

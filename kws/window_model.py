@@ -65,7 +65,7 @@ class WindowModel(FormModel):
         # Room for the window that is being filled and some hops behind it: frames are converted
         # once, and moved only when the end is reached.
         rows = self.window_frames + SPARE_HOPS * hop_frames
-        self._buffer = np.zeros((1, rows, self._n_mels), dtype=self._input_memory.dtype)
+        self._buffer = np.zeros((1, rows, self._n_bands), dtype=self._input_memory.dtype)
         self.reset()
 
     def reset(self) -> None:

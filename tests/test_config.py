@@ -43,13 +43,65 @@ def test_samples_and_frames_convert_both_ways(n_frames):
     assert n_frames == 0 or config.n_frames(config.n_samples(n_frames) - 1) == n_frames - 1
 
 
+def test_lengths_need_not_be_whole_ms():
+    """
+    31.25 and 7.75 ms are 250 and 62 samples at 8 kHz, and 126 steps fill a second.
+    """
+    config = FrontendConfig(
+        kind="spectrogram", sample_rate=8_000, frame_length_ms=31.25, frame_step_ms=7.75, n_fft=258
+    )
+
+    assert (config.frame_length_samples, config.frame_step_samples) == (250, 62)
+    assert (config.n_bands, config.shape(126)) == (130, (126, 130))
+    assert config.n_frames(8_000) == 126
+    assert config.duration_ms(13) == 100.75
+    assert repr(config.duration_ms(4)) == "31"
+
+
+def test_whole_ms_are_as_they_were():
+    """
+    25 ms at 11.025 kHz are the 275 whole samples that fit, and at 16 kHz a hop of 10 is 100 ms.
+    """
+    assert FrontendConfig(sample_rate=11_025, high_hz=5_000).frame_length_samples == 275
+    assert repr(FrontendConfig().duration_ms(10)) == "100"
+
+
+@pytest.mark.parametrize("sample_rate", [8_000, 16_000, 11_025])
+def test_a_frame_of_a_waveform_is_a_sample(sample_rate):
+    """
+    Whatever the frame settings say, a waveform has one value every sample, and no bands.
+    """
+    config = FrontendConfig(kind="waveform", sample_rate=sample_rate, frame_step_ms=10)
+
+    assert (config.frame_length_samples, config.frame_step_samples) == (1, 1)
+    assert (config.n_bands, config.shape(800)) == (1, (800,))
+    assert config.n_frames(800) == config.n_samples(800) == 800
+    assert config.duration_ms(sample_rate) == pytest.approx(1_000)
+
+
+def test_what_a_kind_does_not_use_is_not_checked():
+    """
+    The default high edge of 7600 Hz is no error where there are no bands to have edges.
+    """
+    with pytest.raises(ConfigError, match="<= 4000 must hold"):
+        FrontendConfig(sample_rate=8_000)
+
+    for kind in ("waveform", "spectrogram"):
+        assert FrontendConfig(kind=kind, sample_rate=8_000).settings[:1] == ("kind",)
+        assert "high_hz" not in FrontendConfig(kind=kind, sample_rate=8_000).settings
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kind": "mfcc"}, r"kind must be one of log_mel, got 'mfcc'"),
+        ({"kind": "mfcc"}, r"kind must be one of log_mel, spectrogram, waveform, got .mfcc."),
         ({"sample_rate": 100}, r"sample_rate must lie in 4000\.\.192000 Hz, got 100"),
-        ({"frame_step_ms": 0}, r"frame_step_ms must lie in 1\.\.frame_length_ms \(25\), got 0"),
+        (
+            {"frame_step_ms": 0},
+            r"frame_step_ms must lie above 0 and up to frame_length_ms \(25\), got 0",
+        ),
         ({"frame_step_ms": 26}, r"frame_step_ms .* got 26"),
+        ({"frame_step_ms": 0.01}, r"at least a sample \(0.0625\), got 0.01"),
         ({"n_fft": 399}, r"n_fft must be at least the frame \(400 samples\), got 399"),
         ({"n_mels": 0}, r"n_mels must lie in 1\.\.256, got 0"),
         ({"n_mels": 257}, r"n_mels must lie in 1\.\.256, got 257"),

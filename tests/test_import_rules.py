@@ -28,9 +28,11 @@ LAZY = {"sounddevice", "soundfile", "soxr", "scipy", "rich", *RUNTIMES}
 # Layers from bottom to top (design, section 8): a module imports from layers below it only.
 LAYERS = [
     {"errors", "checksum"},
-    {"config", "quantization", "ring_buffer", "resample"},
-    {"mel", "manifest", "smoothing", "decision", "interpreter"},
-    {"frontend", "models", "callbacks", "microphone", "audio_file"},
+    {"config", "quantization", "ring_buffer", "resample", "decimation"},
+    {"spectrum", "manifest", "smoothing", "decision", "interpreter"},
+    {"mel", "models", "callbacks", "microphone", "audio_file"},
+    {"frontend"},
+    {"frontend_kinds"},
     {"posterior_model"},
     {"window_model", "stream_model"},
     {"spotter"},
@@ -144,7 +146,18 @@ def test_imports_run_one_way(path):
         assert {other for other in wanted if other.startswith("cli")} == set()
 
 
-@pytest.mark.parametrize("name", ["spotter", "smoothing", "decision", "frontend", "window_model"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "spotter",
+        "smoothing",
+        "decision",
+        "decimation",
+        "frontend",
+        "frontend_kinds",
+        "window_model",
+    ],
+)
 def test_the_stages_have_no_clock_thread_or_device(name):
     """
     Between ring buffer and callback nothing reads a clock, starts a thread or opens a device.

@@ -14,7 +14,14 @@ import pytest
 
 from kws.config import DecisionConfig, FrontendConfig
 from kws.errors import ConfigError, ManifestError, ModelError
-from kws.manifest import ModelManifest, StreamForm, WindowForm, read_manifest, write_manifest
+from kws.manifest import (
+    ModelManifest,
+    StreamForm,
+    WindowForm,
+    read_manifest,
+    to_table,
+    write_manifest,
+)
 from kws.window_model import WindowModel
 
 CONTENT = b"\0\0\0\0TFL3 stands for a model"
@@ -80,6 +87,62 @@ def test_what_is_written_is_read(tmp_path, stream):
 
     assert read_manifest(path) == manifest
     assert [file.name for file in tmp_path.iterdir()] == ["lamp.json"]
+
+
+@pytest.mark.parametrize(
+    ("frontend", "frames", "settings"),
+    [
+        (
+            FrontendConfig(kind="waveform", sample_rate=8_000, std=0.125),
+            8_000,
+            {"kind": "waveform", "sample_rate": 8_000, "mean": 0.0, "std": 0.125},
+        ),
+        (
+            FrontendConfig(
+                kind="spectrogram",
+                sample_rate=8_000,
+                frame_length_ms=31.25,
+                frame_step_ms=7.75,
+                n_fft=258,
+            ),
+            126,
+            {
+                "kind": "spectrogram",
+                "sample_rate": 8_000,
+                "frame_length_ms": 31.25,
+                "frame_step_ms": 7.75,
+                "n_fft": 258,
+                "log_floor": 1e-5,
+                "mean": 0.0,
+                "std": 1.0,
+            },
+        ),
+    ],
+    ids=["waveform", "spectrogram"],
+)
+def test_a_front_end_tells_only_what_it_uses(tmp_path, frontend, frames, settings):
+    """
+    No mel bands in the manifest of a model that has none; it comes back equal all the same.
+    """
+    path = tmp_path / "lamp.json"
+    window = WindowForm("lamp.tflite", SHA256, 8_000, frames)
+    manifest = example(frontend=frontend, window=window, path=path)
+    write_manifest(manifest, path)
+
+    assert settings == json.loads(path.read_text(encoding="utf-8"))["frontend"]
+    assert read_manifest(path) == manifest
+    with pytest.raises(ConfigError, match=f"8000 samples give {frames} frames, got {frames + 1}"):
+        dataclasses.replace(manifest, window=WindowForm("lamp.tflite", SHA256, 8_000, frames + 1))
+
+
+def test_a_log_mel_manifest_is_what_it_was(default_manifest):
+    """
+    The models that ship need no other manifest: what is written equals what was read.
+    """
+    shipped = json.loads(default_manifest.path.read_text(encoding="utf-8"))["frontend"]
+
+    assert list(shipped.items()) == list(to_table(default_manifest)["frontend"].items())
+    assert '"frame_step_ms": 10,' in json.dumps(to_table(default_manifest)["frontend"])
 
 
 def test_path_is_not_written(tmp_path):
@@ -149,7 +212,7 @@ def test_a_missing_model_file_is_named(written):
         ({"frontend.mean": None}, "frontend.mean: expected float, got None"),
         ({"frontend.mean": float("nan")}, "mean must be a number, got nan"),
         ({"frontend.std": 0}, "std must be above 0, got 0"),
-        ({"frontend.kind": "waveform"}, "kind must be one of log_mel, got 'waveform'"),
+        ({"frontend.kind": "mfcc"}, "kind must be one of log_mel, .*, got 'mfcc'"),
         ({"window.file": "../lamp.tflite"}, r"without folders, got '\.\./lamp\.tflite'"),
         ({"window.file": "/etc/passwd"}, "without folders, got '/etc/passwd'"),
         ({"window.file": ""}, "without folders, got ''"),

@@ -10,7 +10,8 @@ import pytest
 
 from kws.config import FrontendConfig
 from kws.frontend import log_mel, whole_clips
-from kws.mel import LogMelMaths, hann_taper, hz_to_mel, mel_filterbank
+from kws.mel import LogMelMaths, hz_to_mel, mel_filterbank
+from kws.spectrum import hann_taper
 
 SMALL = FrontendConfig(
     sample_rate=8_000, frame_length_ms=20, n_fft=256, n_mels=20, low_hz=60.0, high_hz=3_800.0

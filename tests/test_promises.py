@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from kws import KeywordSpotter
 from kws.decision import Detection
 from kws.frontend import LogMelFrontend
-from kws.mel import LogMelMaths
 
 # Low enough that any speech makes the default model fire: what counts here is equality.
 LOW_THRESHOLD = 0.1
@@ -222,13 +221,13 @@ def test_5_training_and_runtime_share_one_front_end(default_manifest, demo_audio
     Training's features (its own FFT, whole clips) equal the runtime's, streamed in odd pieces,
     within 1e-4 after normalisation.
     """
-    scipy_fft = pytest.importorskip("scipy.fft", reason="training needs the extra [eval]")
-    from training.batches import normalised
+    pytest.importorskip("scipy.fft", reason="training needs the extra [eval]")
+    from training.features import FeatureMaker
 
     config = default_manifest.frontend
     starts = range(0, len(demo_audio) - 16_000, 4_000)
     clips = np.stack([demo_audio[start : start + 16_000] for start in starts])
-    of_training = normalised(clips, LogMelMaths(config, rfft=scipy_fft.rfft, dtype=np.float32))
+    of_training = FeatureMaker(config).windows(clips)
     for clip, trained in zip(clips, of_training):
         frontend = LogMelFrontend(config)
         frames = np.concatenate(
@@ -245,11 +244,12 @@ def test_5_training_imports_the_runtimes_front_end():
     There is no second implementation: training's formula is the runtime's own object.
     """
     pytest.importorskip("scipy", reason="training needs the extra [eval]")
-    from kws import frontend, mel
-    from training import batches
+    from kws import frontend_kinds, mel, spectrum
+    from training import features
 
-    assert batches.LogMelMaths is mel.LogMelMaths
-    assert batches.whole_clips is frontend.whole_clips
+    assert features.LogMelMaths is mel.LogMelMaths
+    assert features.SpectrogramMaths is spectrum.SpectrogramMaths
+    assert features.WholeFeatures is frontend_kinds.WholeFeatures
 
 
 @pytest.mark.parametrize("mode", ["window", "stream"])

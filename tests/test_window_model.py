@@ -123,5 +123,5 @@ def test_a_window_of_another_shape_is_refused(default_manifest, shape):
     """
     model = WindowModel(default_manifest, hop_frames=10)
 
-    with pytest.raises(AudioError, match=r"expected log-mel frames \(98, 40\), got"):
+    with pytest.raises(AudioError, match=r"expected features \(98, 40\), got"):
         model.predict(np.zeros(shape, dtype=np.float32))

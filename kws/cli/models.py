@@ -13,7 +13,7 @@ from kws import models
 from kws.cli import program
 from kws.errors import KwsError
 from kws.manifest import ModelManifest, to_table
-from kws.spotter import KeywordSpotter
+from kws.spotter import HOP_MS, KeywordSpotter
 
 EXAMPLES = """\
   kws-models list                the models that ship
@@ -91,17 +91,19 @@ def _info(name: str, *, as_json: bool) -> int:
     print(f"manifest   {manifest.path}")
     print(f"labels     {', '.join(manifest.labels)}")
     frontend = manifest.frontend
-    print(
-        f"front end  {frontend.kind}, {frontend.sample_rate} Hz, {frontend.n_mels} bands, "
-        f"{frontend.frame_length_ms}/{frontend.frame_step_ms} ms"
-    )
-    print(f"window     {manifest.window.file}, {manifest.window.window_frames} frames")
+    bands = ""
+    if frontend.kind != "waveform":
+        times = f"{frontend.frame_length_ms:g}/{frontend.frame_step_ms:g} ms"
+        bands = f", {frontend.n_bands} bands, {times}"
+    print(f"front end  {frontend.kind}, {frontend.sample_rate} Hz{bands}")
+    frames = "samples" if frontend.kind == "waveform" else "frames"
+    print(f"window     {manifest.window.file}, {manifest.window.window_frames} {frames}")
     print(f"           sha256 {manifest.window.sha256}")
     stream = "no stream form"
     if manifest.stream:
-        step_ms = manifest.stream.hop_frames * frontend.frame_step_ms
+        step_ms = frontend.duration_ms(manifest.stream.hop_frames)
         stream = (
-            f"{manifest.stream.file}, steps of {step_ms} ms, {len(manifest.stream.states)} states"
+            f"{manifest.stream.file}, steps of {step_ms:g} ms, {len(manifest.stream.states)} states"
         )
     print(f"stream     {stream}")
     if manifest.stream:
@@ -152,11 +154,13 @@ def _problem(manifest: ModelManifest) -> str | None:
     """Return what is wrong with a model that can be opened, or None."""
     heard = {}
     for mode in ("window", "stream") if manifest.stream else ("window",):
-        hop_frames = manifest.stream.hop_frames if manifest.stream else 10
+        hop_ms = (
+            manifest.frontend.duration_ms(manifest.stream.hop_frames) if manifest.stream else HOP_MS
+        )
         spotter = KeywordSpotter.from_model(
             manifest.path,
             mode=mode,
-            hop_ms=hop_frames * manifest.frontend.frame_step_ms,
+            hop_ms=hop_ms,
             kernels="reference",
         )
         # Noise, so that the windows differ: silence alone would hide a form that forgets.
