@@ -15,7 +15,7 @@ def register(name: str) -> Callable[[Builder], Builder]:
     """Return a decorator that files a builder under `name`.
 
     A builder takes ``(input_shape, n_labels, **params)`` and returns an uncompiled Keras model
-    from normalised log-mel ``(batch, n_frames, n_mels)`` to softmax ``(batch, n_labels)``.
+    from normalised features ``(batch, *input_shape)`` to softmax ``(batch, n_labels)``.
     """
 
     def decorate(builder: Builder) -> Builder:
@@ -31,7 +31,7 @@ def names() -> list[str]:
 
 
 def build(
-    name: str, *, input_shape: tuple[int, int], n_labels: int, params: Mapping[str, Any]
+    name: str, *, input_shape: tuple[int, ...], n_labels: int, params: Mapping[str, Any]
 ) -> Any:
     """Return a new model of the architecture `name`.
 
