@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.frontend import whole_clips
+from kws.frontend_kinds import WholeFeatures
 from kws.manifest import ModelManifest
-from kws.mel import LogMelMaths
 from kws.posterior_model import PosteriorModel
 from kws.stream_model import StreamModel
 from kws.window_model import WindowModel
@@ -23,7 +22,7 @@ class ClipScorer:
 
     manifest: ModelManifest
     model: PosteriorModel
-    maths: LogMelMaths
+    front_end: WholeFeatures
 
     @classmethod
     def open(
@@ -42,16 +41,18 @@ class ClipScorer:
             )
         else:
             model = WindowModel(manifest, hop_frames=1, runtime=runtime, kernels=kernels)
-        return cls(manifest, model, LogMelMaths(manifest.frontend))
+        return cls(manifest, model, WholeFeatures(manifest.frontend))
 
     def features(self, clip: Clip) -> NDArray[np.float32]:
-        """Return the log-mel window ``(window_frames, n_mels)`` of a clip."""
-        samples = fit_length(clip.read(), self.manifest.window.window_samples)
-        return whole_clips(samples, self.maths)[: self.model.window_frames]
+        """Return the frames ``(window_frames, n_bands)`` of a clip's window."""
+        n_samples = self.manifest.window.window_samples * self.front_end.factor
+        samples = fit_length(clip.read(), n_samples)
+        return self.front_end(samples)[: self.model.window_frames]
 
     def posterior(self, clip: Clip) -> NDArray[np.float32]:
         """Return the posterior ``(n_labels,)`` of a clip."""
-        return self.model.predict(self.features(clip))
+        shape = self.manifest.frontend.shape(self.model.window_frames)
+        return self.model.predict(self.features(clip).reshape(shape))
 
     def posteriors(self, clips: Iterable[Clip]) -> NDArray[np.float32]:
         """Return the posteriors ``(n_clips, n_labels)`` of clips."""

@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kws.config import FrontendConfig
 from kws.errors import ConfigError
-from kws.frontend import log_mel
+from kws.frontend_kinds import WholeFeatures
 from kws.manifest import ModelManifest
 from kws.spotter import KeywordSpotter
 from training import metrics, pictures, stream_run, stream_scores
 from training.clip_scores import ClipScorer
 from training.data import protocol
 from training.data.clips import Clip
+from training.predictions import write_predictions
 from training.run_folder import atomically
 from training.stream_scores import FileScores, Tally
 from training.truth import IGNORE, Event, read_truth
@@ -64,14 +66,13 @@ def evaluate_clip(
         verdict = "" if label is None else (", right" if predicted == label else ", wrong")
         pictures.draw_clip(
             samples,
-            log_mel(samples, spotter.manifest.frontend),
+            *_picture_of(samples, spotter.manifest.frontend),
             times,
             posteriors,
             labels,
             picture,
             title=f"{path.name}: {predicted} {posterior.max():.2f}{verdict}",
             sample_rate=spotter.sample_rate,
-            frame_step_s=spotter.manifest.frontend.frame_step_ms / 1000,
         )
     return {
         "file": str(path),
@@ -89,6 +90,14 @@ def evaluate_clip(
             for found in detections
         ],
     }
+
+
+def _picture_of(
+    samples: NDArray[np.int16], frontend: FrontendConfig
+) -> tuple[NDArray[np.float32], float]:
+    """Return frames to draw, and seconds from one to the next; of a waveform, its log-mel."""
+    shown = FrontendConfig() if frontend.kind == "waveform" else frontend
+    return WholeFeatures(shown)(samples), shown.frame_step_ms / 1000
 
 
 def clips_to_score(
@@ -118,28 +127,8 @@ def evaluate_clips(
         out.mkdir(parents=True, exist_ok=True)
         pictures.draw_confusion(report, out / "confusion.png")
         pictures.draw_precision_recall(truth, posteriors, labels, out / "precision_recall.png")
-        _write_predictions(clips, posteriors, labels, root=root, path=out / "predictions.csv")
+        write_predictions(clips, posteriors, labels, root=root, path=out / "predictions.csv")
     return report
-
-
-def _write_predictions(
-    clips: Sequence[Clip],
-    posteriors: NDArray[np.float32],
-    labels: Sequence[str],
-    *,
-    root: Path,
-    path: Path,
-) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("file", "start", "label", "predicted", *labels))
-    for clip, row in zip(clips, posteriors):
-        name = clip.path.relative_to(root) if clip.path.is_relative_to(root) else clip.path
-        predicted = labels[int(row.argmax())]
-        writer.writerow(
-            (name.as_posix(), clip.start, clip.label, predicted, *(f"{value:.4f}" for value in row))
-        )
-    atomically(path, lambda temporary: temporary.write_text(text.getvalue(), encoding="utf-8"))
 
 
 @dataclass(frozen=True)

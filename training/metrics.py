@@ -25,8 +25,9 @@ def classification_report(
     Returns
     -------
     report : dict
-        ``n``, ``accuracy``, ``per_label`` {label: precision, recall, f1, n}, ``labels``, and
-        ``confusion`` (rows: truth, columns: predicted). A ratio of nothing to nothing is 0.
+        ``n``, ``accuracy``, ``macro`` {precision, recall, f1} as means over the labels,
+        ``per_label`` {label: precision, recall, f1, n}, ``labels``, and ``confusion`` (rows:
+        truth, columns: predicted). A ratio of nothing to nothing is 0.
     """
     indices = list(range(len(labels)))
     precision, recall, f1, support = precision_recall_fscore_support(
@@ -35,6 +36,11 @@ def classification_report(
     return {
         "n": len(truth),
         "accuracy": float(accuracy_score(truth, predicted)),
+        "macro": {
+            "precision": float(precision.mean()),
+            "recall": float(recall.mean()),
+            "f1": float(f1.mean()),
+        },
         "per_label": {
             label: {
                 "precision": float(precision[i]),

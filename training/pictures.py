@@ -88,7 +88,8 @@ def draw_stream_curve(report: dict[str, Any], path: Path) -> None:
 
 def draw_clip(
     samples: NDArray[np.int16],
-    log_mel: NDArray[np.float32],
+    frames: NDArray[np.float32],
+    frame_step_s: float,
     times_s: Sequence[float],
     posteriors: NDArray[np.float32],
     labels: Sequence[str],
@@ -96,9 +97,8 @@ def draw_clip(
     *,
     title: str,
     sample_rate: int,
-    frame_step_s: float,
 ) -> None:
-    """Draw one clip: waveform, log-mel, and the posterior of each label over time."""
+    """Draw one clip: waveform, features, and the posterior of each label over time."""
     figure = new_figure(9, 7)
     wave, mel, scores = figure.subplots(3, 1, height_ratios=(1, 1.4, 1.4))
     duration_s = len(samples) / sample_rate
@@ -106,13 +106,13 @@ def draw_clip(
     loudest = max(0.05, float(np.abs(samples / 32_768).max(initial=0.0)))
     wave.set(ylabel="amplitude", ylim=(-1.05 * loudest, 1.05 * loudest), title=title)
     mel.imshow(
-        log_mel.T,
+        frames.T,
         origin="lower",
         aspect="auto",
-        extent=(0, len(log_mel) * frame_step_s, 0, log_mel.shape[1]),
+        extent=(0, len(frames) * frame_step_s, 0, frames.shape[1]),
         cmap="magma",
     )
-    mel.set(ylabel="mel band")
+    mel.set(ylabel="band")
     for index in np.argsort(-posteriors.max(axis=0))[:5]:
         # A label that begins with _ would be left out of the legend.
         name = labels[index].strip("_")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,14 +11,16 @@ from typing import Any
 
 from kws.cli import program
 from kws.errors import MissingDependencyError
+from training.cli.report_options import add_report
+from training.cli.tuning_options import add_tune
 
 EXAMPLES = """\
   kws-eval clip yes.wav --model default --label yes
   kws-eval clips --model default --data speech_commands --split validation --out reports/clips
   kws-eval make-stream --clips speech_commands --split validation --background noise.wav --out s
   kws-eval stream --model default --audio s --truth s/truth.csv --out reports/stream
-  kws-eval tune --model default --audio speech --truth speech/truth.csv --per-hour 0.5
-  kws-eval report
+  kws-eval tune --model default --audio quiet --misses words --fa-per-hour 1
+  kws-eval report default --data speech_commands --split validation --out reports/default
 """
 
 
@@ -28,15 +31,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(arguments: argparse.Namespace) -> int:
     try:
-        from training.cli import evaluations
+        commands = importlib.import_module(f"training.cli.{_module_of(arguments.command)}")
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
             f"kws-eval needs its extra ({error.name} is missing); "
             "pip install '.[eval]' in a checkout of kws"
         ) from error
-    command: Any = getattr(evaluations, arguments.command.replace("-", "_"))
+    command: Any = getattr(commands, arguments.command.replace("-", "_"))
     code: int = command(arguments)
     return code
+
+
+def _module_of(command: str) -> str:
+    """Return the module that holds a command: the page needs a template engine beside the rest."""
+    return {"report": "reporting", "tune": "tuning"}.get(command, "evaluations")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,13 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_clips(commands)
     _add_stream(commands)
     _add_make_stream(commands)
-    _add_tune(commands)
-    report = program.add_command(
-        commands, "report", examples=EXAMPLES, text="a Markdown table of what models measure"
-    )
-    report.add_argument("models", nargs="*", help="names or manifests (default: all that ship)")
-    report.add_argument("--out", type=Path, help="write to this file instead of stdout")
-    report.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    add_tune(commands)
+    add_report(commands)
     return made
 
 
@@ -80,10 +83,17 @@ def _add_clips(commands: Any) -> None:
         description="Without --split every clip counts; folders that are no label of the model "
         "count as _unknown_. With --split the clips of that split count as the field scores "
         "them: all of the keywords, as many unknown ones as a keyword has on average drawn "
-        "evenly by word, and as many cuts of _background_noise_.",
+        "evenly by word, and as many cuts of _background_noise_. A model of plain classes has its "
+        "clips split as its recipe says (by folds, speakers or at random).",
     )
     program.add_model_arguments(made)
-    made.add_argument("--data", type=Path, required=True, metavar="DIR", help="one folder a label")
+    made.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR|CSV|NPZ",
+        help="one folder a label; for a model of plain classes also a table or an archive",
+    )
     made.add_argument("--split", choices=("training", "validation", "testing"))
     made.add_argument("--seed", type=int, default=2018, help="of the draws (default: 2018)")
     made.add_argument("--out", type=Path, metavar="DIR", help="pictures and predictions.csv")
@@ -161,30 +171,17 @@ def _add_make_stream(commands: Any) -> None:
     made.add_argument("--minutes", type=float, help="length (default: the background's)")
     made.add_argument("--file-minutes", type=float, default=10.0, help="of each WAV (default: 10)")
     made.add_argument("--no-clips", action="store_true", help="the background alone")
+    made.add_argument(
+        "--group",
+        choices=("all", "speaker", "halves"),
+        default="all",
+        help="speaker: files of their own for each speaker of the background (by file name); "
+        "halves: a-*.wav and b-*.wav without a speaker or a recording in common; default: all",
+    )
     made.add_argument("--seed", type=int, default=1, help="of all draws (default: 1)")
     made.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="for the WAV files and truth.csv"
     )
-    made.add_argument("--json", action="store_true", help="one JSON object on stdout")
-
-
-def _add_tune(commands: Any) -> None:
-    made = program.add_command(
-        commands,
-        "tune",
-        examples=EXAMPLES,
-        text="thresholds for a stated number of false accepts an hour",
-        description="Runs audio in which no keyword is spoken (ignored spans of the truth aside) "
-        "and gives each keyword the lowest threshold that keeps all of them together at or "
-        "below the rate. The fewer hours, the less a rate below one in that time means.",
-    )
-    program.add_model_arguments(made)
-    made.add_argument("--audio", type=Path, required=True, nargs="+", metavar="DIR")
-    made.add_argument("--truth", type=Path, nargs="+", metavar="CSV", help="one a folder")
-    made.add_argument("--per-hour", type=float, default=0.5, help="false accepts (default: 0.5)")
-    made.add_argument("--floor", type=float, default=0.5, help="lowest threshold (default: 0.5)")
-    made.add_argument("--hop-ms", type=int, default=100)
-    made.add_argument("--write", action="store_true", help="put them into the model's manifest")
     made.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 

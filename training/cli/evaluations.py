@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import json
-import shlex
-import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from kws import models
 from kws.cli import program
 from kws.cli.listen import parse_thresholds
-from kws.config import DecisionConfig
 from kws.errors import ConfigError
 from kws.manifest import write_manifest
 from kws.spotter import KeywordSpotter
-from training import evaluate, model_table, stream_run
-from training import tune as tuning
+from training import evaluate
+from training.cli.terminal import command_line, progress_bar
 from training.clip_scores import ClipScorer
 from training.data import folders
+from training.source_clips import clips_of_source
 from training.stream_builder import build_streams
-from training.stream_scores import FileScores, Tally, replay
-from training.truth import IGNORE, Event, read_truth
-
-
-def _progress(description: str) -> Any:
-    """Return a wrapper that shows progress on stderr while something is worked through."""
-    console = Console(file=sys.stderr)
-
-    def wrap(items: Sequence[Any]) -> Any:
-        return track(
-            items, description, console=console, transient=True, disable=not console.is_terminal
-        )
-
-    return wrap
 
 
 def _spotter(arguments: argparse.Namespace, **settings: Any) -> KeywordSpotter:
@@ -80,11 +61,13 @@ def clips(arguments: argparse.Namespace) -> int:
         runtime=arguments.runtime,
         kernels=arguments.kernels,
     )
-    chosen = evaluate.clips_to_score(
-        arguments.data, scorer.manifest.labels, split=arguments.split, seed=arguments.seed
-    )
+    chosen = clips_of_source(scorer.manifest, arguments.data, split=arguments.split)
+    if chosen is None:
+        chosen = evaluate.clips_to_score(
+            arguments.data, scorer.manifest.labels, split=arguments.split, seed=arguments.seed
+        )
     report = evaluate.evaluate_clips(
-        scorer, chosen, root=arguments.data, out=arguments.out, progress=_progress("clips")
+        scorer, chosen, root=arguments.data, out=arguments.out, progress=progress_bar("clips")
     )
     if arguments.split:
         report["split"], report["seed"] = arguments.split, arguments.seed
@@ -95,6 +78,8 @@ def clips(arguments: argparse.Namespace) -> int:
     for label, row in report["per_label"].items():
         figures = (f"{100 * row[key]:.1f}" for key in ("precision", "recall", "f1"))
         table.add_row(label, *figures, str(row["n"]))
+    figures = (f"{100 * report['macro'][key]:.1f}" for key in ("precision", "recall", "f1"))
+    table.add_row("mean", *figures, "")
     console = Console()
     console.print(table)
     low, high = report["accuracy_interval_95"]
@@ -113,7 +98,7 @@ def stream(arguments: argparse.Namespace) -> int:
         thresholds=parse_thresholds(arguments.threshold or []),
     )
     result = evaluate.evaluate_stream(
-        spotter, arguments.audio, arguments.truth, progress=_progress("audio")
+        spotter, arguments.audio, arguments.truth, progress=progress_bar("audio")
     )
     if arguments.out:
         evaluate.write_stream_report(result, arguments.out)
@@ -130,7 +115,7 @@ def _record_stream(model: str, name: str, report: dict[str, Any]) -> None:
     """Put the figures of a stream into the model's manifest."""
     manifest = models.load(model)
     kept = {key: value for key, value in report.items() if key not in ("model", "curve")}
-    kept["command"] = _command_line()
+    kept["command"] = command_line()
     streams = {**manifest.metrics.get("stream", {}), name: kept}
     write_manifest(
         replace(manifest, metrics={**manifest.metrics, "stream": streams}), manifest.path
@@ -186,7 +171,8 @@ def make_stream(arguments: argparse.Namespace) -> int:
         minutes=arguments.minutes,
         file_minutes=arguments.file_minutes,
         seed=arguments.seed,
-        progress=_progress("building"),
+        grouping=arguments.group,
+        progress=progress_bar("building"),
     )
     if arguments.json:
         program.print_json(report)
@@ -195,102 +181,4 @@ def make_stream(arguments: argparse.Namespace) -> int:
             f"{arguments.out}: {report['files']} file(s), {report['hours']:.2f} h, "
             f"{report['events']} keywords, truth in {report['truth']}"
         )
-    return 0
-
-
-def _tuned(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return thresholds and what they rest on."""
-    spotter = _spotter(arguments, hop_ms=arguments.hop_ms)
-    manifest = spotter.manifest
-    suppression_s = manifest.decision.suppression_ms / 1000
-    truths = arguments.truth or [None] * len(arguments.audio)
-    if len(truths) != len(arguments.audio):
-        raise ConfigError("--truth: expected one table for each --audio folder")
-    peaks: list[tuple[float, str]] = []
-    runs: list[tuple[FileScores, list[Event]]] = []
-    hours = 0.0
-    for folder, table in zip(arguments.audio, truths):
-        names = [path.name for path in stream_run.audio_in(folder)]
-        events = read_truth(table, files=names) if table else []
-        spoken = [event for event in events if event.keyword != IGNORE]
-        if spoken:
-            raise ConfigError(f"{table}: expected audio without keywords, got {spoken[0]}")
-        files = stream_run.run_folder(spotter, folder, progress=_progress(f"{folder}"))
-        for scores in files:
-            runs.append((scores, [event for event in events if event.file == scores.file]))
-        hours += sum(scores.duration_s for scores in files) / 3600
-        peaks += tuning.false_peaks(
-            files, events, manifest.labels, floor=arguments.floor, suppression_s=suppression_s
-        )
-    thresholds = tuning.choose_thresholds(
-        peaks,
-        manifest.keywords,
-        hours=hours,
-        per_hour=arguments.per_hour,
-        floor=arguments.floor,
-    )
-    # What these thresholds really do, by the policy itself.
-    tally = Tally()
-    for scores, events in runs:
-        fired = replay(scores, manifest.labels, thresholds, suppression_s=suppression_s)
-        tally.add(scores.file, fired, events)
-    n_false = sum(tally.false_accepts.values())
-    return {
-        "model": manifest.name,
-        "audio": [folder.name for folder in arguments.audio],
-        "hours": round(hours, 4),
-        "per_hour": arguments.per_hour,
-        "floor": arguments.floor,
-        "false_accepts_at_floor": len(peaks),
-        "false_accepts": n_false,
-        "false_accepts_per_hour": round(n_false / hours, 3),
-        "thresholds": thresholds,
-        "command": _command_line(),
-    }
-
-
-def _command_line() -> str:
-    """Return what was typed, with the program's name alone."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-
-
-def tune(arguments: argparse.Namespace) -> int:
-    """Choose thresholds; write them into the manifest if asked."""
-    report = _tuned(arguments)
-    if arguments.write:
-        manifest = models.load(arguments.model)
-        decision: DecisionConfig = replace(manifest.decision, thresholds=report["thresholds"])
-        source = {key: value for key, value in report.items() if key not in ("model", "thresholds")}
-        metrics = {**manifest.metrics, "thresholds": source}
-        write_manifest(replace(manifest, decision=decision, metrics=metrics), manifest.path)
-    if arguments.json:
-        program.print_json(report)
-        return 0
-    table = Table("keyword", "threshold")
-    for keyword, value in report["thresholds"].items():
-        table.add_row(keyword, f"{value:.3f}")
-    console = Console()
-    console.print(table)
-    print(
-        f"{report['false_accepts']} false accepts in {report['hours']:.2f} h "
-        f"({report['false_accepts_per_hour']:g} an hour, asked for at most "
-        f"{arguments.per_hour:g}); at {arguments.floor:g} for all there would be "
-        f"{report['false_accepts_at_floor']}"
-    )
-    return 0
-
-
-def report(arguments: argparse.Namespace) -> int:
-    """Write the comparison of models."""
-    manifests = [models.load(name) for name in arguments.models or models.names()]
-    if arguments.json:
-        text = json.dumps({"models": [model_table.row(manifest) for manifest in manifests]})
-    else:
-        text = model_table.markdown(manifests)
-    if arguments.out:
-        from training.run_folder import atomically
-
-        atomically(arguments.out, lambda path: path.write_text(text + "\n", encoding="utf-8"))
-    else:
-        print(text)
     return 0

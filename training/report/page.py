@@ -1,0 +1,85 @@
+"""A report as one HTML page that needs nothing else, and as Markdown."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from training.report.sections import Section, clips_in_words
+from training.report.tables import Table
+from training.run_folder import atomically
+
+HTML, MARKDOWN, JSON = "report.html", "report.md", "report.json"
+# These show one picture a model.
+SIDE_BY_SIDE = frozenset({"confusion", "reliability"})
+
+
+def write(report: dict[str, Any], found: list[Section], folder: Path) -> list[Path]:
+    """Write the page, the tables as Markdown and all figures as JSON; return the paths."""
+    texts = {
+        HTML: html(report, found),
+        MARKDOWN: markdown(report, found),
+        JSON: json.dumps(report, indent=2) + "\n",
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        _write(folder / name, text)
+    return [folder / name for name in texts]
+
+
+def html(report: dict[str, Any], found: list[Section]) -> str:
+    """Return the page; every text in it is escaped by the template engine."""
+    environment = Environment(
+        loader=PackageLoader("training.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("page.html").render(
+        title=_title(report),
+        subtitle=_subtitle(report),
+        sections=found,
+        side_by_side=SIDE_BY_SIDE,
+    )
+
+
+def markdown(report: dict[str, Any], found: list[Section]) -> str:
+    """Return words and tables, without the pictures."""
+    parts = [f"# {_escaped(_title(report))}", "", _escaped(_subtitle(report)), ""]
+    for section in found:
+        parts += [f"## {section.title}", ""]
+        for paragraph in section.text:
+            parts += [_escaped(paragraph), ""]
+        for table in section.tables:
+            parts += [_escaped(table.caption), ""] if table.caption else []
+            parts += [markdown_table(table), ""]
+    return "\n".join(parts)
+
+
+def markdown_table(table: Table) -> str:
+    """Return one table as Markdown."""
+    lines = [table.head, tuple("---" for _ in table.head), *table.rows]
+    return "\n".join(f"| {' | '.join(_escaped(cell) for cell in line)} |" for line in lines)
+
+
+def _title(report: dict[str, Any]) -> str:
+    names = [model["title"] for model in report["models"]]
+    return f"Keyword models: {', '.join(names)}"
+
+
+def _subtitle(report: dict[str, Any]) -> str:
+    return f"{report['date'][:10]}, kws {report['kws']}. {clips_in_words(report)}"
+
+
+def _escaped(text: str) -> str:
+    """Return a text in which nothing is taken for Markdown or HTML."""
+    for sign in "\\`*_<>|":
+        text = text.replace(sign, f"\\{sign}")
+    return " ".join(text.split())
+
+
+def _write(path: Path, text: str) -> None:
+    atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
