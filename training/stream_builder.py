@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,22 @@ from training.data.clips import SAMPLE_RATE, Clip
 from training.data.folders import AUDIO_SUFFIXES
 from training.data.running_speech import sounds_like
 from training.make_stream import Background, StreamConfig
+from training.speakers import halves, speaker_of
 from training.truth import Event, write_truth
 
+GROUPINGS = ("all", "speaker", "halves")
 WORD_COLUMNS = ("utterance", "word", "start_sample", "n_samples")
+
+
+@dataclass(frozen=True)
+class Group:
+    """What the files of one name are made of."""
+
+    name: str
+    """The files are NAME-000.wav and so on."""
+
+    clips: Sequence[Clip]
+    backgrounds: Sequence[Path]
 
 
 def build_streams(
@@ -35,47 +49,94 @@ def build_streams(
     file_minutes: float,
     seed: int,
     progress: Callable[[Sequence[int]], Sequence[int]],
+    grouping: str = "all",
 ) -> dict[str, Any]:
-    """Write ``out/stream-NNN.wav`` and ``out/truth.csv``; return how much there is.
+    """Write ``out/NAME-NNN.wav`` and ``out/truth.csv``; return how much there is.
 
-    The background is repeated where `minutes` asks for more than there is.
+    The background is repeated where `minutes` asks for more than there is. See `group` for
+    `grouping`; `minutes` are shared out evenly among the groups.
     """
     if file_minutes <= 0 or (minutes is not None and minutes <= 0):
         raise ConfigError("--minutes and --file-minutes must be above 0")
-    samples, ignore = _background(backgrounds, word_times, keywords)
-    wanted = len(samples) if minutes is None else int(minutes * 60 * SAMPLE_RATE)
-    per_file = int(file_minutes * 60 * SAMPLE_RATE)
-    order = np.random.default_rng(seed).permutation(len(clips))
-    shuffled = [clips[index] for index in order]
+    groups = group(clips, _recordings(backgrounds), grouping)
     out.mkdir(parents=True, exist_ok=True)
+    per_file = int(file_minutes * 60 * SAMPLE_RATE)
+    share = None if minutes is None else int(minutes * 60 * SAMPLE_RATE) // len(groups)
     events: list[Event] = []
-    used = 0
-    starts = list(range(0, wanted, per_file))
-    for number in progress(range(len(starts))):
-        start, stop = starts[number], min(wanted, starts[number] + per_file)
-        file = f"stream-{number:03d}.wav"
-        part = Background(_wrapped(samples, start, stop), _spans(ignore, len(samples), start, stop))
-        config = StreamConfig(snr_db=snr_db, keywords_per_minute=per_minute, seed=seed + number)
-        rotated = shuffled[used % len(clips) :] + shuffled[: used % len(clips)] if clips else []
-        mix, found = make_stream.lay(rotated, part, config, file=file)
-        used += sum(1 for event in found if not event.keyword.startswith("_"))
-        make_stream.write_stream(mix, out / file)
-        events += found
+    n_files = n_samples = 0
+    for index in progress(range(len(groups))):
+        samples, ignore = _background(groups[index].backgrounds, word_times, keywords)
+        wanted = len(samples) if share is None else share
+        order = np.random.default_rng(seed).permutation(len(groups[index].clips))
+        clips_left = [groups[index].clips[number] for number in order]
+        for number, start in enumerate(range(0, wanted, per_file)):
+            stop = min(wanted, start + per_file)
+            file = f"{groups[index].name}-{number:03d}.wav"
+            spans = _spans(ignore, len(samples), start, stop)
+            part = Background(_wrapped(samples, start, stop), spans)
+            config = StreamConfig(
+                snr_db=snr_db, keywords_per_minute=per_minute, seed=seed + n_files
+            )
+            mix, found = make_stream.lay(clips_left, part, config, file=file)
+            make_stream.write_stream(mix, out / file)
+            clips_left = _after(clips_left, _n_spoken(found))
+            events += found
+            n_files += 1
+        n_samples += wanted
     write_truth(events, out / "truth.csv")
     return {
-        "files": len(starts),
-        "hours": wanted / SAMPLE_RATE / 3600,
-        "events": used,
+        "files": n_files,
+        "hours": n_samples / SAMPLE_RATE / 3600,
+        "events": _n_spoken(events),
         "truth": str(out / "truth.csv"),
         "snr_db": snr_db,
         "seed": seed,
     }
 
 
-def _background(
-    paths: Sequence[Path], word_times: Path | None, keywords: tuple[str, ...]
-) -> tuple[NDArray[np.int16], list[tuple[float, float]]]:
-    """Return all recordings joined, and where a keyword is spoken in them."""
+def _n_spoken(events: Sequence[Event]) -> int:
+    return sum(1 for event in events if not event.keyword.startswith("_"))
+
+
+def _after(clips: list[Clip], n_used: int) -> list[Clip]:
+    """Return clips in a circle, from the first that was not used yet."""
+    first = n_used % len(clips) if clips else 0
+    return clips[first:] + clips[:first]
+
+
+def group(clips: Sequence[Clip], files: Sequence[Path], grouping: str) -> list[Group]:
+    """Return what goes into files of one name.
+
+    ``all``: everything, named ``stream``. ``speaker``: one group for each speaker (or source) of
+    the background, by name. ``halves``: ``a`` and ``b``, without a speaker of the clips and
+    without a source of the background in common, so that `kws-eval tune` can keep them apart.
+    """
+    if grouping == "all":
+        return [Group("stream", clips, files)]
+    if grouping == "speaker":
+        names = sorted({speaker_of(file) for file in files})
+        return [
+            Group(name, clips, [file for file in files if speaker_of(file) == name])
+            for name in names
+        ]
+    if grouping != "halves":
+        raise ConfigError(f"grouping: expected one of {', '.join(GROUPINGS)}, got {grouping!r}")
+    speakers = halves(speaker_of(clip.path) for clip in clips)
+    sources = halves(speaker_of(file) for file in files)
+    if not sources[1] or (clips and not speakers[1]):
+        raise ConfigError("halves: expected at least two speakers and two sources of background")
+    return [
+        Group(
+            name,
+            [clip for clip in clips if speaker_of(clip.path) in speakers[number]],
+            [file for file in files if speaker_of(file) in sources[number]],
+        )
+        for number, name in enumerate(("a", "b"))
+    ]
+
+
+def _recordings(paths: Sequence[Path]) -> list[Path]:
+    """Return the files named, and all audio of the folders named, sorted within each."""
     files: list[Path] = []
     for path in paths:
         files += (
@@ -85,6 +146,13 @@ def _background(
         )
     if not files:
         raise AudioError(f"{', '.join(map(str, paths))}: expected recordings, found none")
+    return files
+
+
+def _background(
+    files: Sequence[Path], word_times: Path | None, keywords: tuple[str, ...]
+) -> tuple[NDArray[np.int16], list[tuple[float, float]]]:
+    """Return all recordings joined, and where a keyword is spoken in them."""
     samples, starts = make_stream.join(files)
     ignore: list[tuple[float, float]] = []
     if word_times is not None:

@@ -1,64 +1,275 @@
-"""Choose each keyword's threshold on audio without keywords, for a stated false-accept rate."""
+"""Tune smoothing, suppression and a threshold for each keyword to a false-accept budget."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from training.stream_scores import LATE_S, FileScores
-from training.truth import Event
+from kws.errors import ConfigError
+from kws.manifest import ModelManifest
+from training.intervals import rate_interval, share_interval
+from training.staircase import Hops, Staircases, staircases, threshold_grid
+from training.stream_scores import Tally, replay
+from training.threshold_rules import RuleConfig, choose_steps
+from training.tune_data import Material, Part
+
+# Where the curve of a report has its points, in false accepts an hour.
+BUDGETS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
+
+# Less than this many false accepts in all the audio there is cannot be tuned for.
+LEAST_EXPECTED = 0.5
+# Another suppression than the model has must save more than this part of the words.
+SLACK = 0.005
 
 
-def false_peaks(
-    files: Sequence[FileScores],
-    events: Sequence[Event],
-    labels: Sequence[str],
-    *,
-    floor: float,
-    suppression_s: float,
-) -> list[tuple[float, str]]:
-    """Return score and keyword of every stretch that would fire falsely at `floor`.
+@dataclass(frozen=True)
+class TuneConfig:
+    """What is asked for, and what may be tried."""
 
-    A stretch lasts until the keyword's score has stayed below `floor` for the suppression time;
-    its peak is the threshold it takes to silence it. Stretches in or near any event of the
-    truth, ignored or spoken, are left out.
+    fa_per_hour: float = 1.0
+    """False accepts of all keywords together."""
+
+    smoothing_ms: tuple[int, ...] = (200, 300, 400, 500, 600, 700)
+    suppression_ms: tuple[int, ...] = (300, 500, 700)
+    max_latency_s: float = 0.3
+    """Smoothing that makes the median detection come later than this after the word's end is
+    passed over, unless all does."""
+
+    floor: float = 0.2
+    """Lowest threshold."""
+
+    rule: RuleConfig = field(default_factory=RuleConfig)
+
+    def __post_init__(self) -> None:
+        if not self.fa_per_hour > 0:
+            raise ConfigError(f"--fa-per-hour must be above 0, got {self.fa_per_hour:g}")
+        if not 0 < self.floor < 0.99:
+            raise ConfigError(f"--floor must lie above 0 and below 0.99, got {self.floor:g}")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What goes into a manifest's decision section."""
+
+    smoothing_ms: int
+    suppression_ms: int
+    thresholds: Mapping[str, float]
+
+
+@dataclass
+class Outcome:
+    """What a setting does on some material; two of them can be added."""
+
+    hours: float
+    quiet: Tally
+    words: Tally
+
+    def __add__(self, other: Outcome) -> Outcome:
+        return Outcome(
+            self.hours + other.hours, _sum(self.quiet, other.quiet), _sum(self.words, other.words)
+        )
+
+    def figures(self, keywords: Sequence[str]) -> dict[str, Any]:
+        """Return counts, rates and their 95 % intervals, per keyword too."""
+        n_false = sum(self.quiet.false_accepts.values())
+        n_words, n_hits = sum(self.words.events.values()), sum(self.words.hits.values())
+        late = self.words.latencies_s
+        return {
+            "hours": round(self.hours, 4),
+            "false_accepts": n_false,
+            "false_accepts_per_hour": round(n_false / self.hours, 3),
+            "false_accepts_interval_95": _rounded(rate_interval(n_false, self.hours)),
+            "words": n_words,
+            "missed": n_words - n_hits,
+            "false_reject_rate": round(1 - n_hits / n_words, 4) if n_words else None,
+            "false_reject_interval_95": _rounded(share_interval(n_words - n_hits, n_words)),
+            "other_firings_beside_words": sum(self.words.false_accepts.values()),
+            "latency_s": {
+                "median": round(float(np.median(late)), 3) if late else None,
+                "p95": round(float(np.percentile(late, 95)), 3) if late else None,
+            },
+            "per_keyword": {keyword: self._of(keyword) for keyword in keywords},
+        }
+
+    def _of(self, keyword: str) -> dict[str, Any]:
+        words, false = self.words.events.get(keyword, 0), self.quiet.false_accepts.get(keyword, 0)
+        missed = words - self.words.hits.get(keyword, 0)
+        return {
+            "false_accepts": false,
+            "false_accepts_interval_95": _rounded(rate_interval(false, self.hours)),
+            "words": words,
+            "missed": missed,
+            "false_reject_interval_95": _rounded(share_interval(missed, words)),
+        }
+
+
+def tune(
+    material: Material, manifest: ModelManifest, config: TuneConfig, budgets: Sequence[float] = ()
+) -> dict[float, Setting]:
+    """Return the setting for the budget asked for, and for each of `budgets`.
+
+    Smoothing and suppression are those with the fewest misses (and double firings) on the test
+    words once thresholds are chosen for the budget. Without test words both stay as they are,
+    and all keywords get one threshold: nothing says what a higher one would cost.
     """
-    peaks = []
-    for scores in files:
-        spans = [(e.start_s, e.end_s + LATE_S) for e in events if e.file == scores.file]
-        for index, label in enumerate(labels):
-            if label.startswith("_"):
-                continue
-            hops = np.flatnonzero(scores.scores[:, index] >= floor)
-            times = scores.times_s[hops]
-            for group in np.split(hops, np.flatnonzero(np.diff(times) > suppression_s) + 1):
-                if len(group) and not _near(float(scores.times_s[group[0]]), spans):
-                    peaks.append((float(scores.scores[group, index].max()), label))
-    return sorted(peaks, reverse=True)
+    if material.quiet.hours * config.fa_per_hour < LEAST_EXPECTED:
+        raise ConfigError(
+            f"--audio: {material.quiet.hours:.2f} h to tune on say nothing about "
+            f"{config.fa_per_hour:g} false accepts an hour; expected at least "
+            f"{LEAST_EXPECTED / config.fa_per_hour:g} h, or a higher --fa-per-hour"
+        )
+    all_budgets = sorted({config.fa_per_hour, *budgets})
+    chosen = _tune(material, manifest, config, all_budgets)
+    if min(chosen[config.fa_per_hour].thresholds.values()) >= 1.0:
+        raise ConfigError(
+            f"{config.fa_per_hour:g} false accepts an hour: every threshold that keeps it silences "
+            "the keyword altogether; expected a better model, more audio, or a higher --fa-per-hour"
+        )
+    return chosen
 
 
-def choose_thresholds(
-    peaks: Sequence[tuple[float, str]],
-    keywords: Sequence[str],
-    *,
-    hours: float,
-    per_hour: float,
-    floor: float,
-    margin: float = 0.01,
-) -> dict[str, float]:
-    """Return a threshold per keyword that leaves at most ``per_hour`` false accepts in all.
+def _tune(
+    material: Material, manifest: ModelManifest, config: TuneConfig, all_budgets: Sequence[float]
+) -> dict[float, Setting]:
+    own = manifest.decision
+    if not material.words.files:
+        only = _choices(material, manifest, config, all_budgets, own.smoothing_ms)
+        return {budget: setting for budget, (_, setting) in only[own.suppression_ms].items()}
+    kept = own.suppression_ms
+    found = {
+        smoothing_ms: _choices(material, manifest, config, all_budgets, smoothing_ms)
+        for smoothing_ms in config.smoothing_ms
+    }
+    prompt = _prompt(found, material, manifest, config)
+    n_words = sum(event.keyword in manifest.keywords for event in material.words.events)
+    best = {}
+    for budget in all_budgets:
+        candidates = [
+            (cost, abs(suppression_ms - kept), setting)
+            for smoothing_ms in prompt
+            for suppression_ms, by_budget in found[smoothing_ms].items()
+            for cost, setting in (by_budget[budget],)
+        ]
+        least = min(cost for cost, _, _ in candidates)
+        as_good = [item for item in candidates if item[0] <= least + SLACK * n_words]
+        nearest = min(distance for _, distance, _ in as_good)
+        best[budget] = min(
+            (item for item in as_good if item[1] == nearest), key=lambda item: item[0]
+        )[2]
+    return best
 
-    The false accepts that are left are those with the highest scores, which it would cost the
-    most misses to silence; every keyword's threshold lies `margin` above its highest other one,
-    and never below `floor`.
-    """
-    allowed = int(per_hour * hours)
-    thresholds = dict.fromkeys(keywords, floor)
-    for score, keyword in sorted(peaks, reverse=True)[allowed:]:
-        thresholds[keyword] = max(thresholds[keyword], min(1.0, score + margin))
-    return {keyword: round(value, 3) for keyword, value in thresholds.items()}
+
+def _choices(
+    material: Material,
+    manifest: ModelManifest,
+    config: TuneConfig,
+    budgets: Sequence[float],
+    smoothing_ms: int,
+) -> dict[int, dict[float, tuple[float, Setting]]]:
+    """Return for one smoothing, by suppression and budget: the cost and the setting."""
+    grid = threshold_grid(floor=config.floor)
+    quiet, words = (
+        _hops(part, manifest, smoothing_ms) for part in (material.quiet, material.words)
+    )
+    spans = {manifest.decision.suppression_ms, *(config.suppression_ms if words else ())}
+    rule = config.rule if words else RuleConfig(rule="common")
+    found: dict[int, dict[float, tuple[float, Setting]]] = {}
+    for suppression_ms in sorted(spans):
+        assert quiet is not None
+        false = staircases(quiet, grid, suppression_s=suppression_ms / 1000).false_accepts
+        costs = np.zeros(false.shape[:2])
+        if words:
+            costs = _costs(words, staircases(words, grid, suppression_s=suppression_ms / 1000))
+        chosen = choose_steps(
+            false.sum(axis=2),
+            costs,
+            grid,
+            hours=material.quiet.hours,
+            budgets=budgets,
+            config=rule,
+        )
+        found[suppression_ms] = {
+            budget: (
+                float(costs[np.arange(len(costs)), steps].sum()),
+                Setting(
+                    smoothing_ms,
+                    suppression_ms,
+                    dict(zip(manifest.keywords, (round(float(grid[step]), 3) for step in steps))),
+                ),
+            )
+            for budget, steps in zip(budgets, chosen)
+        }
+    return found
 
 
-def _near(time_s: float, spans: Sequence[tuple[float, float]]) -> bool:
-    return any(start <= time_s <= end for start, end in spans)
+def _prompt(
+    found: Mapping[int, Mapping[int, Mapping[float, tuple[float, Setting]]]],
+    material: Material,
+    manifest: ModelManifest,
+    config: TuneConfig,
+) -> list[int]:
+    """Return the smoothing times that keep the latency, or the one that comes nearest."""
+    latency_s = {}
+    for smoothing_ms, by_suppression in found.items():
+        _, setting = by_suppression[manifest.decision.suppression_ms][config.fa_per_hour]
+        late = _tally(material.words, setting, manifest).latencies_s
+        latency_s[smoothing_ms] = float(np.median(late)) if late else 0.0
+    prompt = [ms for ms, late in latency_s.items() if late <= config.max_latency_s + 1e-9]
+    return prompt or [min(latency_s, key=lambda ms: latency_s[ms])]
+
+
+def measure(material: Material, setting: Setting, manifest: ModelManifest) -> Outcome:
+    """Return what the decision policy itself does with a setting."""
+    return Outcome(
+        material.quiet.hours,
+        _tally(material.quiet, setting, manifest),
+        _tally(material.words, setting, manifest),
+    )
+
+
+def _tally(part: Part, setting: Setting, manifest: ModelManifest) -> Tally:
+    tally = Tally()
+    for file in part.files:
+        fired = replay(
+            file.smoothed(setting.smoothing_ms),
+            manifest.labels,
+            setting.thresholds,
+            suppression_s=setting.suppression_ms / 1000,
+        )
+        tally.add(file.file, fired, [event for event in part.events if event.file == file.file])
+    return tally
+
+
+def _hops(part: Part, manifest: ModelManifest, smoothing_ms: int) -> Hops | None:
+    if not part.files:
+        return None
+    scores = [file.smoothed(smoothing_ms) for file in part.files]
+    return Hops.gather(scores, part.events, manifest.labels, manifest.keywords)
+
+
+def _costs(words: Hops, stairs: Staircases) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return words missed plus double firings: hearing a word twice is as bad as not at all."""
+    missed = words.n_events[:, None, :] - stairs.hits
+    return np.asarray((missed + stairs.doubled).sum(axis=2), dtype=np.float64)
+
+
+def _sum(one: Tally, other: Tally) -> Tally:
+    def added(name: str) -> dict[str, int]:
+        a, b = getattr(one, name), getattr(other, name)
+        return {key: a.get(key, 0) + b.get(key, 0) for key in {**a, **b}}
+
+    return Tally(
+        added("events"),
+        added("hits"),
+        added("false_accepts"),
+        one.latencies_s + other.latencies_s,
+        one.missed + other.missed,
+        one.wrong + other.wrong,
+    )
+
+
+def _rounded(interval: tuple[float, float]) -> list[float]:
+    return [round(value, 4) for value in interval]

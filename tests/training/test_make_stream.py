@@ -104,3 +104,72 @@ def test_folder_holds_audio_truth_and_ignored_words(tmp_path, rng, clip):
     # The background lasts 10.3 s with its pause: the word at 1.0 s returns at 11.3 s, then 6.6 s.
     expected = [("stream-000.wav", 1.0), ("stream-000.wav", 11.3), ("stream-001.wav", 6.6)]
     assert expected == [(file, pytest.approx(start)) for file, start, _ in ignored]
+
+
+def build(clips, backgrounds, out, grouping):
+    return build_streams(
+        clips,
+        backgrounds,
+        out,
+        word_times=None,
+        keywords=("yes",),
+        snr_db=10,
+        per_minute=20,
+        minutes=None,
+        file_minutes=1,
+        seed=1,
+        progress=lambda items: items,
+        grouping=grouping,
+    )
+
+
+def test_each_speaker_of_the_background_gets_files_of_their_own(tmp_path, rng, clip):
+    """
+    Grouped by speaker, files carry the speaker's name and hold nobody else.
+    """
+    for name, seconds in (("84-1-0000", 4), ("84-1-0001", 5), ("1272-9-0000", 7)):
+        soundfile.write(tmp_path / f"{name}.wav", noise(rng, seconds), RATE)
+
+    build([], sorted(tmp_path.glob("*.wav")), tmp_path / "out", "speaker")
+
+    lengths = {
+        path.name: soundfile.info(path).duration for path in (tmp_path / "out").glob("*.wav")
+    }
+    # A pause of 0.3 s follows each recording.
+    assert {"84-000.wav": 9.6, "1272-000.wav": 7.3} == lengths
+
+
+def test_halves_have_no_speaker_and_no_recording_in_common(tmp_path, rng, clip):
+    """
+    In halves, words and background of a-*.wav and b-*.wav come from different people and places.
+    """
+    clips = []
+    for speaker, hz in (("aa", 500), ("bb", 3_000)):
+        samples = 3_000 * np.sin(2 * np.pi * hz * np.arange(RATE) / RATE)
+        soundfile.write(tmp_path / f"{speaker}_nohash_0.wav", samples.astype(np.int16), RATE)
+        clips.append(Clip(tmp_path / f"{speaker}_nohash_0.wav", "yes"))
+    for source in ("5-1-A", "5-2-A"):
+        soundfile.write(tmp_path / f"{source}.wav", noise(rng, 20), RATE)
+
+    report = build(clips, sorted(tmp_path.glob("5-*.wav")), tmp_path / "out", "halves")
+
+    assert 2 == report["files"]
+    for name, own, other in (("a", 500, 3_000), ("b", 3_000, 500)):
+        samples, _ = soundfile.read(tmp_path / "out" / f"{name}-000.wav")
+        power = np.abs(np.fft.rfft(samples)) ** 2
+        hz = np.fft.rfftfreq(len(samples), 1 / RATE)
+        near = [power[np.abs(hz - tone) < 20].sum() for tone in (own, other)]
+        assert near[0] > 50 * near[1]
+
+
+def test_one_speaker_cannot_be_halved(tmp_path, rng, clip):
+    """
+    Halves of one speaker are refused, and nothing is written.
+    """
+    from kws.errors import ConfigError
+
+    soundfile.write(tmp_path / "noise.wav", noise(rng, 5), RATE)
+
+    with pytest.raises(ConfigError, match="at least two speakers"):
+        build([clip], [tmp_path / "noise.wav"], tmp_path / "out", "halves")
+    assert not (tmp_path / "out").exists()

@@ -1,42 +1,285 @@
-"""Thresholds for a stated false-accept rate."""
+"""Tuning on real files: cut from the demo recording, run by a copy of the shipped model."""
+
+import json
+import shutil
 
 import numpy as np
+import pytest
+import soundfile
 
-from training import tune
-from training.stream_scores import FileScores
-from training.truth import IGNORE, Event
+from kws import KeywordSpotter, models
+from kws.audio_file import read_file
+from kws.errors import AudioError
+from kws.manifest import read_manifest
+from training.cli.evaluate import main
+from training.score_cache import posteriors_of
+from training.stream_run import run_file
+from training.tune_data import Source
 
-LABELS = ("yes", "no", "_unknown_")
+DEMO = models.FIRMWARE_MODELS / "demo.wav"
+RATE = 16_000
 
 
-def file_with(peaks, n_hops=1_000):
-    rows = np.zeros((n_hops, 3), dtype=np.float32)
-    for hop, label, score in peaks:
-        rows[hop : hop + 2, label] = score
-    return FileScores("a.wav", 3600.0, np.arange(n_hops) * 0.1, rows)
+@pytest.fixture(scope="module")
+def spotter():
+    """Return the shipped model."""
+    return KeywordSpotter.from_model("default")
 
 
-def test_each_stretch_is_one_peak_and_ignored_ones_are_left_out():
+@pytest.fixture
+def model(tmp_path):
+    """Return a copy of the shipped model whose manifest may be written to."""
+    manifest = models.load("default")
+    (tmp_path / "model").mkdir()
+    for name in (manifest.path.name, manifest.window.file, manifest.stream.file):
+        shutil.copy(manifest.path.parent / name, tmp_path / "model" / name)
+    return tmp_path / "model" / manifest.path.name
+
+
+@pytest.fixture
+def material(tmp_path, rng):
+    """Return two folders: four speakers' noise, and the demo's words as two speakers'."""
+    quiet, words = tmp_path / "quiet", tmp_path / "words"
+    quiet.mkdir()
+    words.mkdir()
+    for speaker in ("10", "11", "12", "13"):
+        noise = rng.normal(0, 300, 20 * RATE).astype(np.int16)
+        soundfile.write(quiet / f"{speaker}-000.wav", noise, RATE)
+    truth = (models.FIRMWARE_MODELS / "demo.csv").read_text().splitlines()
+    rows = [truth[0]]
+    for name in ("a-000.wav", "b-000.wav"):
+        shutil.copy(DEMO, words / name)
+        rows += [row.replace("demo.wav", name) for row in truth[1:]]
+    (words / "truth.csv").write_text("\n".join(rows) + "\n")
+    return quiet, words
+
+
+def tune(capsys, model, material, tmp_path, *more):
+    quiet, words = material
+    arguments = ["--model", model, "--audio", quiet, "--misses", words, "--fa-per-hour", 100]
+    # Few settings to try: what is tested does not depend on how many.
+    settings = ["--smoothing-ms", 300, 500, "--suppression-ms", 500, "--json"]
+    cache = ["--cache", tmp_path / "cache"]
+    code = main(["tune", *map(str, (*arguments, *settings, *cache, *more))])
+    return code, json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("smoothing_ms", [100, 300, 500, 700])
+def test_kept_posteriors_smooth_to_the_spotters_scores(spotter, tmp_path, smoothing_ms):
     """
-    Hops within the suppression time belong together; ignored spans do not count.
+    Times and scores are to the last bit those that the spotter itself makes of a file, its
+    flush at the end included, whatever the smoothing.
     """
-    scores = file_with([(100, 0, 0.7), (103, 0, 0.9), (300, 1, 0.8), (500, 1, 0.95)])
-    events = [Event("a.wav", IGNORE, 49.5, 50.5)]
+    manifest = models.load("default")
+    table = json.loads(manifest.path.read_text())
+    table["decision"]["smoothing_ms"] = smoothing_ms
+    for name in (manifest.window.file, manifest.stream.file):
+        shutil.copy(manifest.path.parent / name, tmp_path / name)
+    (tmp_path / "other.json").write_text(json.dumps(table))
 
-    peaks = tune.false_peaks([scores], events, LABELS, floor=0.5, suppression_s=0.5)
+    expected = run_file(KeywordSpotter.from_model(tmp_path / "other.json"), DEMO)
+    scores = posteriors_of(spotter, DEMO, cache=None).smoothed(smoothing_ms)
 
-    assert [("yes", 0.9), ("no", 0.8)] == [(word, round(score, 3)) for score, word in peaks]
+    np.testing.assert_array_equal(expected.scores, scores.scores)
+    np.testing.assert_array_equal(expected.times_s, scores.times_s)
+    assert expected.duration_s == scores.duration_s
 
 
-def test_thresholds_leave_the_allowed_number_and_no_more():
+def test_a_file_is_heard_once(spotter, tmp_path):
     """
-    The highest false accepts up to the allowed number stay; all others fall below.
+    The second time posteriors come from the cache; other audio and another hop have their own.
     """
-    peaks = [(0.9, "yes"), (0.8, "no"), (0.7, "yes"), (0.6, "no")]
+    first = posteriors_of(spotter, DEMO, cache=tmp_path)
+    (kept,) = tmp_path.iterdir()
+    with np.load(kept) as values:
+        changed = {**values, "rows": values["rows"] * 0.5}
+    np.savez_compressed(kept, **changed)
 
-    thresholds = tune.choose_thresholds(
-        peaks, ("yes", "no", "go"), hours=2.0, per_hour=0.5, floor=0.5
+    again = posteriors_of(spotter, DEMO, cache=tmp_path)
+    soundfile.write(tmp_path / "other.wav", np.concatenate(list(read_file(DEMO)))[:-1], RATE)
+    posteriors_of(spotter, tmp_path / "other.wav", cache=tmp_path)
+    posteriors_of(KeywordSpotter.from_model("default", hop_ms=200), DEMO, cache=tmp_path)
+
+    np.testing.assert_array_equal(first.rows * np.float32(0.5), again.rows)
+    assert 3 == len(list(tmp_path.glob("*.npz")))
+
+
+def test_tuning_on_a_half_never_opens_the_other_halfs_files(spotter, material):
+    """
+    Half A is heard although half B's files are no audio at all.
+    """
+    quiet, _ = material
+    for speaker in ("11", "13"):
+        (quiet / f"{speaker}-000.wav").write_bytes(b"no audio")
+
+    heard = Source.of([quiet]).listen(spotter, "half-a", cache=None, progress=lambda _: iter)
+
+    assert ("10", "12") == heard.speakers
+    assert 2 * 20 / 3600 == pytest.approx(heard.hours)
+    with pytest.raises(AudioError, match="11-000"):
+        Source.of([quiet]).listen(spotter, "half-b", cache=None, progress=lambda _: iter)
+
+
+def test_what_the_other_half_holds_changes_nothing_that_is_chosen(
+    capsys, tmp_path, model, material
+):
+    """
+    Half B full of false accepts: the choice stays, the report on half B tells of them.
+    """
+    _, before = tune(capsys, model, material, tmp_path, "--dry-run")
+    shutil.copy(DEMO, material[0] / "11-000.wav")
+    _, after = tune(capsys, model, material, tmp_path, "--dry-run")
+
+    for key in ("thresholds", "smoothing_ms", "suppression_ms", "tuning"):
+        assert before[key] == after[key]
+    assert 0 == before["reporting"]["false_accepts"]
+    assert after["reporting"]["false_accepts"] >= 8
+    assert ["11", "13"] == after["reporting"]["speakers"]
+
+
+def test_the_choice_goes_into_the_manifest_with_what_it_rests_on(capsys, tmp_path, model, material):
+    """
+    Smoothing, suppression and thresholds are the manifest's; beside them speakers, hours,
+    figures of both halves and the command. A dry run leaves the file as it is.
+    """
+    before = model.read_bytes()
+    _, planned = tune(capsys, model, material, tmp_path, "--dry-run")
+    assert before == model.read_bytes()
+
+    picture = tmp_path / "curve.png"
+    code, report = tune(capsys, model, material, tmp_path, "--picture", str(picture))
+
+    manifest = read_manifest(model)
+    source = manifest.metrics["thresholds"]
+    assert 0 == code
+    assert planned["thresholds"] == report["thresholds"] == manifest.decision.thresholds
+    assert report["smoothing_ms"] == manifest.decision.smoothing_ms
+    assert report["suppression_ms"] == manifest.decision.suppression_ms
+    assert ["10", "12"] == source["ways"][0]["tuned_on"]
+    assert ["11", "13"] == source["reporting"]["speakers"]
+    assert (10, 10) == (source["tuning"]["words"], source["reporting"]["words"])
+    assert {"false_accepts_interval_95", "false_reject_interval_95"} < set(source["reporting"])
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    # Figures of the reporting half are those of the spotter itself with what was written.
+    main(
+        [
+            "stream",
+            "--model",
+            str(model),
+            "--audio",
+            str(material[1]),
+            "--truth",
+            str(material[1] / "truth.csv"),
+            "--json",
+        ]
+    )
+    heard = json.loads(capsys.readouterr().out)
+    missed = source["tuning"]["missed"] + source["reporting"]["missed"]
+    assert missed == heard["events"] - heard["hits"]
+
+
+def test_both_ways_reports_on_everybody(capsys, tmp_path, model, material):
+    """
+    Each half is reported on once, with the thresholds of the other; the reports are pooled.
+    """
+    _, report = tune(
+        capsys, model, material, tmp_path, "--dry-run", "--split-speakers", "both-ways"
     )
 
-    assert {"yes": 0.71, "no": 0.81, "go": 0.5} == thresholds
-    assert 1 == sum(score >= thresholds[word] for score, word in peaks)
+    assert [["10", "12"], ["11", "13"]] == [way["tuned_on"] for way in report["ways"]]
+    assert ["10", "11", "12", "13"] == sorted(report["reporting"]["speakers"])
+    assert 80 / 3600 == pytest.approx(report["reporting"]["hours"], abs=1e-4)
+    assert 20 == report["reporting"]["words"]
+
+
+def test_without_test_words_there_is_one_threshold(capsys, tmp_path, model, material):
+    """
+    Nothing says what a higher threshold costs a keyword, so all have the same, and smoothing
+    and suppression stay.
+    """
+    shutil.copy(DEMO, material[0] / "10-000.wav")
+    code = main(
+        [
+            "tune",
+            "--model",
+            str(model),
+            "--audio",
+            str(material[0]),
+            "--fa-per-hour",
+            "600",
+            "--cache",
+            str(tmp_path / "cache"),
+            "--json",
+            "--dry-run",
+        ]
+    )
+    report = json.loads(capsys.readouterr().out)
+
+    assert 0 == code
+    assert 1 == len(set(report["thresholds"].values()))
+    assert min(report["thresholds"].values()) > 0.2
+    assert (500, 500) == (report["smoothing_ms"], report["suppression_ms"])
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--fa-per-hour", "1"], "say nothing about 1 false accepts an hour"),
+        (["--fa-per-hour", "0"], "--fa-per-hour must be above 0"),
+        (["--own-share", "2"], "own_share must lie in 0..1"),
+        (["--smoothing-ms", "2000"], "--smoothing-ms: expected above 0 and up to 1000"),
+    ],
+)
+def test_what_cannot_be_tuned_is_one_line(capsys, model, material, more, message):
+    """
+    Too few hours for so low a rate, and nonsense, are clear errors; the manifest stays.
+    """
+    before = model.read_bytes()
+    quiet, words = material
+
+    code = main(
+        [
+            "tune",
+            "--model",
+            str(model),
+            "--audio",
+            str(quiet),
+            "--misses",
+            str(words),
+            *more,
+            "--cache",
+            str(quiet.parent / "cache"),
+        ]
+    )
+
+    assert 1 == code
+    assert message in capsys.readouterr().err
+    assert before == model.read_bytes()
+
+
+def test_folders_in_the_wrong_place_are_told(capsys, tmp_path, model, material):
+    """
+    Test words as quiet audio, and quiet audio as test words, are refused.
+    """
+    quiet, words = material
+    arguments = ["tune", "--model", str(model), "--cache", str(tmp_path / "cache")]
+
+    assert 1 == main([*arguments, "--audio", str(words), "--misses", str(words)])
+    assert "expected audio without keywords" in capsys.readouterr().err
+    assert 1 == main([*arguments, "--audio", str(quiet), "--misses", str(quiet)])
+    assert "expected spoken keywords" in capsys.readouterr().err
+
+
+def test_study_compares_the_rules(capsys, tmp_path, model, material):
+    """
+    A row for each rule and budget, over drawn halvings; the manifest is left alone.
+    """
+    before = model.read_bytes()
+
+    _, report = tune(capsys, model, material, tmp_path, "--study", "1")
+
+    rules = {row["rule"] for row in report["rules"]}
+    assert {"counts", "margin", "common", "shrunk 0.25"} < rules
+    assert 4 * len(rules) == len(report["rules"])
+    assert all(0 <= row["false_reject_rate"] <= 1 for row in report["rules"])
+    assert before == model.read_bytes()
