@@ -1,15 +1,16 @@
-"""Download data sets: checked by SHA-256, unpacked safely, never half there."""
+"""Download data sets: resumed, checked by SHA-256, unpacked safely, never half there."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tarfile
+import zlib
 from pathlib import Path
 
 import pooch
 
-from kws.errors import KwsError
+from training.data.download import FetchError, ResumingDownloader
 
 # The archives of the data set's author, and their SHA-256 as torchaudio publishes them.
 SPEECH_COMMANDS = {
@@ -24,16 +25,13 @@ SPEECH_COMMANDS = {
 }
 
 
-class FetchError(KwsError, OSError):
-    """A download failed, or is not what it should be."""
-
-
 def fetch_speech_commands(
     out: Path, *, version: str = "0.02", url: str | None = None, sha256: str | None = None
 ) -> Path:
     """Download and unpack Speech Commands into ``out/speech_commands``, and return that folder.
 
-    Nothing is done where the folder is there already. `sha256` and `url` are for mirrors.
+    Nothing is done where the folder is there already. What a cut connection left in ``out`` is
+    not downloaded again. `sha256` and `url` are for mirrors.
 
     Raises
     ------
@@ -44,14 +42,17 @@ def fetch_speech_commands(
     if root.is_dir():
         return root
     known_url, known_sha256 = SPEECH_COMMANDS[version]
+    name = f"speech_commands_v{version}.tar.gz"
     try:
         archive = pooch.retrieve(
             url or known_url,
             known_hash=f"sha256:{sha256 or known_sha256}",
             path=out,
-            fname=f"speech_commands_v{version}.tar.gz",
-            downloader=pooch.HTTPDownloader(progressbar=True, timeout=60),
+            fname=name,
+            downloader=ResumingDownloader(out / f"{name}.part"),
         )
+    except FetchError:
+        raise
     except (OSError, ValueError) as error:
         raise FetchError(f"{url or known_url}: {error}") from error
     staging = out / f".speech_commands.{os.getpid()}"
@@ -62,7 +63,9 @@ def fetch_speech_commands(
             # The data filter refuses absolute paths, links and whatever leads outside (PEP 706).
             tar.extractall(staging, filter="data")
         staging.rename(root)
-    except (tarfile.TarError, OSError) as error:
+    except FetchError:
+        raise
+    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise FetchError(f"{archive}: cannot be unpacked: {error}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from kws.errors import ConfigError
@@ -22,14 +23,18 @@ def split_of(name: str, *, validation_percent: float = 10, testing_percent: floa
     Everything after ``_nohash_`` is left out of the hash, so that all recordings of a speaker
     fall into one split. A file without that mark is hashed by its whole name.
     """
-    speaker = re.sub(r"_nohash_.*$", "", Path(name).name)
-    digest = int(hashlib.sha1(speaker.encode()).hexdigest(), 16)
+    digest = int(hashlib.sha1(speaker_of(name).encode()).hexdigest(), 16)
     percent = digest % (MAX_FILES_PER_WORD + 1) * (100.0 / MAX_FILES_PER_WORD)
     if percent < validation_percent:
         return "validation"
     if percent < validation_percent + testing_percent:
         return "testing"
     return "training"
+
+
+def speaker_of(name: str) -> str:
+    """Return what stands before ``_nohash_`` in a file's name, or else the whole name."""
+    return re.sub(r"_nohash_.*$", "", Path(name).name)
 
 
 def scan(root: Path) -> dict[str, list[Clip]]:
@@ -44,21 +49,31 @@ def scan(root: Path) -> dict[str, list[Clip]]:
     ConfigError
         If `root` is no folder, or holds no folder with audio in it.
     """
-    listed = _read_lists(root)
+    split_of_file = listed_splits(root)
     clips: dict[str, list[Clip]] = {split: [] for split in SPLITS}
     for path in audio_files(root):
-        word = path.parent.name
-        split = (
-            listed.get(f"{word}/{path.name}", "training")
-            if listed is not None
-            else split_of(path.name)
-        )
-        clips[split].append(Clip(path, word))
+        clips[split_of_file(path)].append(Clip(path, path.parent.name))
     return clips
 
 
-def audio_files(root: Path) -> list[Path]:
-    """Return every audio file one folder below `root`, sorted."""
+def listed_splits(root: Path) -> Callable[[Path], str]:
+    """Return what tells the split of a file of `root`: the list files, or the hash rule."""
+    listed = _read_lists(root)
+    if listed is None:
+        return lambda path: split_of(path.name)
+    return lambda path: listed.get(f"{path.parent.name}/{path.name}", "training")
+
+
+def by_word(root: Path) -> dict[str, list[Clip]]:
+    """Return every clip of a one-folder-a-word tree, by word."""
+    found: dict[str, list[Clip]] = {}
+    for path in audio_files(root):
+        found.setdefault(path.parent.name, []).append(Clip(path, path.parent.name))
+    return found
+
+
+def audio_files(root: Path, *, suffixes: frozenset[str] = AUDIO_SUFFIXES) -> list[Path]:
+    """Return every audio file one folder below `root`, sorted; `suffixes` may ask for others."""
     if not root.is_dir():
         raise ConfigError(f"{root}: expected a folder with one folder a word, found none")
     files = [
@@ -66,10 +81,11 @@ def audio_files(root: Path) -> list[Path]:
         for folder in sorted(root.iterdir())
         if folder.is_dir() and folder.name != NOISE_FOLDER and not folder.name.startswith(".")
         for path in sorted(folder.iterdir())
-        if path.suffix.lower() in AUDIO_SUFFIXES
+        if path.suffix.lower() in suffixes
     ]
     if not files:
-        raise ConfigError(f"{root}: expected audio in one folder a word (WORD/x.wav), found none")
+        what = "audio" if suffixes == AUDIO_SUFFIXES else " or ".join(sorted(suffixes))
+        raise ConfigError(f"{root}: expected {what} in one folder a word (WORD/x.wav), found none")
     return files
 
 

@@ -1,0 +1,36 @@
+"""The maker of a recipe's training batches: keywords by class, or plain classes clip by clip."""
+
+from __future__ import annotations
+
+from training.bank_batches import BankBatchMaker, open_bank
+from training.batches import BatchMaker, ClipDrawer, TrainingSources
+from training.class_clips import PassDrawer, class_data
+from training.picture_batches import PictureBatchMaker
+from training.recipe import Recipe
+
+
+def open_batches(recipe: Recipe) -> BatchMaker | BankBatchMaker | PictureBatchMaker:
+    """Return what makes the recipe's batches.
+
+    Raises
+    ------
+    ConfigError
+        If a source is missing or does not hold what the recipe wants.
+    """
+    if recipe.bank.path:
+        return BankBatchMaker(recipe, open_bank(recipe))
+    if recipe.source.kind == "pictures":
+        return PictureBatchMaker(recipe, class_data(recipe))
+    if recipe.source.kind:
+        return BatchMaker(recipe, PassDrawer(recipe, class_data(recipe)))
+    return BatchMaker(recipe, ClipDrawer(recipe, TrainingSources.open(recipe.data)))
+
+
+def check_sources(recipe: Recipe) -> None:
+    """Raise what `open_batches` would, without reading audio that it does not have to."""
+    if recipe.bank.path:
+        BankBatchMaker(recipe, open_bank(recipe))
+    elif recipe.source.kind:
+        class_data(recipe)
+    else:
+        TrainingSources.open(recipe.data)
