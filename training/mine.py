@@ -13,19 +13,17 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import scipy.fft
 
 from kws.errors import ConfigError, KwsError
-from kws.frontend import whole_clips
-from kws.mel import LogMelMaths
 from training import fit
 from training.data import running_speech
 from training.data.clips import Clip
 from training.data.running_speech import HARD_COLUMNS
+from training.features import FeatureMaker
 from training.recipe import Recipe
 from training.run_folder import RunFolder, atomically
 
-HOP_FRAMES = 10
+HOP_MS = 100
 
 
 def mine(
@@ -80,22 +78,27 @@ def _false_keywords(
 ) -> list[tuple[int, str, float]]:
     """Return start sample, keyword and posterior of the windows without one that look like one."""
     keywords = recipe.data.keywords
-    exclude = running_speech.sounds_like(keywords)
+    exclude = (
+        frozenset() if recipe.data.keywords_inside_speech else running_speech.sounds_like(keywords)
+    )
     samples = Clip(utterance.path, "").read()
-    maths = LogMelMaths(recipe.frontend, rfft=scipy.fft.rfft, dtype=np.float32)
-    config = recipe.frontend
-    frames = (whole_clips(samples, maths) - np.float32(config.mean)) / np.float32(config.std)
-    step = config.frame_step_samples
-    n_samples = config.n_samples(recipe.model.window_frames)
+    config, n_frames = recipe.frontend, recipe.model.window_frames
+    frames = FeatureMaker(config).frames(samples)
+    # Counted at the rate of the recording, of which the front end may take a part.
+    factor = recipe.clip_rate // config.sample_rate
+    step = config.frame_step_samples * factor
+    n_samples = config.n_samples(n_frames) * factor
+    hop_frames = max(1, round(HOP_MS / config.frame_step_ms))
     starts = [
         first
         for low, high in running_speech.free_spans(utterance, exclude=exclude)
-        for first in range(-(-low // step), high // step, HOP_FRAMES)
+        for first in range(-(-low // step), high // step, hop_frames)
         if first * step + n_samples <= high
     ]
     if not starts:
         return []
-    windows = np.stack([frames[first : first + recipe.model.window_frames] for first in starts])
+    windows = np.stack([frames[first : first + n_frames] for first in starts])
+    windows = windows.reshape(len(starts), *config.shape(n_frames))
     posteriors = model.predict_on_batch(windows)[:, : len(keywords)]
     best = posteriors.argmax(axis=1)
     return [

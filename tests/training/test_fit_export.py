@@ -38,6 +38,8 @@ pytestmark = [
 ]
 SMALL = {
     "ds_tc_resnet": {"stem_filters": 16, "blocks": [[16, 5, 2]], "head_filters": 16},
+    "conv1d": {"stem": [4, 5, 2], "stages": [[6, 3, 2]]},
+    "conv1d_skip": {"stem": [4, 5, 2], "stages": [[6, 3, 2]]},
     "ds_cnn": {"filters": 8, "n_blocks": 1},
     "matchboxnet": {"n_blocks": 1, "filters": 8, "edge_filters": 12},
     "maxpool4": {"filters": [4, 6]},
@@ -295,9 +297,10 @@ def untrained(clips, tmp_path):
 def test_no_architecture_is_forgotten():
     """
     All are exported in the next test but bc_resnet, whose conversion takes a quarter of a minute:
-    test_architectures does that one.
+    test_architectures does that one; and those that have a test to themselves.
     """
-    assert architectures.names() == sorted([*SMALL, "bc_resnet"])
+    others = ["bc_resnet", "mel_in_graph", "speech_embedding"]
+    assert sorted([*SMALL, *others]) == architectures.names()
 
 
 @pytest.mark.parametrize("architecture", SMALL)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kws.errors import ConfigError
 from training.data.clips import Clip
 from training.data.folders import AUDIO_SUFFIXES, NOISE_FOLDER
 
@@ -50,13 +51,22 @@ def split_noise(root: Path, split: str) -> NoiseBank:
     return NoiseBank(tuple(parts))
 
 
-def esc_noise(root: Path, split: str) -> NoiseBank:
-    """Return the environmental sounds of an ESC folder tree whose folds belong to `split`."""
+def esc_noise(root: Path, split: str, *, without: tuple[str, ...] = ()) -> NoiseBank:
+    """Return the environmental sounds of an ESC folder tree whose folds belong to `split`.
+
+    Raises
+    ------
+    ConfigError
+        If a class of `without` is none.
+    """
+    absent = [name for name in without if not (root / name).is_dir()]
+    if absent:
+        raise ConfigError(f"{root}: expected classes to hold out, found no {', '.join(absent)}")
     wanted = ESC_FOLDS[split]
     return NoiseBank(
         tuple(
             Clip(path, path.parent.name).read()
             for path in sorted(root.glob("*/*.wav"))
-            if int(path.name.split("-", 1)[0]) in wanted
+            if int(path.name.split("-", 1)[0]) in wanted and path.parent.name not in without
         )
     )

@@ -74,13 +74,22 @@ def sounds_like(keywords: tuple[str, ...]) -> frozenset[str]:
 
 
 def cut_words(
-    utterances: list[Utterance], *, exclude: frozenset[str], min_samples: int = 3_200
+    utterances: list[Utterance],
+    *,
+    exclude: frozenset[str] = frozenset(),
+    only: frozenset[str] | None = None,
+    min_samples: int = 3_200,
 ) -> dict[str, list[Clip]]:
-    """Return clips of single words, by word, leaving out `exclude` and very short ones."""
+    """Return clips of single words, by word, without very short ones.
+
+    Words of `exclude` are left out; with `only`, all others but these are.
+    """
     cuts: dict[str, list[Clip]] = defaultdict(list)
     for utterance in utterances:
         for word in utterance.words:
-            if word.text in exclude or not min_samples <= word.n_samples <= 16_000:
+            if word.text in exclude or (only is not None and word.text not in only):
+                continue
+            if not min_samples <= word.n_samples <= 16_000:
                 continue
             cuts[word.text].append(Clip(utterance.path, word.text, word.start, word.n_samples))
     return dict(cuts)

@@ -28,19 +28,27 @@ def ds_tc_resnet(
     stem_stride: int = 2,
     blocks: Sequence[Sequence[int]] = ((96, 5, 2), (96, 7, 2), (96, 9, 2)),
     head_filters: int = 128,
+    mel_filters: Sequence[int] = (),
     dropout: float = 0.1,
 ) -> Model:
     """Return the network; `blocks` holds (filters, kernel, repeats) for each residual block.
+
+    With `mel_filters` two small convolutions over time *and* mel come first, which halve the
+    bands each: a voice that is higher moves a pattern over the bands, and they follow it.
 
     Convolutions are 2-D with a width of 1: TFLite has no 1-D ones, and this way the int8 graph
     needs a single reshape instead of one pair a layer.
     """
     n_frames, n_mels = input_shape
     inputs = Input((n_frames, n_mels), name="log_mel")
-    x = layers.Reshape((n_frames, 1, n_mels))(inputs)  # (98, 1, 40)
-    x = layers.Conv2D(
-        stem_filters, (stem_kernel, 1), strides=(stem_stride, 1), use_bias=False, name="stem"
-    )(x)
+    if mel_filters:
+        x = _mel_part(inputs, mel_filters, stem_stride)  # (46, 1, 10 * mel_filters[1])
+        x = layers.Conv2D(stem_filters, 1, use_bias=False, name="stem")(x)
+    else:
+        x = layers.Reshape((n_frames, 1, n_mels))(inputs)  # (98, 1, 40)
+        x = layers.Conv2D(
+            stem_filters, (stem_kernel, 1), strides=(stem_stride, 1), use_bias=False, name="stem"
+        )(x)
     x = layers.BatchNormalization(name="stem_bn")(x)
     x = layers.ReLU(name="stem_relu")(x)  # (47, 1, stem_filters)
     for index, (filters, kernel, repeats) in enumerate(blocks):
@@ -57,6 +65,25 @@ def ds_tc_resnet(
     x = layers.Dropout(dropout)(x)
     x = layers.Dense(n_labels, name="logits")(x)
     return Model(inputs, layers.Softmax(name="posterior")(x), name="ds_tc_resnet")
+
+
+def _mel_part(inputs: Any, filters: Sequence[int], stride: int) -> Any:
+    """Return (time, 1, bands * filters) of two convolutions over time and mel.
+
+    Padded over the bands, where the edges mean something, but never over time.
+    """
+    first, second = filters
+    x = layers.Reshape((*inputs.shape[1:], 1))(inputs)  # (98, 40, 1)
+    x = layers.ZeroPadding2D(((0, 0), (1, 1)), name="mel0_pad")(x)
+    x = layers.Conv2D(first, 3, strides=(stride, 2), use_bias=False, name="mel0")(x)
+    x = layers.BatchNormalization(name="mel0_bn")(x)
+    x = layers.ReLU(name="mel0_relu")(x)  # (48, 20, first)
+    x = layers.ZeroPadding2D(((0, 0), (1, 1)), name="mel1_pad")(x)
+    x = layers.Conv2D(second, 3, strides=(1, 2), use_bias=False, name="mel1")(x)
+    x = layers.BatchNormalization(name="mel1_bn")(x)
+    x = layers.ReLU(name="mel1_relu")(x)  # (46, 10, second)
+    n_steps, n_bands, n_filters = x.shape[1:]
+    return layers.Reshape((n_steps, 1, n_bands * n_filters), name="mel_flat")(x)
 
 
 def _block(x: Any, filters: int, kernel: int, repeats: int, *, name: str) -> Any:

@@ -1,0 +1,184 @@
+"""A bank of augmented clips on disk: drawn once, trained on many times, taught by large networks.
+
+Drawing and augmenting a clip costs about as much as training a small network on it, and asking a
+large one what it hears costs more. A bank does both once, for all seeds and sizes. It is read
+through a memory map, a batch at a time, so that it may be far larger than memory.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from kws.errors import ConfigError
+from training import recipe as recipes
+from training.batches import ClipDrawer, TrainingSources
+from training.recipe import Recipe
+from training.run_folder import atomically
+
+SHARD_CLIPS = 4_096
+SAMPLES, LABELS = "samples", "labels"
+
+
+@dataclass(frozen=True)
+class ClipBank:
+    """A folder with ``bank.json`` and, for each shard, one .npy file of each kind.
+
+    ``NNNNN.samples.npy`` is int16 ``(n, n_samples)``, ``NNNNN.labels.npy`` int16 ``(n,)``,
+    ``NNNNN.teacher-NAME.npy`` float16 ``(n, n_labels)``: what a trained run says of these clips.
+    """
+
+    path: Path
+    recipe: Recipe
+    n_shards: int
+    shard_clips: int = SHARD_CLIPS
+
+    @classmethod
+    def open(cls, path: Path) -> ClipBank:
+        """Return a finished bank.
+
+        Raises
+        ------
+        ConfigError
+            If the folder holds none, or shards of it are missing.
+        """
+        head = path / "bank.json"
+        if not head.is_file():
+            raise ConfigError(f"{path}: expected a bank of clips, made by kws-train bank")
+        table = json.loads(head.read_text(encoding="utf-8"))
+        recipe = recipes.from_table(table["recipe"], where=str(head))
+        bank = cls(path, recipe, table["n_shards"], table["shard_clips"])
+        missing = [n for n in range(bank.n_shards) if not bank.file(n, LABELS).is_file()]
+        if missing:
+            raise ConfigError(
+                f"{path}: {len(missing)} of {bank.n_shards} shards are missing; "
+                "call kws-train bank again to go on"
+            )
+        return bank
+
+    def file(self, shard: int, kind: str) -> Path:
+        """Return the file of one kind of one shard."""
+        return self.path / f"{shard:05d}.{kind}.npy"
+
+    def maps(self, kind: str) -> list[NDArray[Any]]:
+        """Return a memory map of every shard.
+
+        Raises
+        ------
+        ConfigError
+            If a shard lacks this kind.
+        """
+        absent = [n for n in range(self.n_shards) if not self.file(n, kind).is_file()]
+        if absent:
+            raise ConfigError(
+                f"{self.file(absent[0], kind)}: not there; "
+                "teach the bank with kws-train teach BANK RUN"
+            )
+        return [np.load(self.file(n, kind), mmap_mode="r") for n in range(self.n_shards)]
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """Names of the runs that have taught the first shard, sorted."""
+        found = self.path.glob("00000.teacher-*.npy")
+        return tuple(sorted(path.name[len("00000.teacher-") : -len(".npy")] for path in found))
+
+
+def make_bank(
+    recipe: Recipe,
+    out: Path,
+    *,
+    n_clips: int,
+    n_processes: int = 2,
+    shard_clips: int = SHARD_CLIPS,
+) -> Iterator[tuple[int, int]]:
+    """Draw the clips of a recipe into the bank `out`; yield (shards done, shards in all).
+
+    Shards that are there stay, so that the same call goes on after an interruption. Each shard
+    has a seed of its own: the bank is the same however many processes make it.
+
+    Raises
+    ------
+    ConfigError
+        If `out` holds a bank of another recipe, or data are missing.
+    """
+    n_shards = -(-n_clips // shard_clips)
+    bank = ClipBank(out, recipe, n_shards, shard_clips)
+    head = {
+        "recipe": recipes.to_table(recipe),
+        "n_shards": n_shards,
+        "shard_clips": shard_clips,
+    }
+    there = out / "bank.json"
+    if there.is_file() and not _is_same(json.loads(there.read_text(encoding="utf-8")), head):
+        raise ConfigError(f"{out}: holds a bank of another recipe; name another --out")
+    TrainingSources.open(recipe.data)
+    out.mkdir(parents=True, exist_ok=True)
+    atomically(there, lambda path: path.write_text(json.dumps(head, indent=2), encoding="utf-8"))
+    wanted = [n for n in range(n_shards) if not bank.file(n, LABELS).is_file()]
+    yield n_shards - len(wanted), n_shards
+    with _pool(n_processes, _open_drawer, (recipe,)) as pool:
+        running = [pool.submit(_draw_shard, bank, shard) for shard in wanted]
+        try:
+            for done, future in enumerate(as_completed(running), n_shards - len(wanted) + 1):
+                future.result()
+                yield done, n_shards
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _is_same(there: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether shards of the bank that is there fit the one that is wanted, maybe a larger one.
+
+    Clips depend on data and augmentation; network and training may be others.
+    """
+    wanted = json.loads(json.dumps(wanted))
+    drawn = ("seed", "data", "augmentation")
+    return there["shard_clips"] == wanted["shard_clips"] and all(
+        there["recipe"][key] == wanted["recipe"][key] for key in drawn
+    )
+
+
+def _pool(n_processes: int, start: Any, arguments: tuple[Any, ...]) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(
+        n_processes,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=start,
+        initargs=arguments,
+    )
+
+
+_drawer: ClipDrawer | None = None
+
+
+def _open_drawer(recipe: Recipe) -> None:
+    global _drawer
+    threadpool_limits(1)
+    os.nice(1)
+    _drawer = ClipDrawer(recipe, TrainingSources.open(recipe.data))
+
+
+def _draw_shard(bank: ClipBank, shard: int) -> None:
+    assert _drawer is not None
+    rng = np.random.default_rng((bank.recipe.seed, shard))
+    drawn = [_drawer.draw(rng) for _ in range(bank.shard_clips)]
+    samples = np.stack([samples for samples, _ in drawn])
+    labels = np.array([label for _, label in drawn], np.int16)
+    save_array(bank.file(shard, SAMPLES), samples)
+    # The labels last: a shard that has them is whole.
+    save_array(bank.file(shard, LABELS), labels)
+
+
+def save_array(path: Path, array: NDArray[Any]) -> None:
+    """Write an array to a .npy file, never half of it."""
+    atomically(path, lambda name: np.save(name, array))

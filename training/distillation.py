@@ -1,0 +1,121 @@
+"""What large trained networks say of the clips of a bank: soft labels to train small ones on.
+
+Knowledge distillation (Hinton et al. 2015) in the form that works best for a fixed student
+(Beyer et al. 2022): the teacher hears the very clip, noise and shift included, that the student
+is trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import as_completed
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from kws.errors import KwsError
+from kws.interpreter import OpenModel, open_model
+from training.bank import SAMPLES, ClipBank, _pool, save_array
+from training.features import FeatureMaker
+from training.recipe import Recipe
+from training.run_folder import RunFolder
+
+FloatArray = NDArray[np.float32]
+
+
+class Teacher:
+    """A trained run that says what it hears; float, on one thread.
+
+    Parameters
+    ----------
+    content : bytes
+        Its network as a float .tflite file.
+    recipe : Recipe
+        Its recipe: the front end counts.
+    """
+
+    def __init__(self, content: bytes, recipe: Recipe) -> None:
+        self._features = FeatureMaker(recipe.frontend)
+        self._n_frames = recipe.model.window_frames
+        self._model: OpenModel = open_model(content, where=recipe.name)
+        self._input = self._model.memory(self._model.inputs[0])
+        self._output = self._model.memory(self._model.outputs[0])
+
+    def posteriors(self, samples: NDArray[np.int16]) -> FloatArray:
+        """Return float32 ``(n, n_labels)`` of clips ``(n, n_samples)``."""
+        windows = self._features.windows(samples, n_frames=self._n_frames)
+        heard = np.empty((len(windows), self._output.shape[1]), np.float32)
+        for index, window in enumerate(windows):
+            self._input[0] = window
+            self._model.interpreter.invoke()
+            heard[index] = self._output[0]
+        return heard
+
+
+def teach(
+    bank: ClipBank, run: RunFolder, *, name: str, n_processes: int = 2
+) -> Iterator[tuple[int, int]]:
+    """Write what `run` says of every clip; yield (shards done, shards in all).
+
+    Shards that `name` has taught stay, so that the same call goes on after an interruption.
+
+    Raises
+    ------
+    KwsError
+        If the run has no weights, or other labels than the bank.
+    """
+    from training import fit
+    from training.convert import convert_float
+
+    recipe = run.read_recipe()
+    if not run.best.is_file():
+        raise KwsError(f"{run.path}: no {run.best.name}; train at least one epoch first")
+    if recipe.data.labels != bank.recipe.data.labels:
+        raise KwsError(
+            f"{run.path}: expected the labels of the bank, {', '.join(bank.recipe.data.labels)}, "
+            f"got {', '.join(recipe.data.labels)}"
+        )
+    kind = f"teacher-{name}"
+    wanted = [n for n in range(bank.n_shards) if not bank.file(n, kind).is_file()]
+    n_done = bank.n_shards - len(wanted)
+    yield n_done, bank.n_shards
+    model = fit.build_model(recipe)
+    model.load_weights(run.best)
+    content = convert_float(model)
+    with _pool(n_processes, _open_teacher, (content, recipe)) as pool:
+        running = [pool.submit(_teach_shard, bank, shard, kind) for shard in wanted]
+        try:
+            for done, future in enumerate(as_completed(running), n_done + 1):
+                future.result()
+                yield done, bank.n_shards
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def blended(hard: FloatArray, soft: FloatArray, weight: float) -> FloatArray:
+    """Return targets ``(n, n_labels)``: `weight` of the teachers' word, the rest the label's."""
+    return np.float32(1 - weight) * hard + np.float32(weight) * soft
+
+
+_teacher: Teacher | None = None
+
+
+def _open_teacher(content: bytes, recipe: Recipe) -> None:
+    global _teacher
+    threadpool_limits(1)
+    _teacher = Teacher(content, recipe)
+
+
+def _teach_shard(bank: ClipBank, shard: int, kind: str) -> None:
+    assert _teacher is not None
+    samples = np.load(bank.file(shard, SAMPLES), mmap_mode="r")
+    parts = [_teacher.posteriors(samples[n : n + 256]) for n in range(0, len(samples), 256)]
+    save_array(bank.file(shard, kind), np.concatenate(parts).astype(np.float16))
+
+
+def teacher_name(run: Path) -> str:
+    """Return the name under which a run teaches: that of its folder."""
+    return run.resolve().name
