@@ -22,6 +22,9 @@ class AugmentationConfig:
     time_shift_ms: int = 150
     """Largest shift either way; the gap is filled with zeros."""
 
+    shift_wraps: bool = False
+    """Fill the gap with what was moved out at the other end: for sounds without a beginning."""
+
     speed_probability: float = 0.5
     speed_range: tuple[float, float] = (0.85, 1.15)
     """Factor on speed, which changes pitch with it."""
@@ -157,5 +160,6 @@ def mix_up(
     weight = np.maximum(weight, 1 - weight)
     weight[rng.random(n_clips) >= config.mixup_probability] = 1.0
     other = rng.permutation(n_clips)
-    mixed = weight[:, None, None] * features + (1 - weight)[:, None, None] * features[other]
+    each = weight.reshape(n_clips, *(1,) * (features.ndim - 1))
+    mixed = each * features + (1 - each) * features[other]
     return mixed, weight[:, None] * targets + (1 - weight)[:, None] * targets[other]

@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
-from kws.frontend import whole_clips
-from kws.mel import LogMelMaths
 from training import augmentation
 from training.augmentation import AugmentationConfig
-from training.data import folders, noise, running_speech
+from training.clip_changes import change_clip
+from training.data import folders, made_noise, noise, running_speech
 from training.data.clips import Clip, ClipCache, fit_length
 from training.data.noise import NoiseBank
 from training.data.running_speech import SpeechWindows
+from training.features import FeatureMaker
 from training.recipe import Recipe
 from training.settings import SILENCE, UNKNOWN, DataConfig
 
@@ -33,6 +32,8 @@ class TrainingSources:
     noise: NoiseBank
     rooms: list[FloatArray]
     hard_windows: list[Clip] = field(default_factory=list)
+    cut_keywords: dict[str, list[Clip]] = field(default_factory=dict)
+    synthetic: dict[str, list[Clip]] = field(default_factory=dict)
 
     @classmethod
     def open(cls, config: DataConfig) -> TrainingSources:
@@ -53,6 +54,8 @@ class TrainingSources:
         if missing:
             raise ConfigError(f"{clips_root}: no training clips of {', '.join(missing)}")
         exclude = running_speech.sounds_like(config.keywords)
+        inside = frozenset() if config.keywords_inside_speech else exclude
+        synthetic = config.path("synthetic")
         speech_root = config.path("speech")
         utterances = (
             running_speech.read_utterances(speech_root, config.speech_split) if speech_root else []
@@ -61,11 +64,15 @@ class TrainingSources:
         recordings = noise.split_noise(clips_root, "training").recordings
         environment = config.path("environment")
         if environment:
-            recordings += noise.esc_noise(environment, "training").recordings
+            recordings += noise.esc_noise(
+                environment, "training", without=config.held_out_noise
+            ).recordings
         return cls(
             by_word=by_word,
             cut_words=running_speech.cut_words(utterances, exclude=exclude),
-            windows=SpeechWindows.from_utterances(utterances, exclude=exclude),
+            cut_keywords=running_speech.cut_words(utterances, only=frozenset(config.keywords)),
+            synthetic=folders.by_word(synthetic) if synthetic else {},
+            windows=SpeechWindows.from_utterances(utterances, exclude=inside),
             hard_windows=(
                 running_speech.read_hard_windows(hard, speech_root) if hard and speech_root else []
             ),
@@ -82,7 +89,8 @@ class ClipDrawer:
         self._augmentation: AugmentationConfig = recipe.augmentation
         self._sources = sources
         self._cache = ClipCache()
-        self._n_samples = recipe.frontend.sample_rate
+        self._n_samples = recipe.clip_rate
+        self._batch_size = recipe.fit.batch_size
         self._unknown_words = sorted(set(sources.by_word) - set(self._config.keywords))
         self._cut_words = sorted(sources.cut_words)
         # The square root lies between drawing by word and by clip: frequent words stay
@@ -98,7 +106,7 @@ class ClipDrawer:
         return bool(self._unknown_words or self._cut_words or self._sources.windows.spans)
 
     def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.int16], int]:
-        """Return samples ``(sample_rate,)`` and the index of their label."""
+        """Return samples ``(clip_rate,)``, one second, and the index of their label."""
         index = int(rng.choice(len(self._weights), p=self._weights))
         label = self._config.labels[index]
         if label == SILENCE:
@@ -106,7 +114,7 @@ class ClipDrawer:
         clip = (
             self._unknown(rng)
             if label == UNKNOWN
-            else self._pick(self._sources.by_word[label], rng)
+            else self._keyword(label, rng)
         )
         # Random cuts of speech never come again: keeping them would only push words out.
         samples = clip.read() if clip.label == UNKNOWN else self._cache.read(clip)
@@ -116,8 +124,30 @@ class ClipDrawer:
         samples = self._augment(self._centred(samples, rng), rng, noisy=noisy)
         return augmentation.to_int16(samples), index
 
+    def draw_batch(
+        self, epoch: int, step: int, rng: np.random.Generator
+    ) -> list[tuple[NDArray[np.int16], int]]:
+        """Return the clips of a batch with their labels; here any number draws alike."""
+        return [self.draw(rng) for _ in range(self._batch_size)]
+
     def _pick(self, clips: list[Clip], rng: np.random.Generator) -> Clip:
         return clips[rng.integers(len(clips))]
+
+    def _keyword(self, word: str, rng: np.random.Generator) -> Clip:
+        """Return a recording of a keyword, one cut from running speech, or a synthesised one."""
+        clips = self._sources.by_word[word]
+        cuts = self._sources.cut_keywords.get(word, [])
+        weight = self._config.cut_keyword_weight * len(cuts)
+        if weight and rng.random() < weight / (weight + len(clips)):
+            return self._pick(cuts, rng)
+        return self._spoken(word, rng)
+
+    def _spoken(self, word: str, rng: np.random.Generator) -> Clip:
+        """Return a recording of a word by itself, or a synthesised one."""
+        synthetic = self._sources.synthetic.get(word)
+        if synthetic and rng.random() < self._config.synthetic_share:
+            return self._pick(synthetic, rng)
+        return self._pick(self._sources.by_word[word], rng)
 
     def _unknown(self, rng: np.random.Generator) -> Clip:
         """Return another word, drawn evenly by word, or a piece of running speech."""
@@ -134,8 +164,7 @@ class ClipDrawer:
         if self._cut_words and (share < cut or not self._unknown_words):
             word = self._cut_words[rng.choice(len(self._cut_words), p=self._cut_weights)]
             return self._pick(self._sources.cut_words[word], rng)
-        word = self._unknown_words[rng.integers(len(self._unknown_words))]
-        return self._pick(self._sources.by_word[word], rng)
+        return self._spoken(self._unknown_words[rng.integers(len(self._unknown_words))], rng)
 
     def _centred(self, samples: NDArray[np.int16], rng: np.random.Generator) -> FloatArray:
         """Return a window's length: a short cut lies somewhere in it, as a word would."""
@@ -152,34 +181,36 @@ class ClipDrawer:
         return augmentation.to_int16(noise_cut * np.float32(volume))
 
     def _background(self, rng: np.random.Generator) -> NDArray[np.int16] | None:
-        """Return a second of noise, or of somebody else talking."""
-        spans = self._sources.windows.spans
-        if spans and rng.random() < self._config.speech_background_share:
+        """Return a second of noise, recorded or made, or of others talking."""
+
+        def speech() -> NDArray[np.int16]:
             clip = self._sources.windows.draw(rng, self._n_samples)
             return fit_length(clip.read(), self._n_samples)
+
+        config = self._config
+        share = rng.random()
+        if self._sources.windows.spans:
+            if share < config.speech_background_share:
+                return speech()
+            share -= config.speech_background_share
+            if share < config.babble_share:
+                return made_noise.babble(rng, self._n_samples, speech)
+        share -= config.babble_share
+        if 0 <= share < config.coloured_noise_share:
+            return made_noise.coloured(rng, self._n_samples)
         if not self._sources.noise.recordings:
             return None
         return self._sources.noise.cut(rng, self._n_samples)
 
     def _augment(self, samples: FloatArray, rng: np.random.Generator, *, noisy: bool) -> FloatArray:
-        config = self._augmentation
-        if rng.random() < config.speed_probability:
-            samples = augmentation.change_speed(samples, rng.uniform(*config.speed_range))
-        limit = self._n_samples * config.time_shift_ms // 1000
-        if limit:
-            samples = augmentation.time_shift(samples, int(rng.integers(-limit, limit + 1)))
-        if self._sources.rooms and rng.random() < config.reverb_probability:
-            room = self._sources.rooms[rng.integers(len(self._sources.rooms))]
-            samples = augmentation.reverberate(samples, room)
-        if noisy:
-            background = self._background(rng)
-            if background is not None:
-                snr_db = rng.uniform(*config.snr_db_range)
-                samples = augmentation.add_noise(samples, background, snr_db)
-        if rng.random() < config.gain_probability:
-            gain = 10.0 ** (rng.uniform(*config.gain_db_range) / 20.0)
-            samples = samples * np.float32(gain)
-        return samples
+        return change_clip(
+            samples,
+            self._augmentation,
+            rng,
+            sample_rate=self._n_samples,
+            rooms=self._sources.rooms,
+            background=(lambda: self._background(rng)) if noisy else None,
+        )
 
 
 class BatchMaker:
@@ -188,25 +219,20 @@ class BatchMaker:
     def __init__(self, recipe: Recipe, drawer: ClipDrawer) -> None:
         self._recipe = recipe
         self._drawer = drawer
-        self._maths = LogMelMaths(recipe.frontend, rfft=scipy.fft.rfft, dtype=np.float32)
+        self._features = FeatureMaker(recipe.frontend)
 
     def make(self, epoch: int, step: int) -> tuple[FloatArray, FloatArray]:
-        """Return normalised log-mel ``(batch, frames, mels)`` and targets ``(batch, labels)``."""
+        """Return normalised features, a network's input, and targets ``(batch, labels)``."""
         recipe = self._recipe
         rng = np.random.default_rng((recipe.seed, epoch, step))
-        drawn = [self._drawer.draw(rng) for _ in range(recipe.fit.batch_size)]
-        features = normalised(np.stack([samples for samples, _ in drawn]), self._maths)
+        drawn = self._drawer.draw_batch(epoch, step, rng)
+        features = self._features.windows(
+            np.stack([samples for samples, _ in drawn]), n_frames=recipe.model.window_frames
+        )
         targets = np.eye(len(recipe.data.labels), dtype=np.float32)[[i for _, i in drawn]]
-        features = features[:, : recipe.model.window_frames]
-        augmentation.mask_features(features, recipe.augmentation, rng)
+        if features.ndim == 3:
+            # A waveform has no bands to mask.
+            augmentation.mask_features(features, recipe.augmentation, rng)
         if recipe.augmentation.mixup_probability:
             features, targets = augmentation.mix_up(features, targets, recipe.augmentation, rng)
         return features, targets
-
-
-def normalised(samples: NDArray[np.int16], maths: LogMelMaths) -> FloatArray:
-    """Return ``(log_mel - mean) / std`` of whole clips ``(n, n_samples)``."""
-    config = maths.config
-    # Clip by clip: a clip's frames and spectrum stay in the cache, a batch's do not.
-    features = np.stack([whole_clips(clip, maths) for clip in samples])
-    return (features - np.float32(config.mean)) / np.float32(config.std)

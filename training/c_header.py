@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kws import __version__
+from kws.errors import ModelError
 from kws.manifest import ModelManifest, StreamForm
 from kws.spotter import HOP_MS
 from training import c_text
@@ -58,6 +59,11 @@ def _facts(model: MicroModel, prefix: str) -> str:
 
 def _frontend(manifest: ModelManifest, prefix: str) -> str:
     frontend = manifest.frontend
+    if frontend.kind != "log_mel":
+        raise ModelError(
+            f"{manifest.path}: C source tells of log_mel front ends only so far, got "
+            f"{frontend.kind}; export without --c-array"
+        )
     values = {
         "SAMPLE_RATE": integer(frontend.sample_rate),
         "FRAME_LENGTH_SAMPLES": integer(frontend.frame_length_samples),
@@ -83,7 +89,7 @@ def _frontend(manifest: ModelManifest, prefix: str) -> str:
 
 def _shapes(model: MicroModel, prefix: str) -> str:
     manifest, form = model.manifest, model.form
-    hop = HOP_MS // manifest.frontend.frame_step_ms
+    hop = max(1, round(HOP_MS / manifest.frontend.frame_step_ms))
     values = {"WINDOW_FRAMES": integer(manifest.window.window_frames)}
     if isinstance(form, StreamForm):
         text = (

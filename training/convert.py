@@ -12,9 +12,23 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from kws.errors import ConfigError
+
 
 def convert_int8(model: keras.Model, calibration: NDArray[np.float32]) -> bytes:
-    """Return a full-int8 .tflite of `model`; ranges come from features ``(n, frames, mels)``."""
+    """Return a full-int8 .tflite of `model`; ranges come from features ``(n, *input)``.
+
+    Raises
+    ------
+    ConfigError
+        If a layer cannot do with 8 bits.
+    """
+    for layer in model.layers:
+        if getattr(layer, "float_only", False):
+            raise ConfigError(
+                f"model {model.name}: expected layers that work in int8, got {layer.name}, which "
+                "needs float32; export with --float"
+            )
 
     def representative() -> Iterator[list[NDArray[np.float32]]]:
         for window in calibration:

@@ -21,9 +21,12 @@ from kws.errors import KwsError
 from kws.manifest import ModelManifest, WindowForm, write_manifest
 from training import fit, metrics
 from training import recipe as recipes
-from training.batches import BatchMaker, ClipDrawer, TrainingSources
+from training.batch_makers import open_batches
+from training.batches import TrainingSources
+from training.class_clips import class_data
 from training.clip_scores import ClipScorer
 from training.convert import convert_float, convert_int8
+from training.picture_recipe import on_audio
 from training.recipe import Recipe
 from training.run_folder import RunFolder, atomically
 from training.stream_export import StreamDiffersError, add_stream_form, stream_file
@@ -60,7 +63,8 @@ def export(
     ParityError
         If int8 loses too much accuracy, or the runtime computes something else.
     """
-    recipe = run.read_recipe()
+    # A network that learned from pictures draws them itself from here on.
+    recipe = on_audio(run.read_recipe())
     name = name or recipe.name
     model = fit.build_model(recipe)
     if not run.best.is_file():
@@ -112,7 +116,7 @@ def _write(manifest: ModelManifest, recipe: Recipe, out: Path) -> None:
 
 def calibration_features(recipe: Recipe) -> NDArray[np.float32]:
     """Return normalised features of augmented training clips, the same ones every time."""
-    maker = BatchMaker(recipe, ClipDrawer(recipe, TrainingSources.open(recipe.data)))
+    maker = open_batches(recipe)
     n_batches = -(-recipe.export.calibration_clips // recipe.fit.batch_size)
     # Epochs count from 0, so no training batch ever had this epoch's draws.
     batches = [maker.make(recipe.fit.epochs, step)[0] for step in range(n_batches)]
@@ -165,7 +169,8 @@ def check_parity(model: keras.Model, manifest: ModelManifest, recipe: Recipe) ->
             f"the runtime's features differ from the training's: posteriors by {difference:.3f}"
         )
     return {
-        "data": f"{Path(recipe.data.clips).name}, {len(labels)} classes balanced",
+        "data": f"{Path(recipe.data.clips).name}, {len(labels)} classes"
+        + ("" if recipe.source.kind else " balanced"),
         "split": "validation",
         "command": f"kws-eval clips --model {manifest.name} --data {recipe.data.clips} "
         "--split validation",
@@ -191,7 +196,7 @@ def _manifest(
         window=WindowForm(
             file=f"{name}.tflite",
             sha256=hashlib.sha256(content).hexdigest(),
-            window_samples=frontend.sample_rate,
+            window_samples=recipe.window_samples,
             window_frames=recipe.model.window_frames,
         ),
         decision=recipe.decision,
@@ -215,6 +220,8 @@ def _manifest(
 def _data_counts(recipe: Recipe) -> dict[str, Any]:
     """Return the sources that were trained on, each with how much there was of it."""
     config = recipe.data
+    if recipe.source.kind:
+        return {config.clips: {"training_clips": len(class_data(recipe).clips("training"))}}
     sources = TrainingSources.open(config)
     counts: dict[str, Any] = {
         config.clips: {

@@ -3,32 +3,46 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import islice
+from multiprocessing.connection import wait
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from training.batches import BatchMaker, ClipDrawer, TrainingSources
+from training.batch_makers import check_sources
+from training.batch_part import Maker, open_part
+from training.cluster import ALONE, Cluster
 from training.recipe import Recipe
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 # Batches made before they are asked for: enough to ride out a slow one, 2 MB each.
 AHEAD = 6
 
-_maker: BatchMaker | None = None
+_maker: Maker | None = None
 
 
-def _start(recipe: Recipe) -> None:
+def _start(recipe: Recipe, cluster: Cluster) -> None:
     """Open the sources in the worker process."""
     global _maker
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # The matrices are small: BLAS threads would only fight with TensorFlow's.
     threadpool_limits(1)
-    _maker = BatchMaker(recipe, ClipDrawer(recipe, TrainingSources.open(recipe.data)))
+    _maker = open_part(recipe, cluster)
+
+
+def _end_with_parent() -> None:
+    """End this process when the training is killed: nobody would tell it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
 
 
 def _make(epoch: int, step: int) -> Batch:
@@ -37,18 +51,18 @@ def _make(epoch: int, step: int) -> Batch:
 
 
 class BatchFeeder:
-    """Make batches in a worker process, a few ahead of their use."""
+    """Make batches, or one worker's part of them, in a process of its own, a few ahead."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, cluster: Cluster = ALONE) -> None:
         # Here too, so that a missing folder is an error of the caller's, not of a dead worker.
-        TrainingSources.open(recipe.data)
+        check_sources(recipe)
         self._steps_per_epoch = recipe.fit.steps_per_epoch
         self._n_batches = recipe.fit.epochs * self._steps_per_epoch
         self._pool = ProcessPoolExecutor(
             1,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start,
-            initargs=(recipe,),
+            initargs=(recipe, cluster),
         )
 
     def __enter__(self) -> BatchFeeder:

@@ -81,7 +81,7 @@ def read_micro_model(manifest: ModelManifest, form: WindowForm | StreamForm) -> 
     frames = [tensor for tensor in inputs if not tensor.name.startswith(STATE)]
     posteriors = [tensor for tensor in outputs if not tensor.name.startswith(NEXT)]
     n_frames = form.window_frames if isinstance(form, WindowForm) else form.hop_frames
-    expected = ((1, n_frames, manifest.frontend.n_mels), (1, len(manifest.labels)))
+    expected = ((1, *manifest.frontend.shape(n_frames)), (1, len(manifest.labels)))
     found = [tensor.shape for tensor in (*frames, *posteriors)]
     if [*expected] != found:
         raise ModelError(

@@ -16,12 +16,15 @@ def n_parameters(model: Model) -> int:
 def n_multiplications(model: Model) -> int:
     """Return the multiplications of one window in convolutions and dense layers.
 
-    What normalisations, additions and poolings cost is left out, as usual in the field.
+    What normalisations, additions and poolings cost is left out, as usual in the field, and so
+    is a front end, inside the network or before it.
     """
     return sum(_of_layer(layer) for layer in model.layers)
 
 
 def _of_layer(layer: Any) -> int:
+    if isinstance(layer, Model):
+        return n_multiplications(layer)
     if isinstance(layer, layers.DepthwiseConv2D):
         per_output = np.prod(layer.kernel.shape[:2])
     elif isinstance(layer, (layers.Conv2D, layers.Dense)):

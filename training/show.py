@@ -5,35 +5,46 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import scipy.fft
 
-from kws.mel import LogMelMaths
 from training import augmentation
-from training.batches import ClipDrawer, TrainingSources, normalised
+from training.batches import ClipDrawer, TrainingSources
 from training.canvas import new_figure, save_figure
+from training.class_recipe import resolved
+from training.feature_picture import draw_features
+from training.features import FeatureMaker
 from training.recipe import Recipe
+from training.show_classes import draw_class_clips
+from training.show_pictures import draw_pictures
 
 N_COLUMNS = 6
 
 
 def draw_augmentation(recipe: Recipe, path: Path, *, n_rows: int = 4) -> None:
-    """Write log-mel pictures of drawn clips: rows in pairs, without masks and with them."""
+    """Write pictures of drawn clips as the network gets them.
+
+    Features with bands come in pairs of rows, without masks and with them; a waveform is a line.
+    """
+    if recipe.source.kind == "pictures":
+        draw_pictures(recipe, path)
+        return
+    if recipe.source.kind:
+        draw_class_clips(resolved(recipe), path)
+        return
     rng = np.random.default_rng(recipe.seed)
     drawer = ClipDrawer(recipe, TrainingSources.open(recipe.data))
-    maths = LogMelMaths(recipe.frontend, rfft=scipy.fft.rfft, dtype=np.float32)
-    drawn = [drawer.draw(rng) for _ in range(N_COLUMNS * n_rows // 2)]
-    features = normalised(np.stack([samples for samples, _ in drawn]), maths)
-    masked = features.copy()
-    augmentation.mask_features(masked, recipe.augmentation, rng)
+    n_alike = 1 if recipe.frontend.kind == "waveform" else 2
+    drawn = [drawer.draw(rng) for _ in range(N_COLUMNS * n_rows // n_alike)]
+    features = FeatureMaker(recipe.frontend).windows(np.stack([samples for samples, _ in drawn]))
+    versions = [features]
+    if n_alike == 2:
+        versions.append(features.copy())
+        augmentation.mask_features(versions[1], recipe.augmentation, rng)
     figure = new_figure(2.1 * N_COLUMNS, 1.9 * n_rows)
     axes = figure.subplots(n_rows, N_COLUMNS)
     for index, (_, label) in enumerate(drawn):
         row, column = divmod(index, N_COLUMNS)
-        for offset, pictures in enumerate((features, masked)):
-            plot = axes[2 * row + offset, column]
-            plot.imshow(pictures[index].T, origin="lower", aspect="auto", cmap="magma")
-            plot.set_xticks([])
-            plot.set_yticks([])
+        for offset, pictures in enumerate(versions):
+            plot = axes[n_alike * row + offset, column]
             title = recipe.data.labels[label] + (" masked" if offset else "")
-            plot.set_title(title, fontsize=9)
+            draw_features(plot, pictures[index], title=title)
     save_figure(figure, path, dpi=100)

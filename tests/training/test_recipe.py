@@ -37,7 +37,7 @@ def test_every_shipped_recipe_loads(name):
     assert recipe.name == name
     assert recipes.to_table(recipes.from_table(table, where="table")) == table
     assert len(recipe.description) > 10
-    assert recipe.frontend.n_frames(recipe.frontend.sample_rate) >= recipe.model.window_frames
+    assert recipe.frontend.n_frames(recipe.window_samples) >= recipe.model.window_frames
 
 
 def test_default_knows_the_twelve_labels():

@@ -12,7 +12,7 @@ from kws import models
 from kws.audio_file import read_file
 from kws.cli import program
 from kws.errors import ConfigError
-from kws.frontend import log_mel
+from kws.frontend_kinds import WholeFeatures
 
 if TYPE_CHECKING:
     from training.stream_form import RewrittenModel
@@ -62,11 +62,11 @@ def stream(arguments: argparse.Namespace) -> int:
         _check_picture(arguments.picture)
     manifest = models.load(arguments.model)
     audio = arguments.audio or models.FIRMWARE_MODELS / "demo.wav"
+    whole = WholeFeatures(manifest.frontend)
     samples = np.concatenate(
-        list(read_file(audio, sample_rate=manifest.frontend.sample_rate))
-        or [np.zeros(0, dtype=np.int16)]
+        list(read_file(audio, sample_rate=whole.input_rate)) or [np.zeros(0, dtype=np.int16)]
     )
-    frames = log_mel(samples, manifest.frontend)
+    frames = whole(samples)
     if arguments.out.exists() and not arguments.out.is_dir():
         raise ConfigError(f"--out {arguments.out}: expected a folder, got a file")
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -77,8 +77,8 @@ def stream(arguments: argparse.Namespace) -> int:
     if arguments.picture:
         from training.stream_picture import draw_stream
 
-        step_ms = manifest.frontend.frame_step_ms
-        title = f"{manifest.name}: one step of {arguments.hop_frames * step_ms} ms"
+        step_ms = manifest.frontend.duration_ms(arguments.hop_frames)
+        title = f"{manifest.name}: one step of {step_ms:g} ms"
         draw_stream(made, arguments.picture, title=title)
     if arguments.json:
         report = summary(made)

@@ -2,11 +2,16 @@
 
 from training.models import (
     bc_resnet,
+    cnn2d,
+    conv1d,
+    conv1d_skip,
     ds_cnn,
     ds_tc_resnet,
     matchboxnet,
     maxpool4,
+    mel_in_graph,
     resnet18,
+    speech_embedding,
     strided8,
     tc_resnet,
 )
@@ -15,12 +20,17 @@ from training.models.registry import build, names
 __all__ = [
     "bc_resnet",
     "build",
+    "cnn2d",
+    "conv1d",
+    "conv1d_skip",
     "ds_cnn",
     "ds_tc_resnet",
     "matchboxnet",
     "maxpool4",
+    "mel_in_graph",
     "names",
     "resnet18",
+    "speech_embedding",
     "strided8",
     "tc_resnet",
 ]

@@ -32,6 +32,8 @@ class SubSpectralNorm(layers.Layer):
     ) -> None:
         super().__init__(**options)
         self.n_groups, self.momentum, self.epsilon = n_groups, momentum, epsilon
+        # As in BatchNormalization: statistics over all workers that train together.
+        self.synchronized = False
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Make weights ``(n_groups, channels)``."""
@@ -55,12 +57,22 @@ class SubSpectralNorm(layers.Layer):
         if not training:
             return self._affine(x, self.moving_mean, self.moving_variance)
         # Mean and square over batch and time by band, then over the bands of a group.
-        mean = self._group(ops.mean(x, axis=(0, 1)))
-        square = self._group(ops.mean(ops.square(x), axis=(0, 1)))
+        mean, square = (self._group(by_band) for by_band in self._means(x))
         variance = ops.maximum(square - ops.square(mean), 0.0)
         for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(self.momentum * moving + (1 - self.momentum) * now)
         return self._affine(x, mean, variance)
+
+    def _means(self, x: Any) -> tuple[Any, Any]:
+        """Return the means of `x` and its square over batch and time, ``(bands, channels)``."""
+        if not self.synchronized:
+            return ops.mean(x, axis=(0, 1)), ops.mean(ops.square(x), axis=(0, 1))
+        from tensorflow import distribute
+
+        n_values = ops.cast(ops.shape(x)[0] * ops.shape(x)[1], x.dtype)
+        sums = [ops.sum(x, axis=(0, 1)), ops.sum(ops.square(x), axis=(0, 1)), n_values]
+        total, squares, n_all = distribute.get_replica_context().all_reduce("SUM", sums)
+        return total / n_all, squares / n_all
 
     def _group(self, by_band: Any) -> Any:
         """Return the mean over each group's bands, ``(n_groups, channels)``."""
