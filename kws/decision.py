@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 from kws.errors import ConfigError
 
+# Times are sums of samples over a rate: a quiet time of so many hops must end with the last of
+# them whatever the last bit of the sum is. Far below a sample, far above rounding in a year.
+ROUNDING_S = 1e-6
+
 
 @dataclass(frozen=True)
 class Detection:
@@ -88,5 +92,5 @@ class DetectionPolicy:
             # cannot fire twice. A runner-up falls quiet only with a firing: it may be the
             # next word coming up.
             if armed or time_s < self._quiet_until_s[index]:
-                self._quiet_until_s[index] = time_s + self._suppression_s
+                self._quiet_until_s[index] = time_s + self._suppression_s - ROUNDING_S
         return Detection(self._labels[best], float(scores[best]), time_s) if armed else None

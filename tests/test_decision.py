@@ -75,6 +75,19 @@ def test_the_quiet_time_ends_with_its_last_moment():
     assert run(policy(), [up, down, up], hop_s=0.249) == [("yes", 0)]
 
 
+def test_where_in_the_stream_a_word_is_said_does_not_matter():
+    """
+    Two hops of quiet time are over after two hops, from the first second to the last of a week.
+    """
+    up = np.array([0.9, 0, 0], dtype=np.float32)
+
+    for start in (0, 1, 16_001, 12_345_679, 9_676_800_000):
+        target = policy(suppression_s=0.2)
+        assert target.push(up, start / 16_000) is not None
+        assert target.push(up, (start + 1_600) / 16_000) is None
+        assert target.push(up, (start + 4_800) / 16_000) is not None
+
+
 def test_without_quiet_time_every_step_fires():
     """
     A suppression of 0 arms again at once.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kws.decision import ROUNDING_S
 from training.stream_scores import LATE_S, FileScores
 from training.truth import IGNORE, Event
 
@@ -141,5 +142,5 @@ def staircases(hops: Hops, thresholds: NDArray[np.float64], *, suppression_s: fl
 def _fires(times_s: NDArray[np.float64], file: IntArray, suppression_s: float) -> NDArray[np.bool_]:
     """Return at which of the hops that reach the threshold the policy fires."""
     fires = np.ones(len(times_s), dtype=bool)
-    fires[1:] = (times_s[1:] >= times_s[:-1] + suppression_s) | (file[1:] != file[:-1])
+    fires[1:] = (times_s[1:] >= times_s[:-1] + suppression_s - ROUNDING_S) | (file[1:] != file[:-1])
     return fires
