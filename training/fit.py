@@ -9,17 +9,20 @@ from typing import Any
 
 import keras
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
-from kws.mel import LogMelMaths
-from training import models
-from training.batches import normalised
+from training import models, pretrained
+from training.class_clips import class_data
+from training.class_recipe import resolved
+from training.class_scores import SCORES, write_scores
 from training.curves import draw_curves
 from training.data import protocol
 from training.data.clips import Clip, fit_length
+from training.features import FeatureMaker
 from training.feeder import BatchFeeder
+from training.memory import keep_freed_memory
+from training.picture_batches import picture_features
 from training.recipe import Recipe
 from training.run_folder import RunFolder, atomically
 
@@ -46,12 +49,15 @@ def fit(recipe: Recipe, out: Path, *, resume: bool = False, verbose: int = 2) ->
     ConfigError
         If `out` holds another run, or data are missing.
     """
+    recipe = resolved(recipe)
     run = RunFolder(out)
     run.check(recipe, resume=resume)
     keras.utils.set_random_seed(recipe.seed)
+    keep_freed_memory()
     model, first_epoch = _model(recipe, run)
     if first_epoch >= recipe.fit.epochs:
         logger.info("%s: all %d epochs are done", out, recipe.fit.epochs)
+        _score(recipe, run)
         return run
     logger.info("%s: %d parameters", recipe.model.name, model.count_params())
     with BatchFeeder(recipe) as feeder:
@@ -67,11 +73,27 @@ def fit(recipe: Recipe, out: Path, *, resume: bool = False, verbose: int = 2) ->
             shuffle=False,
             verbose=verbose,
         )
+    _score(recipe, run)
     return run
 
 
+def _score(recipe: Recipe, run: RunFolder) -> None:
+    """Write what the best weights do on the clips of a plain classification, if not done yet."""
+    if not recipe.source.kind or (run.path / SCORES).is_file():
+        return
+    model = build_model(recipe)
+    model.load_weights(run.best)
+    write_scores(
+        recipe,
+        run.path,
+        lambda clips: model.predict(clip_features(clips, recipe), batch_size=64, verbose=0),
+    )
+
+
 def validation_clips(recipe: Recipe) -> list[Clip]:
-    """Return the validation clips, balanced over the recipe's labels."""
+    """Return the validation clips: of a plain classification as split, else balanced."""
+    if recipe.source.kind:
+        return class_data(recipe).clips("validation")
     root = recipe.data.path("clips")
     assert root is not None
     return protocol.balanced_split(root, recipe.data.labels, "validation")
@@ -87,13 +109,17 @@ def validation_arrays(recipe: Recipe) -> tuple[FloatArray, FloatArray]:
 
 
 def clip_features(clips: list[Clip], recipe: Recipe) -> FloatArray:
-    """Return normalised features ``(n_clips, window_frames, n_mels)`` of whole clips."""
-    maths = LogMelMaths(recipe.frontend, rfft=scipy.fft.rfft, dtype=np.float32)
-    rate = recipe.frontend.sample_rate
+    """Return normalised features of whole clips, as the network takes them; or pictures."""
+    if recipe.source.kind == "pictures":
+        return picture_features(clips)
+    maker = FeatureMaker(recipe.frontend)
+    n_samples = recipe.clip_samples
     parts = []
     for start in range(0, len(clips), 256):
-        samples = np.stack([fit_length(clip.read(), rate) for clip in clips[start : start + 256]])
-        parts.append(normalised(samples, maths)[:, : recipe.model.window_frames])
+        samples = np.stack(
+            [fit_length(clip.read(), n_samples) for clip in clips[start : start + 256]]
+        )
+        parts.append(maker.windows(samples, n_frames=recipe.model.window_frames))
     return np.concatenate(parts)
 
 
@@ -101,7 +127,7 @@ def build_model(recipe: Recipe) -> keras.Model:
     """Return the recipe's network with fresh weights."""
     return models.build(
         recipe.model.name,
-        input_shape=(recipe.model.window_frames, recipe.frontend.n_mels),
+        input_shape=recipe.input_shape,
         n_labels=len(recipe.data.labels),
         params=recipe.model.params,
     )
@@ -112,18 +138,27 @@ def _model(recipe: Recipe, run: RunFolder) -> tuple[keras.Model, int]:
     if run.state.is_file():
         model = keras.models.load_model(run.state)
         return model, int(model.optimizer.iterations.numpy()) // recipe.fit.steps_per_epoch
+    return fresh_model(recipe), 0
+
+
+def fresh_model(recipe: Recipe) -> keras.Model:
+    """Return the compiled network before its first step, begun as the recipe says."""
     model = build_model(recipe)
-    if recipe.fit.start_from:
+    if recipe.fit.start_from in pretrained.NETWORKS:
+        pretrained.NETWORKS[recipe.fit.start_from](model)
+    elif recipe.fit.start_from:
         start = RunFolder(Path(recipe.fit.start_from)).best
         if not start.is_file():
             raise ConfigError(f"fit.start_from: expected {start}, found none; train that run first")
         model.load_weights(start)
+    for layer in model.layers:
+        layer.trainable = not layer.name.startswith(recipe.fit.frozen_layers)
     model.compile(
         optimizer=_optimizer(recipe),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.fit.label_smoothing),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
     )
-    return model, 0
+    return model
 
 
 def _optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:

@@ -11,9 +11,12 @@ from typing import Any, TypeVar
 
 from kws.config import DecisionConfig, FrontendConfig
 from kws.errors import ConfigError
+from kws.frontend_kinds import decimation_factor
 from kws.manifest import PLAIN_TYPES
 from training.augmentation import AugmentationConfig
-from training.settings import DataConfig, ExportConfig, FitConfig, ModelConfig
+from training.picture_settings import SHAPE, PictureConfig
+from training.settings import BankConfig, DataConfig, ExportConfig, FitConfig, ModelConfig
+from training.source_settings import SourceConfig
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,20 +35,48 @@ class Recipe:
     description: str = ""
     seed: int = 1
     data: DataConfig = field(default_factory=DataConfig)
+    source: SourceConfig = field(default_factory=SourceConfig)
     frontend: FrontendConfig = field(default_factory=FrontendConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    pictures: PictureConfig = field(default_factory=PictureConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     fit: FitConfig = field(default_factory=FitConfig)
+    bank: BankConfig = field(default_factory=BankConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     decision: DecisionConfig = field(default_factory=DecisionConfig)
+
+    @property
+    def window_samples(self) -> int:
+        """Samples of the audio that a window spans, at the front end's rate."""
+        return self.frontend.sample_rate * self.model.window_ms // 1_000
+
+    @property
+    def clip_rate(self) -> int:
+        """Rate in Hz at which clips are drawn and changed: 16 kHz, for a model of 8 kHz too."""
+        return self.frontend.sample_rate * decimation_factor(self.frontend)
+
+    @property
+    def clip_samples(self) -> int:
+        """Samples of a clip of one window, at `clip_rate`."""
+        return self.clip_rate * self.model.window_ms // 1_000
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of what the network takes: frames, samples, or a picture."""
+        if self.source.kind == "pictures":
+            return SHAPE
+        return self.frontend.shape(self.model.window_frames)
 
 
 SECTIONS: dict[str, type] = {
     "data": DataConfig,
+    "source": SourceConfig,
     "frontend": FrontendConfig,
     "augmentation": AugmentationConfig,
+    "pictures": PictureConfig,
     "model": ModelConfig,
     "fit": FitConfig,
+    "bank": BankConfig,
     "export": ExportConfig,
     "decision": DecisionConfig,
 }
@@ -103,11 +134,11 @@ def from_table(table: Mapping[str, Any], *, where: str) -> Recipe:
     """Return a recipe from plain tables, as TOML or a manifest holds them."""
     plain = {key: value for key, value in table.items() if key not in SECTIONS}
     parts = {
-        key: _section(SECTIONS[key], table[key], where=f"{where}: [{key}]")
+        key: section(SECTIONS[key], table[key], where=f"{where}: [{key}]")
         for key in SECTIONS
         if key in table
     }
-    return _section(Recipe, {**plain, **parts}, where=where)
+    return section(Recipe, {**plain, **parts}, where=where)
 
 
 def parse_override(text: str) -> tuple[str, Any]:
@@ -139,7 +170,7 @@ def to_table(recipe: Recipe) -> dict[str, Any]:
     return table
 
 
-def _section(kind: type[T], table: Mapping[str, Any], *, where: str) -> T:
+def section(kind: type[T], table: Mapping[str, Any], *, where: str) -> T:
     """Return a dataclass from a table, refusing keys that it does not have."""
     known = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
     if not isinstance(table, Mapping):

@@ -65,7 +65,8 @@ class RunFolder:
             raise ConfigError(
                 f"{self.path}: holds a run already; go on with --resume or name another --out"
             )
-        if json.loads(self.recipe.read_text()) != table:
+        # Through a recipe, so that a run from before a setting was invented has its default.
+        if recipes.to_table(self.read_recipe()) != table:
             raise ConfigError(
                 f"{self.path}: its recipe.json differs from the recipe given; name another --out"
             )

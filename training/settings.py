@@ -41,6 +41,9 @@ class DataConfig:
         "stop",
         "go",
     )
+    classes: tuple[str, ...] = ()
+    """Labels of a plain classification (``[source]``), in output order; none: all in the data."""
+
     unknown_weight: float = 2.5
     """Unknown clips drawn for every clip of one keyword."""
 
@@ -59,8 +62,30 @@ class DataConfig:
     hard_negative_share: float = 0.0
     """Part of the unknown clips that are drawn from that table."""
 
+    keywords_inside_speech: bool = False
+    """Whether random seconds of running speech may hold a keyword: a command is an utterance of
+    its own, and a word inside a sentence is none."""
+
+    cut_keyword_weight: float = 0.0
+    """How often a keyword cut from running speech is drawn, measured by a clip of it."""
+
+    synthetic: str = ""
+    """Folder of synthesised words, one folder a word, from `kws-train synthesise`."""
+
+    synthetic_share: float = 0.0
+    """Part of the clips of keywords and other words that are synthesised, where there are any."""
+
+    held_out_noise: tuple[str, ...] = ()
+    """Classes of `environment` that training never hears, so that noise can be held against it."""
+
     speech_background_share: float = 0.3
     """Part of the added noise that is running speech instead of noise recordings."""
+
+    babble_share: float = 0.0
+    """Part of the added noise that is several voices at once."""
+
+    coloured_noise_share: float = 0.0
+    """Part of the added noise that is made: hiss, hum, fans."""
 
     licence: str = "not stated"
     """Licence of the models made by this recipe."""
@@ -71,6 +96,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         if not self.keywords or len(set(self.keywords)) != len(self.keywords):
             raise ConfigError(f"data.keywords must be distinct words, got {self.keywords}")
+        if len(set(self.classes)) != len(self.classes):
+            raise ConfigError(f"data.classes must be distinct, got {self.classes}")
         shares = self.cut_word_share + self.speech_window_share + self.hard_negative_share
         if shares > 1:
             raise ConfigError(
@@ -83,8 +110,8 @@ class DataConfig:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Labels in output order: the keywords, then unknown and silence."""
-        return (*self.keywords, UNKNOWN, SILENCE)
+        """Labels in output order: the keywords, then unknown and silence; or the classes."""
+        return self.classes or (*self.keywords, UNKNOWN, SILENCE)
 
     def path(self, name: str) -> Path | None:
         """Return the folder of a source with variables filled in, or None if it is left out.
@@ -94,13 +121,24 @@ class DataConfig:
         ConfigError
             If the path names a variable that is not set.
         """
-        text = os.path.expanduser(os.path.expandvars(getattr(self, name)))
-        if "$" in text:
-            raise ConfigError(
-                f"data.{name} = {text!r}: the variable is not set; "
-                "export KWS_DATA=DIR, or give the path in the recipe"
-            )
-        return Path(text) if text else None
+        return filled_in(getattr(self, name), where=f"data.{name}")
+
+
+def filled_in(text: str, *, where: str) -> Path | None:
+    """Return a path with its variables filled in, or None of an empty one.
+
+    Raises
+    ------
+    ConfigError
+        If a variable is not set.
+    """
+    path = os.path.expanduser(os.path.expandvars(text))
+    if "$" in path:
+        raise ConfigError(
+            f"{where} = {path!r}: the variable is not set; "
+            "export KWS_DATA=DIR, or give the path in the recipe"
+        )
+    return Path(path) if path else None
 
 
 @dataclass(frozen=True)
@@ -109,6 +147,9 @@ class ModelConfig:
 
     name: str = "ds_tc_resnet"
     window_frames: int = 98
+    window_ms: int = 1_000
+    """Audio that a window spans; as much as `window_frames` need, or a little more."""
+
     params: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -127,7 +168,11 @@ class FitConfig:
     """Momentum of the weight average that is validated and exported; 0 switches it off."""
 
     start_from: str = ""
-    """Folder of a finished run of the same model whose best weights training begins with."""
+    """Folder of a finished run of the same model whose best weights training begins with, or
+    the name of a published network: ``speech-embedding``."""
+
+    frozen_layers: tuple[str, ...] = ()
+    """Beginnings of the names of layers that keep the weights they start with."""
 
     keep: str = "best"
     """Which epoch's averaged weights are kept: ``best`` by validation accuracy, or ``last``,
@@ -149,6 +194,24 @@ class FitConfig:
     def steps_per_epoch(self) -> int:
         """Batches of an epoch."""
         return max(1, self.clips_per_epoch // self.batch_size)
+
+
+@dataclass(frozen=True)
+class BankConfig:
+    """A bank of clips to train on, drawn and taught beforehand, instead of drawing on the way."""
+
+    path: str = ""
+    """Folder made by `kws-train bank`; empty draws clips while training."""
+
+    teacher_weight: float = 0.0
+    """Part of the targets that is what the teachers say; the rest is the label."""
+
+    teachers: tuple[str, ...] = ()
+    """Which of the runs that taught the bank count; none named: all."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.teacher_weight <= 1:
+            raise ConfigError(f"bank.teacher_weight must lie in 0..1, got {self.teacher_weight}")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kws.cli import program
 from kws.errors import MissingDependencyError
-from training.cli import exporting, streaming
+from training.cli import banking, comparing, exporting, picturing, streaming, together
 
 if TYPE_CHECKING:
     from training.recipe import Recipe
@@ -23,8 +23,11 @@ EXAMPLES = """\
   KWS_DATA=data kws-train fit default --out runs/default
   kws-train fit default --out runs/default --resume      after an interruption
   kws-train fit default --out runs/short --set fit.epochs=3 --set augmentation.noise_probability=0
+  kws-train fit esc10-resnet18 --set source.turn=1       environmental sounds, other folds
   kws-train show default --out augmentation.png
   kws-train mine runs/default-base --out runs/hard.csv
+  kws-train pictures cnn2d-pictures-random               spectrograms as PNG
+  kws-train compare runs/one runs/two --out curves.png
   kws-train export runs/default --out my_models
   kws-train export default --c-array --out firmware/src   for microcontrollers
   kws-train stream default --hop-frames 2 --out fast      a stream form with steps of 20 ms
@@ -40,13 +43,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(arguments: argparse.Namespace) -> int:
     commands = {
+        "ablate": picturing.ablate,
+        "bank": lambda arguments: banking.bank(arguments, _load),
+        "compare": comparing.compare,
         "fetch": _fetch,
         "fit": _fit,
         "mine": _mine,
         "export": exporting.export,
+        "pictures": lambda arguments: picturing.pictures(arguments, _load),
         "recipes": _recipes,
         "show": _show,
         "stream": streaming.stream,
+        "synthesise": banking.synthesise,
+        "teach": banking.teach,
     }
     try:
         return commands[arguments.command](arguments)
@@ -71,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/RECIPE)")
     fit.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
     fit.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    together.add_options(fit)
     mine = program.add_command(
         commands,
         "mine",
@@ -82,7 +92,10 @@ def _parser() -> argparse.ArgumentParser:
     mine.add_argument(
         "--least", type=float, default=0.3, help="posterior that counts (default: 0.3)"
     )
+    banking.add_parsers(commands, _add_recipe)
+    comparing.add_parser(commands)
     exporting.add_parser(commands)
+    picturing.add_parsers(commands, _add_recipe)
     streaming.add_parser(commands)
     listed = program.add_command(
         commands, "recipes", examples=EXAMPLES, text="list the recipes that ship"
@@ -97,10 +110,20 @@ def _parser() -> argparse.ArgumentParser:
     _add_recipe(show)
     show.add_argument("--out", type=Path, default=Path("augmentation.png"), metavar="PNG")
     fetch = program.add_command(
-        commands, "fetch", examples=EXAMPLES, text="download a data set, checked by its SHA-256"
+        commands,
+        "fetch",
+        examples=EXAMPLES,
+        text="download a data set, checked by its SHA-256; goes on after a cut connection",
     )
     fetch.add_argument("what", choices=("speech-commands",))
-    fetch.add_argument("--data-version", default="0.02", choices=("0.01", "0.02"))
+    fetch.add_argument(
+        "--version",
+        "--data-version",
+        dest="data_version",
+        default="0.02",
+        choices=("0.01", "0.02"),
+        help="of the data set (default: 0.02)",
+    )
     fetch.add_argument("--out", type=Path, default=Path("data"), metavar="DIR")
     fetch.add_argument("--url", help="another place to download the same archive from")
     return made
@@ -127,6 +150,11 @@ def _load(arguments: argparse.Namespace) -> Recipe:
 
 def _fit(arguments: argparse.Namespace) -> int:
     recipe = _load(arguments)
+    from training.cluster import read_cluster
+
+    cluster = read_cluster()
+    if cluster is not None:
+        return together.fit(arguments, recipe, cluster)
     from training import fit
 
     out = arguments.out or Path("runs") / recipe.name

@@ -1,0 +1,32 @@
+#!/bin/sh
+# Train one recipe with several workers.
+#   docs/many-workers.sh "127.0.0.1:4711 127.0.0.1:4712" all default --out runs/default
+#   docs/many-workers.sh "10.0.0.1:4711 10.0.0.2:4711" 0 default --out runs/default   on the first
+#   docs/many-workers.sh "10.0.0.1:4711 10.0.0.2:4711" 1 default --out runs/default   on the second
+# First the addresses of all workers, in the same order everywhere; then which of them to start
+# here, or "all"; then what `kws-train fit` takes.
+set -eu
+addresses=$1 which=$2
+shift 2
+
+list=$(printf '"%s", ' $addresses)
+n=$(set -- $addresses; echo $#)
+
+start() {
+    index=$1
+    shift
+    TF_CONFIG="{\"cluster\": {\"worker\": [${list%, }]}, \"task\": {\"type\": \"worker\", \"index\": $index}}" \
+        kws-train fit "$@"
+}
+
+if [ "$which" != all ]; then
+    start "$which" "$@"
+    exit
+fi
+index=1
+while [ "$index" -lt "$n" ]; do
+    start "$index" "$@" &
+    index=$((index + 1))
+done
+start 0 "$@"
+wait
