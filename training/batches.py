@@ -111,11 +111,7 @@ class ClipDrawer:
         label = self._config.labels[index]
         if label == SILENCE:
             return self._silence(rng), index
-        clip = (
-            self._unknown(rng)
-            if label == UNKNOWN
-            else self._keyword(label, rng)
-        )
+        clip = self._unknown(rng) if label == UNKNOWN else self._keyword(label, rng)
         # Random cuts of speech never come again: keeping them would only push words out.
         samples = clip.read() if clip.label == UNKNOWN else self._cache.read(clip)
         # Bare zeros round a cut word would tell that it was cut: such a clip always gets noise.

@@ -28,9 +28,10 @@ from training.cluster import Cluster
 from training.feeder import Batch, BatchFeeder
 from training.memory import keep_freed_memory
 from training.recipe import Recipe
+from training.rendezvous import TeamError
 from training.run_folder import RunFolder
 from training.shared_step import SharedStep, Sums
-from training.team import Team, TeamError
+from training.team import Team
 from training.validation_part import ValidationPart
 
 logger = logging.getLogger(__name__)

@@ -137,6 +137,12 @@ def _model(recipe: Recipe, run: RunFolder) -> tuple[keras.Model, int]:
     """Return the compiled network and the epoch to begin with."""
     if run.state.is_file():
         model = keras.models.load_model(run.state)
+        state = [variable.numpy() for variable in model.optimizer.variables]
+        # Anew, because Keras does not save which variables are not decayed.
+        _compile(model, recipe)
+        model.optimizer.build(model.trainable_variables)
+        for variable, value in zip(model.optimizer.variables, state):
+            variable.assign(value)
         return model, int(model.optimizer.iterations.numpy()) // recipe.fit.steps_per_epoch
     return fresh_model(recipe), 0
 
@@ -153,12 +159,16 @@ def fresh_model(recipe: Recipe) -> keras.Model:
         model.load_weights(start)
     for layer in model.layers:
         layer.trainable = not layer.name.startswith(recipe.fit.frozen_layers)
+    _compile(model, recipe)
+    return model
+
+
+def _compile(model: keras.Model, recipe: Recipe) -> None:
     model.compile(
         optimizer=_optimizer(recipe),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.fit.label_smoothing),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
     )
-    return model
 
 
 def _optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:

@@ -1,12 +1,13 @@
 """The workers that train together, as one of them sees the others: sums over all, no endless wait.
 
 TensorFlow's multi-worker strategy starts the servers, notices within about ten seconds that a
-worker died, and adds up over all. It knows no end to waiting for workers that never come.
+worker died, and adds up over all. It knows no end to waiting for workers that are busy.
 """
 
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import multiprocessing
 import os
 import re
@@ -22,13 +23,9 @@ from numpy.typing import NDArray
 
 from kws.errors import KwsError
 from training.cluster import Cluster
+from training.rendezvous import REMEDY, TeamError, meet
 
 T = TypeVar("T")
-REMEDY = "start all workers again with --resume"
-
-
-class TeamError(KwsError):
-    """The workers cannot go on together: one is lost, failed, or does something else."""
 
 
 class Team:
@@ -47,12 +44,14 @@ class Team:
         self.cluster = cluster
         self._timeout_s = timeout_s
         self.strategy: Any = None
-        others = [n for n in range(cluster.n_workers) if n != cluster.index]
-        missing = f"not all of {', '.join(map(cluster.name, others))} came"
-        with self.waiting(missing):
+        meet(cluster, timeout_s=timeout_s)
+        # Joining holds Python's lock, so only this ends it where a worker died since.
+        faulthandler.dump_traceback_later(timeout_s, exit=True)
+        with self.waiting():
             # Without its timeout_seconds: that keeps a sleeping thread for every sum until the
             # time is over, thousands of them, and ends in a crash.
             self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        faulthandler.cancel_dump_traceback_later()
         self._sums = tf.function(self._add_up, autograph=False)
 
     def __enter__(self) -> Team:
@@ -69,7 +68,7 @@ class Team:
             self.gather([0.0])
 
     @contextlib.contextmanager
-    def waiting(self, missing: str = "the others gave no answer") -> Iterator[None]:
+    def waiting(self) -> Iterator[None]:
         """Wait for the other workers inside; end in one clear line where they do not come.
 
         Raises
@@ -77,16 +76,15 @@ class Team:
         TeamError
             If another worker is lost.
         """
-        said = f"{self.cluster.name()}: {missing} within {self._timeout_s:g} s; {REMEDY}"
+        name, limit_s = self.cluster.name(), self._timeout_s
+        said = f"{name}: the others gave no answer within {limit_s:g} s; {REMEDY}"
         over = threading.Event()
-        watch = threading.Thread(
-            target=_end_unless, args=(over, self._timeout_s, said), daemon=True
-        )
+        watch = threading.Thread(target=_end_unless, args=(over, limit_s, said), daemon=True)
         watch.start()
         try:
             yield
         except tf.errors.OpError as error:
-            raise TeamError(f"{self.cluster.name()}: {self._reason(error)}; {REMEDY}") from error
+            raise TeamError(f"{name}: {self._reason(error)}; {REMEDY}") from error
         finally:
             over.set()
 
