@@ -13,16 +13,24 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
+from training.tflite_graph import Graph
 
 
 def convert_int8(model: keras.Model, calibration: NDArray[np.float32]) -> bytes:
     """Return a full-int8 .tflite of `model`; ranges come from features ``(n, *input)``.
+
+    It computes what `quantize` gives, in a file without what that has twice.
 
     Raises
     ------
     ConfigError
         If a layer cannot do with 8 bits.
     """
+    return Graph(quantize(model, calibration), where=model.name).compacted()
+
+
+def quantize(model: keras.Model, calibration: NDArray[np.float32]) -> bytes:
+    """Return a full-int8 .tflite as the converter writes it; see `convert_int8`."""
     for layer in model.layers:
         if getattr(layer, "float_only", False):
             raise ConfigError(

@@ -6,14 +6,13 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from kws.errors import ModelError
+from training.compact import IDENTIFIER, packed, short_name
 
-IDENTIFIER = b"TFL3"
 DTYPES: dict[int, Any] = {
     schema.TensorType.FLOAT32: np.float32,
     schema.TensorType.INT32: np.int32,
@@ -166,9 +165,15 @@ class Graph:
         signature.inputs = _named(inputs, graph.inputs)
         signature.outputs = _named(outputs, graph.outputs)
         self.model.signatureDefs = [signature]
-        builder = flatbuffers.Builder(1 << 20)
-        builder.Finish(self.model.Pack(builder), file_identifier=IDENTIFIER)
-        return bytes(builder.Output())
+        return packed(self.model)
+
+    def compacted(self) -> bytes:
+        """Return the file as it is, with short names and nothing in it twice."""
+        kept = {*self.inputs, *self.outputs}
+        for index, tensor in enumerate(self._graph.tensors):
+            if index not in kept:
+                tensor.name = short_name(tensor.name.decode()).encode()
+        return packed(self.model)
 
     def _drop_unused(self) -> None:
         graph, model = self._graph, self.model
