@@ -1,8 +1,8 @@
 #!/bin/sh
 # Train one recipe with several workers.
-#   docs/many-workers.sh "127.0.0.1:4711 127.0.0.1:4712" all default --out runs/default
-#   docs/many-workers.sh "10.0.0.1:4711 10.0.0.2:4711" 0 default --out runs/default   on the first
-#   docs/many-workers.sh "10.0.0.1:4711 10.0.0.2:4711" 1 default --out runs/default   on the second
+#   docs/many-workers.sh "127.0.0.1:4711 127.0.0.1:4712" all simple --out runs/simple
+#   docs/many-workers.sh "10.0.0.1:4711 10.0.0.2:4711" 0 simple --out runs/simple   on the first
+#   docs/many-workers.sh "10.0.0.1:4711 10.0.0.2:4711" 1 simple --out runs/simple   on the second
 # First the addresses of all workers, in the same order everywhere; then which of them to start
 # here, or "all"; then what `kws-train fit` takes.
 set -eu

@@ -81,23 +81,3 @@ def test_links_lead_somewhere():
     ]
 
     assert [] == broken
-
-
-def test_the_tables_say_what_the_manifest_says(default_manifest):
-    """
-    Accuracy, words heard, false accepts and file hashes in both READMEs are the manifest's.
-    """
-    metrics = default_manifest.metrics
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    page = (ROOT / "firmware_models" / "README.md").read_text(encoding="utf-8")
-
-    assert f"{100 * metrics['accuracy']:.1f} % of {metrics['n']}" in readme
-    for figures in metrics["stream"].values():
-        heard = f"{figures['hits']} of {figures['events']} heard"
-        assert f"{heard}, {figures['false_accepts']} false accepts" in readme
-    assert f"| default {default_manifest.version} |" in page
-    assert f"{default_manifest.window.sha256[:16]}…" in page
-    assert f"{default_manifest.stream.sha256[:16]}…" in page
-    for label, row in metrics["per_label"].items():
-        shares = (f"{100 * row[name]:.1f}" for name in ("precision", "recall", "f1"))
-        assert f"| {label} | {' | '.join(shares)} | {row['n']} |" in page

@@ -202,7 +202,7 @@ def test_the_commands_make_and_teach_a_bank(clips, teacher, tmp_path, capsys):
     overrides += ["--set=data.synthetic=", "--set=data.held_out_noise=[]"]
     overrides.append('--set=data.keywords=["yes", "no"]')
 
-    assert 0 == train.main(["bank", "large", *overrides, "--clips", "16", "--out", str(out)])
+    assert 0 == train.main(["bank", "embedding", *overrides, "--clips", "16", "--out", str(out)])
     assert 0 == train.main(["teach", str(out), str(teacher.path)])
     shown = capsys.readouterr()
 

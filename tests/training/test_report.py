@@ -274,6 +274,27 @@ def test_markdown_holds_the_tables(written):
     assert 4 == len(re.findall(r"(?<!\\)\|", row))
 
 
+def test_write_keeps_what_was_measured_over_noise(capsys, material, tmp_path):
+    """
+    With --write the manifest has accuracy and keyword recall at each level, and the command.
+    """
+    copy = tmp_path / "copy"
+    shutil.copytree(material / "odd", copy)
+
+    _, report = run(
+        capsys,
+        *("report", copy / "default.json", "--data", material / "clips"),
+        *("--noise", material / "noise", "--write"),
+    )
+
+    noise = models.load(copy / "default.json").metrics["noise"]
+    assert ["1 recordings of noise"] == noise["sources"]
+    measured = report["models"][0]["noise"]
+    assert [row["accuracy"] for row in measured] == [row["accuracy"] for row in noise["levels"]]
+    assert 5 == len(noise["levels"])
+    assert report["command"] == noise["command"]
+
+
 def test_broken_model_among_several_is_one_line(capsys, material, tmp_path):
     """
     A file that is not its manifest's ends the report before anything is measured.

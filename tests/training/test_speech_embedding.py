@@ -35,7 +35,7 @@ def test_the_embedding_is_the_published_one(demo_audio):
     """
     On real speech our layers with the published weights give the published file's embedding.
     """
-    recipe = recipes.load("large")
+    recipe = recipes.load("embedding")
     model = fits.build_model(recipe)
     pretrained.load_speech_embedding(model)
     embedding = keras.Model(model.inputs, model.get_layer("embedding").output)
@@ -84,7 +84,7 @@ def test_it_exports_to_int8_and_runs(demo_audio, tmp_path):
     The int8 file does what the float one does on real speech, up to a few steps of 8 bits.
     """
     keras.utils.set_random_seed(4)
-    recipe = recipes.load("large")
+    recipe = recipes.load("embedding")
     model = fits.build_model(recipe)
     seconds = np.stack([demo_audio[n : n + 16_000] for n in range(0, 80_000, 4_000)])
     windows = fits.FeatureMaker(recipe.frontend).windows(seconds, n_frames=98)

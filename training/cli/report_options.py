@@ -53,6 +53,11 @@ def add_report(commands: Any) -> None:
     _add_other_measurements(made)
     made.add_argument("--out", type=Path, metavar="DIR|FILE.md", help="where it is written to")
     made.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    made.add_argument(
+        "--write",
+        action="store_true",
+        help="also put the accuracies over noise (--data) into the models' manifests",
+    )
 
 
 def _add_other_measurements(made: argparse.ArgumentParser) -> None:

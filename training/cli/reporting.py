@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
+from typing import Any
 
 from kws import models
 from kws.cli import program
 from kws.errors import ConfigError
+from kws.manifest import ModelManifest, write_manifest
 from training import model_table
 from training.cli.terminal import command_line, progress_bar
 from training.noisy_clips import held_out_noise
@@ -25,7 +28,7 @@ def report(arguments: argparse.Namespace) -> int:
     names = arguments.models or models.names()
     measured = arguments.data or arguments.streams or arguments.bench or arguments.run_bench
     into_file = arguments.out is not None and arguments.out.suffix == ".md"
-    for option in ("split", "noise", "environment"):
+    for option in ("split", "noise", "environment", "write"):
         if getattr(arguments, option) and not arguments.data:
             raise ConfigError(f"--{option}: expected --data DIR beside it")
     if not measured and (arguments.out is None or into_file):
@@ -35,6 +38,9 @@ def report(arguments: argparse.Namespace) -> int:
         _prepare(arguments)
     subjects = open_subjects(names, runtime=arguments.runtime, kernels=arguments.kernels)
     made = collect(subjects, plan, command=command_line(), progress=progress_bar)
+    if arguments.write:
+        for subject, row in zip(subjects, made["models"]):
+            _record_noise(subject.manifest, row["noise"], made)
     found = sections(made)
     if into_file:
         text = page.markdown(made, found)
@@ -48,6 +54,19 @@ def report(arguments: argparse.Namespace) -> int:
     elif arguments.out is None:
         print(page.markdown_table(found[0].tables[0]))
     return 0
+
+
+def _record_noise(manifest: ModelManifest, rows: list[Any], made: dict[str, Any]) -> None:
+    """Put the accuracies over noise into a manifest, with what made them."""
+    names = ("snr_db", "n", "accuracy", "keyword_recall")
+    noise = {
+        "split": made["data"]["split"],
+        "seed": made["data"]["seed"],
+        "sources": made["data"]["noise"],
+        "levels": [{name: row[name] for name in names} for row in rows],
+        "command": made["command"],
+    }
+    write_manifest(replace(manifest, metrics={**manifest.metrics, "noise": noise}), manifest.path)
 
 
 def _manifests(names: list[str], arguments: argparse.Namespace) -> int:
