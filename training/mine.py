@@ -49,9 +49,14 @@ def mine(
     Raises
     ------
     ConfigError
-        If the recipe names no running speech.
+        If the recipe names no running speech, or is one of plain classes.
     """
     recipe = run.read_recipe()
+    if recipe.source.kind:
+        raise ConfigError(
+            f"{run.path}: expected a run with keywords and running speech, got one of plain "
+            "classes; hard negatives belong to keywords"
+        )
     root = recipe.data.path("speech")
     if root is None:
         raise ConfigError("data.speech: mining needs running speech with word times")

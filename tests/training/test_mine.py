@@ -109,3 +109,17 @@ def test_second_stage_begins_with_the_first_ones_weights(first_stage, speech, tm
         np.testing.assert_array_equal(theirs, ours)
     with pytest.raises(ConfigError, match="train that run first"):
         fit._model(recipe_for(clips, speech, start_from="nowhere"), RunFolder(tmp_path / "third"))
+
+
+def test_a_run_of_plain_classes_is_refused(tmp_path):
+    """
+    Without keywords there is nothing to mine, and no weights are asked for.
+    """
+    run = RunFolder(tmp_path / "run")
+    recipe = recipes.from_table({"name": "bells", "source": {"kind": "folders"}}, where="test")
+    run.start(recipe)
+
+    with pytest.raises(ConfigError, match="expected a run with keywords"):
+        mine.mine(run, tmp_path / "hard.csv")
+
+    assert not (tmp_path / "hard.csv").exists()

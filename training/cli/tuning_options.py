@@ -51,10 +51,6 @@ def add_tune(commands: Any) -> None:
         help="test words with their truth.csv; without them nothing but one threshold for all "
         "keywords is tuned",
     )
-    # The name it had before; no longer shown.
-    made.add_argument(
-        "--per-hour", type=float, default=1.0, dest="fa_per_hour", help=argparse.SUPPRESS
-    )
     made.add_argument(
         "--fa-per-hour",
         type=float,
@@ -123,7 +119,6 @@ def _add_choices(made: argparse.ArgumentParser) -> None:
 
 def _add_outputs(made: argparse.ArgumentParser) -> None:
     made.add_argument("--dry-run", action="store_true", help="leave the manifest as it is")
-    made.add_argument("--write", action="store_true", help=argparse.SUPPRESS)
     made.add_argument("--picture", type=Path, metavar="PNG", help="misses against false accepts")
     made.add_argument(
         "--cache", type=Path, metavar="DIR", help="for posteriors (default: ~/.cache/kws/scores)"
