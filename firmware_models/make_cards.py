@@ -17,6 +17,7 @@ from typing import Any
 
 from kws import models
 from kws.manifest import ModelManifest
+from training.run_folder import atomically
 from training.tflite_cost import file_cost
 
 HERE = Path(__file__).resolve().parent
@@ -34,7 +35,7 @@ def main() -> int:
             continue
         old.append(path.name)
         if not arguments.check:
-            path.write_text(text, encoding="utf-8")
+            atomically(path, lambda part, text=text: part.write_text(text, encoding="utf-8"))
     if old:
         print(f"{'old' if arguments.check else 'written'}: {', '.join(old)}")
     return 1 if old and arguments.check else 0
@@ -57,6 +58,11 @@ def between(text: str, tag: str, body: str) -> str:
     block = f"<!-- {tag}:start -->\n{body}\n<!-- {tag}:end -->"
     assert re.search(pattern, text, flags=re.DOTALL), tag
     return re.sub(pattern, lambda _: block, text, flags=re.DOTALL)
+
+
+def forms(manifest: ModelManifest) -> tuple[str, ...]:
+    """Return the names of the forms that a model has."""
+    return ("window", "stream") if manifest.stream else ("window",)
 
 
 def size(manifest: ModelManifest, form: str = "window") -> int:
@@ -86,12 +92,13 @@ def table(manifests: list[ModelManifest], link: str) -> str:
     for manifest in manifests:
         metrics = manifest.metrics
         held_out = metrics["thresholds"]["reporting"]
+        sizes = " and ".join(f"{size(manifest, form) / 1000:.0f}" for form in forms(manifest))
         noisy = next(row for row in metrics["noise"]["levels"] if row["snr_db"] == 10)
         lines.append(
             f"| [`{manifest.name}`]({link}{manifest.name}.md) "
-            f"| {size(manifest) / 1000:.0f} and {size(manifest, 'stream') / 1000:.0f} kB "
+            f"| {sizes} kB "
             f"| {manifest.training['parameters']:,} "
-            f"| {multiplications(manifest, 'stream'):.2f} M "
+            f"| {multiplications(manifest, forms(manifest)[-1]):.2f} M "
             f"| {percent(metrics['accuracy'])} of {metrics['n']:,} | {percent(noisy['accuracy'])} "
             f"| {percent(held_out['false_reject_rate'])} of {held_out['words']:,} "
             f"| {held_out['false_accepts']} in {held_out['hours']:.2f} h |"
@@ -143,7 +150,7 @@ def facts(manifest: ModelManifest) -> str:
         ("recipe", f"`{training['recipe']['name']}`, seed {training['seed']}"),
         ("float and int8 give the same label", f"on {percent(metrics['same_label_as_float'])}"),
     ]
-    for form in ("window", "stream"):
+    for form in forms(manifest):
         part = getattr(manifest, form)
         rows.append(
             (
@@ -162,7 +169,7 @@ def clips(manifest: ModelManifest) -> str:
         f"{percent(metrics['accuracy'])} of {metrics['n']:,} clips of the {metrics['split']} split "
         f"({metrics['data']}); {percent(metrics['accuracy_float'])} before quantization.",
         "",
-        f"Over noise of kinds that training never heard ({', '.join(noise['sources'])}):",
+        f"Over noise of kinds that training never heard ({unheard(manifest)}):",
         "",
         "| level of the word over the noise | clips right |",
         "|---|---|",
@@ -175,6 +182,19 @@ def clips(manifest: ModelManifest) -> str:
         shares = (percent(row[name]) for name in ("precision", "recall", "f1"))
         lines.append(f"| {label} | {' | '.join(shares)} | {row['n']} |")
     return "\n".join(lines)
+
+
+def unheard(manifest: ModelManifest) -> str:
+    """Return the noise that the figures are of, once it is sure that training held it out."""
+    sources = manifest.metrics["noise"]["sources"]
+    kinds = [source.split(" of ")[-1] for source in sources]
+    known = set(kinds) - set(manifest.training["recipe"]["data"]["held_out_noise"])
+    if known:
+        raise SystemExit(
+            f"{manifest.path}: metrics.noise: expected kinds of data.held_out_noise alone, got "
+            f"{', '.join(sorted(known))} too; kws-eval report --noise FOLDER... --write"
+        )
+    return ", ".join(sources)
 
 
 def long_audio(manifest: ModelManifest) -> str:
@@ -206,7 +226,7 @@ def long_audio(manifest: ModelManifest) -> str:
         lines.append(f"| {keyword} | {threshold:.3f} | {missed} | {row['false_accepts']} |")
     streams = manifest.metrics.get("stream", {})
     if streams:
-        lines += ["", "With these thresholds, on other streams:", ""]
+        lines += ["", "With these thresholds on other streams, whose words tuning knew:", ""]
         lines += ["| stream | words heard | false accepts | hours |", "|---|---|---|---|"]
     for name, row in streams.items():
         heard = f"{row['hits']} of {row['events']}"

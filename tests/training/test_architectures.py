@@ -82,14 +82,14 @@ def test_parameters_against_a_hand_count():
 def test_multiplications_against_a_hand_count():
     """
     DS-CNN with 2 filters and one block on 98 x 40: stem of 10 x 4 at a stride of 2, depthwise
-    3 x 3, pointwise, dense; and `default` against what its int8 file says.
+    3 x 3, pointwise, dense; and `simple` against what its int8 file says.
     """
     outputs = 49 * 20 * 2
     expected = outputs * 10 * 4 + outputs * 9 + outputs * 2 + 2 * 12
-    default = recipes.load("default")
+    simple = recipes.load("simple")
 
     assert expected == n_multiplications(build("ds_cnn", filters=2, n_blocks=1))
-    assert 4_766_208 == n_multiplications(fit.build_model(default))
+    assert 4_766_208 == n_multiplications(fit.build_model(simple))
 
 
 def test_the_table_tells_every_recipe(capsys):
@@ -100,7 +100,7 @@ def test_the_table_tells_every_recipe(capsys):
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["recipes"]}
 
     assert set(recipes.names()) == set(rows)
-    assert 4_766_208 == rows["default"]["multiplications"]
+    assert 4_766_208 == rows["simple"]["multiplications"]
     assert all(row["parameters"] > 5_000 for row in rows.values())
 
 

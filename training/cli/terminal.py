@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import track
+
+from kws.errors import ConfigError
+
+PICTURES = (".png", ".svg", ".pdf")
 
 
 def progress_bar(description: str) -> Any:
@@ -25,5 +30,17 @@ def progress_bar(description: str) -> Any:
 
 
 def command_line() -> str:
-    """Return what was typed, with the program's name alone."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    """Return what was typed: the program's name alone, and $KWS_DATA for the folder it names."""
+    typed = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    data = os.environ.get("KWS_DATA", "").rstrip("/")
+    return typed.replace(data + "/", "$KWS_DATA/") if data else typed
+
+
+def check_picture(path: Path) -> None:
+    """Refuse a picture that could not be written before any work is done."""
+    import matplotlib  # noqa: F401  (missing: said before, too)
+
+    if path.suffix not in PICTURES:
+        raise ConfigError(f"--picture {path}: expected one of {', '.join(PICTURES)}")
+    if not path.parent.is_dir():
+        raise ConfigError(f"--picture {path}: there is no folder {path.parent}")

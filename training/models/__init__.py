@@ -15,9 +15,10 @@ from training.models import (
     strided8,
     tc_resnet,
 )
-from training.models.registry import build, names
+from training.models.registry import all_params, build, names
 
 __all__ = [
+    "all_params",
     "bc_resnet",
     "build",
     "cnn2d",

@@ -89,10 +89,10 @@ def _block(
         x = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_expand")(x)
         x = layers.BatchNormalization(name=f"{name}_expand_bn")(x)
         x = layers.ReLU(name=f"{name}_expand_relu")(x)
-    # Keras' depthwise layer wants equal strides: over the bands alone it takes a slice.
+    # Keras' depthwise layer wants equal strides: a pooling of one takes every second band.
     x = layers.DepthwiseConv2D((1, 3), use_bias=False, name=f"{name}_bands")(_over_bands(x, 1))
     if stride > 1:
-        x = layers.MaxPooling2D((1, stride), name=f"{name}_pool")(x)
+        x = layers.MaxPooling2D((1, 1), strides=(1, stride), name=f"{name}_stride")(x)
     x = SubSpectralNorm(n_groups, name=f"{name}_norm")(x)
     narrow = layers.AveragePooling2D((1, x.shape[2]), name=f"{name}_mean")(
         x

@@ -33,8 +33,8 @@ def ds_tc_resnet(
 ) -> Model:
     """Return the network; `blocks` holds (filters, kernel, repeats) for each residual block.
 
-    With `mel_filters` two small convolutions over time *and* mel come first, which halve the
-    bands each: a voice that is higher moves a pattern over the bands, and they follow it.
+    With `mel_filters` small convolutions over time *and* mel come first, which halve the bands
+    each: a voice that is higher moves a pattern over the bands, and they follow it.
 
     Convolutions are 2-D with a width of 1: TFLite has no 1-D ones, and this way the int8 graph
     needs a single reshape instead of one pair a layer.
@@ -42,7 +42,7 @@ def ds_tc_resnet(
     n_frames, n_mels = input_shape
     inputs = Input((n_frames, n_mels), name="log_mel")
     if mel_filters:
-        x = _mel_part(inputs, mel_filters, stem_stride)  # (46, 1, 10 * mel_filters[1])
+        x = _mel_part(inputs, mel_filters, stem_stride)  # (46, 1, 10 * 24) of [16, 24]
         x = layers.Conv2D(stem_filters, 1, use_bias=False, name="stem")(x)
     else:
         x = layers.Reshape((n_frames, 1, n_mels))(inputs)  # (98, 1, 40)
@@ -68,20 +68,17 @@ def ds_tc_resnet(
 
 
 def _mel_part(inputs: Any, filters: Sequence[int], stride: int) -> Any:
-    """Return (time, 1, bands * filters) of two convolutions over time and mel.
+    """Return (time, 1, bands * filters) of convolutions over time and mel; the first has `stride`.
 
     Padded over the bands, where the edges mean something, but never over time.
     """
-    first, second = filters
     x = layers.Reshape((*inputs.shape[1:], 1))(inputs)  # (98, 40, 1)
-    x = layers.ZeroPadding2D(((0, 0), (1, 1)), name="mel0_pad")(x)
-    x = layers.Conv2D(first, 3, strides=(stride, 2), use_bias=False, name="mel0")(x)
-    x = layers.BatchNormalization(name="mel0_bn")(x)
-    x = layers.ReLU(name="mel0_relu")(x)  # (48, 20, first)
-    x = layers.ZeroPadding2D(((0, 0), (1, 1)), name="mel1_pad")(x)
-    x = layers.Conv2D(second, 3, strides=(1, 2), use_bias=False, name="mel1")(x)
-    x = layers.BatchNormalization(name="mel1_bn")(x)
-    x = layers.ReLU(name="mel1_relu")(x)  # (46, 10, second)
+    for index, n_filters in enumerate(filters):
+        name, strides = f"mel{index}", (stride if index == 0 else 1, 2)
+        x = layers.ZeroPadding2D(((0, 0), (1, 1)), name=f"{name}_pad")(x)
+        x = layers.Conv2D(n_filters, 3, strides=strides, use_bias=False, name=name)(x)
+        x = layers.BatchNormalization(name=f"{name}_bn")(x)
+        x = layers.ReLU(name=f"{name}_relu")(x)  # (48, 20, filters[0]), (46, 10, filters[1]), ...
     n_steps, n_bands, n_filters = x.shape[1:]
     return layers.Reshape((n_steps, 1, n_bands * n_filters), name="mel_flat")(x)
 

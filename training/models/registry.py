@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -30,6 +31,25 @@ def names() -> list[str]:
     return sorted(_BUILDERS)
 
 
+def all_params(name: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of the architecture `name`, those that are not given by default.
+
+    Raises
+    ------
+    ConfigError
+        If the name is unknown.
+    """
+    taken = inspect.signature(_builder(name)).parameters.values()
+    defaults = {one.name: one.default for one in taken if one.default is not one.empty}
+    return {**defaults, **params}
+
+
+def _builder(name: str) -> Builder:
+    if name not in _BUILDERS:
+        raise ConfigError(f"model.name: expected one of {', '.join(names())}, got {name!r}")
+    return _BUILDERS[name]
+
+
 def build(
     name: str, *, input_shape: tuple[int, ...], n_labels: int, params: Mapping[str, Any]
 ) -> Any:
@@ -40,9 +60,8 @@ def build(
     ConfigError
         If the name is unknown, or the parameters do not fit the architecture.
     """
-    if name not in _BUILDERS:
-        raise ConfigError(f"model.name: expected one of {', '.join(names())}, got {name!r}")
+    builder = _builder(name)
     try:
-        return _BUILDERS[name](input_shape, n_labels, **params)
+        return builder(input_shape, n_labels, **params)
     except TypeError as error:
         raise ConfigError(f"model.params of {name}: {error}") from error
