@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ from training.run_folder import atomically
 
 SHARD_CLIPS = 4_096
 SAMPLES, LABELS = "samples", "labels"
+# Of each kind and at once. A bank of 500,000 clips stays open as a whole; 1,024 files are usual
+# as a process' limit.
+OPEN_SHARDS = 128
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class ClipBank:
     """A folder with ``bank.json`` and, for each shard, one .npy file of each kind.
 
     ``NNNNN.samples.npy`` is int16 ``(n, n_samples)``, ``NNNNN.labels.npy`` int16 ``(n,)``,
-    ``NNNNN.teacher-NAME.npy`` float16 ``(n, n_labels)``: what a trained run says of these clips.
+    ``NNNNN.teacher-NAME.npy`` float16 ``(n, n_labels)``: what a trained run says of these clips;
+    ``teacher-NAME.json`` tells which weights said it.
     """
 
     path: Path
@@ -70,27 +75,50 @@ class ClipBank:
         """Return the file of one kind of one shard."""
         return self.path / f"{shard:05d}.{kind}.npy"
 
-    def maps(self, kind: str) -> list[NDArray[Any]]:
-        """Return a memory map of every shard.
-
-        Raises
-        ------
-        ConfigError
-            If a shard lacks this kind.
-        """
-        absent = [n for n in range(self.n_shards) if not self.file(n, kind).is_file()]
-        if absent:
-            raise ConfigError(
-                f"{self.file(absent[0], kind)}: not there; "
-                "teach the bank with kws-train teach BANK RUN"
-            )
-        return [np.load(self.file(n, kind), mmap_mode="r") for n in range(self.n_shards)]
+    def read_labels(self) -> NDArray[np.intp]:
+        """Return the labels of all clips, in memory."""
+        parts = [np.load(self.file(n, LABELS)) for n in range(self.n_shards)]
+        return np.concatenate(parts).astype(np.intp)
 
     @property
     def teachers(self) -> tuple[str, ...]:
         """Names of the runs that have taught the first shard, sorted."""
         found = self.path.glob("00000.teacher-*.npy")
         return tuple(sorted(path.name[len("00000.teacher-") : -len(".npy")] for path in found))
+
+
+class ShardRows:
+    """One kind of array of a bank, a row a clip, read through memory maps.
+
+    A map keeps its file open, and a bank may have more shards than a process may open files.
+
+    Raises
+    ------
+    ConfigError
+        If a shard lacks this kind.
+    """
+
+    def __init__(self, bank: ClipBank, kind: str) -> None:
+        absent = [n for n in range(bank.n_shards) if not bank.file(n, kind).is_file()]
+        if absent:
+            raise ConfigError(
+                f"{bank.file(absent[0], kind)}: not there; "
+                "teach the bank with kws-train teach BANK RUN"
+            )
+        self._shard_clips = bank.shard_clips
+
+        @lru_cache(OPEN_SHARDS)
+        def open_map(shard: int) -> NDArray[Any]:
+            mapped: NDArray[Any] = np.load(bank.file(shard, kind), mmap_mode="r")
+            return mapped
+
+        self._map = open_map
+
+    def row(self, clip: int) -> NDArray[Any]:
+        """Return what is kept of a clip, by its number in the bank."""
+        shard, place = divmod(clip, self._shard_clips)
+        # A copy: a row of the map would keep its file open.
+        return np.array(self._map(shard)[place])
 
 
 def make_bank(
@@ -103,15 +131,21 @@ def make_bank(
 ) -> Iterator[tuple[int, int]]:
     """Draw the clips of a recipe into the bank `out`; yield (shards done, shards in all).
 
-    Shards that are there stay, so that the same call goes on after an interruption. Each shard
-    has a seed of its own: the bank is the same however many processes make it.
+    Shards that are there stay, so that the same call goes on after an interruption, and fewer
+    clips leave a larger bank as large as it is. Each shard has a seed of its own: the bank is the
+    same however many processes make it.
 
     Raises
     ------
     ConfigError
-        If `out` holds a bank of another recipe, or data are missing.
+        If a number is below 1, `out` holds a bank of another recipe, data are missing, or the
+        recipe is one of plain classes.
     """
-    n_shards = -(-n_clips // shard_clips)
+    if recipe.source.kind:
+        raise ConfigError(f"recipe {recipe.name}: a bank holds keywords, not plain classes")
+    check_positive("--clips", n_clips)
+    check_positive("--processes", n_processes)
+    n_shards = max(-(-n_clips // shard_clips), _n_drawn(out))
     bank = ClipBank(out, recipe, n_shards, shard_clips)
     head = {
         "recipe": recipes.to_table(recipe),
@@ -135,6 +169,18 @@ def make_bank(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def check_positive(option: str, value: int) -> None:
+    """Raise ConfigError for a number below 1."""
+    if value < 1:
+        raise ConfigError(f"{option}: expected at least 1, got {value}")
+
+
+def _n_drawn(out: Path) -> int:
+    """Return how many shards a bank must have to hold the last one that lies there."""
+    shards = out.glob(f"[0-9]*.{LABELS}.npy")
+    return max((int(path.name.split(".")[0]) + 1 for path in shards), default=0)
 
 
 def _is_same(there: dict[str, Any], wanted: dict[str, Any]) -> bool:

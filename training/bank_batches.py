@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
 from training import augmentation
-from training.bank import LABELS, SAMPLES, ClipBank
-from training.distillation import blended
+from training.bank import SAMPLES, ClipBank, ShardRows
+from training.distillation import blended, without_false_keywords
 from training.features import FeatureMaker
 from training.recipe import Recipe
 from training.settings import filled_in
@@ -37,14 +35,14 @@ class BankBatchMaker:
                 f"got {bank.recipe.clip_samples}"
             )
         self._recipe = recipe
-        self._samples = bank.maps(SAMPLES)
-        self._labels = np.concatenate(bank.maps(LABELS)).astype(np.intp)
+        self._samples = ShardRows(bank, SAMPLES)
+        self._labels = bank.read_labels()
         self._taught = self._teachers_words(bank)
         self._features = FeatureMaker(recipe.frontend)
         self._pass = (-1, np.empty(0, np.intp))
 
-    def _teachers_words(self, bank: ClipBank) -> list[list[NDArray[np.float16]]]:
-        """Return maps of what each teacher says, shard by shard; none without a weight."""
+    def _teachers_words(self, bank: ClipBank) -> list[ShardRows]:
+        """Return what each teacher says, clip by clip; none without a weight."""
         if not self._recipe.bank.teacher_weight:
             return []
         names = self._recipe.bank.teachers or bank.teachers
@@ -53,7 +51,7 @@ class BankBatchMaker:
                 f"{bank.path}: bank.teacher_weight is above 0, but no run has taught this bank; "
                 "kws-train teach BANK RUN"
             )
-        return [bank.maps(f"teacher-{name}") for name in names]
+        return [ShardRows(bank, f"teacher-{name}") for name in names]
 
     def make(self, epoch: int, step: int) -> tuple[FloatArray, FloatArray]:
         """Return normalised features, a network's input, and targets ``(batch, labels)``."""
@@ -74,16 +72,12 @@ class BankBatchMaker:
         targets = np.eye(len(self._recipe.data.labels), dtype=np.float32)[self._labels[chosen]]
         if not self._taught:
             return targets
-        words = [
-            np.stack([self._row(maps, int(index)) for index in chosen]) for maps in self._taught
-        ]
+        words = [np.stack([rows.row(int(index)) for index in chosen]) for rows in self._taught]
         said = np.mean(np.stack(words).astype(np.float32), axis=0)
+        data = self._recipe.data
+        if not data.classes:
+            said = without_false_keywords(said, self._labels[chosen], len(data.keywords))
         return blended(targets, said, self._recipe.bank.teacher_weight)
-
-    def _row(self, maps: list[NDArray[Any]], index: int) -> NDArray[Any]:
-        shard_clips = len(self._samples[0])
-        row: NDArray[Any] = maps[index // shard_clips][index % shard_clips]
-        return row
 
     def _gain(self, rng: np.random.Generator) -> float | None:
         """Draw a factor on a clip, or None to leave it as it is."""
@@ -94,9 +88,9 @@ class BankBatchMaker:
         return float(10.0 ** (rng.uniform(*config.gain_db_range) / 40.0))
 
     def _clip(self, index: int, gain: float | None) -> NDArray[np.int16]:
-        samples = self._row(self._samples, index)
+        samples = self._samples.row(index)
         if gain is None:
-            return np.asarray(samples)
+            return samples
         return augmentation.to_int16(samples.astype(np.float32) * np.float32(gain))
 
     def _chosen(self, epoch: int, step: int) -> NDArray[np.intp]:

@@ -7,6 +7,7 @@ is trained on.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import as_completed
 from pathlib import Path
@@ -15,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from kws.errors import KwsError
+from kws.checksum import sha256
+from kws.errors import ConfigError, KwsError
 from kws.interpreter import OpenModel, open_model
-from training.bank import SAMPLES, ClipBank, _pool, save_array
+from training.bank import SAMPLES, ClipBank, _pool, check_positive, save_array
 from training.features import FeatureMaker
 from training.recipe import Recipe
-from training.run_folder import RunFolder
+from training.run_folder import RunFolder, atomically
 
 FloatArray = NDArray[np.float32]
 
@@ -60,15 +62,18 @@ def teach(
     """Write what `run` says of every clip; yield (shards done, shards in all).
 
     Shards that `name` has taught stay, so that the same call goes on after an interruption.
+    ``teacher-NAME.json`` beside them holds whose weights have taught them.
 
     Raises
     ------
     KwsError
-        If the run has no weights, or other labels than the bank.
+        If the run has no weights, or other labels than the bank, or if other weights have taught
+        under this name.
     """
     from training import fit
     from training.convert import convert_float
 
+    check_positive("--processes", n_processes)
     recipe = run.read_recipe()
     if not run.best.is_file():
         raise KwsError(f"{run.path}: no {run.best.name}; train at least one epoch first")
@@ -77,6 +82,7 @@ def teach(
             f"{run.path}: expected the labels of the bank, {', '.join(bank.recipe.data.labels)}, "
             f"got {', '.join(recipe.data.labels)}"
         )
+    _check_weights(bank, run, name)
     kind = f"teacher-{name}"
     wanted = [n for n in range(bank.n_shards) if not bank.file(n, kind).is_file()]
     n_done = bank.n_shards - len(wanted)
@@ -93,6 +99,48 @@ def teach(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _check_weights(bank: ClipBank, run: RunFolder, name: str) -> None:
+    """Refuse other weights than those that teach under `name`; write down the first ones."""
+    weights = sha256(run.best.read_bytes())
+    record = bank.path / f"teacher-{name}.json"
+    # A bank that was taught before there was a record takes the run that comes now for its own.
+    if not record.is_file():
+        text = json.dumps({"run": str(run.path), "weights_sha256": weights}, indent=2)
+        atomically(record, lambda path: path.write_text(text, encoding="utf-8"))
+        return
+    there = json.loads(record.read_text(encoding="utf-8"))
+    if there["weights_sha256"] != weights:
+        raise ConfigError(
+            f"{run.path}: expected the weights of {there['run']} that teach {bank.path} as "
+            f"{name!r}, got others; give the run's folder another name, or remove "
+            f"{bank.path}/*teacher-{name}.*"
+        )
+
+
+def without_false_keywords(
+    said: FloatArray, labels: NDArray[np.intp], n_keywords: int
+) -> FloatArray:
+    """Return what teachers say with their false keywords given to the clip's own label.
+
+    A hard negative is one because a network like the teacher takes it for a keyword: its word
+    on it would teach that very mistake.
+
+    Parameters
+    ----------
+    said : ndarray
+        float32 ``(n, n_labels)``, the keywords first.
+    labels : ndarray
+        ``(n,)``: what is in the clips.
+    n_keywords : int
+        Clips with labels from here on hold none.
+    """
+    mended = said.copy()
+    rows = np.flatnonzero(labels >= n_keywords)
+    mended[rows, :n_keywords] = 0
+    mended[rows, labels[rows]] += said[rows, :n_keywords].sum(axis=1)
+    return mended
 
 
 def blended(hard: FloatArray, soft: FloatArray, weight: float) -> FloatArray:

@@ -76,8 +76,10 @@ def fit_together(
         _check_alike(team, job)
         share_state(team, job.model)
         first_epoch = int(job.model.optimizer.iterations.numpy()) // recipe.fit.steps_per_epoch
-        if first_epoch >= recipe.fit.epochs:
-            logger.info("%s: all %d epochs are done", out, recipe.fit.epochs)
+        # The chief alone has the log.
+        stopped = team.gather([int(fits.stopped_early(recipe, run))])[0, 0]
+        if stopped or first_epoch >= recipe.fit.epochs:
+            logger.info("%s: all %d epochs are done", out, first_epoch)
         else:
             with team.agree(lambda: BatchFeeder(job.recipe, cluster)) as feeder:
                 if cluster.is_chief:
@@ -179,6 +181,8 @@ def _train(team: Team, job: Job, feeder: BatchFeeder, first_epoch: int, *, verbo
         callbacks.on_test_end()
         logs.update({f"val_{name}": value for name, value in right_and_loss.items()})
         callbacks.on_epoch_end(epoch, logs)
+        if config.early_stop_epochs:
+            model.stop_training = bool(team.gather([int(model.stop_training)])[0, 0])
         if model.stop_training:
             break
     callbacks.on_train_end(logs)
@@ -189,8 +193,8 @@ def _callbacks(job: Job, *, is_chief: bool) -> list[keras.callbacks.Callback]:
     callbacks = fits._callbacks(job.recipe, job.run)
     if is_chief:
         return callbacks
-    kinds = (keras.callbacks.SwapEMAWeights, keras.callbacks.EarlyStopping)
-    return [callback for callback in callbacks if isinstance(callback, kinds)]
+    kind = keras.callbacks.SwapEMAWeights
+    return [callback for callback in callbacks if isinstance(callback, kind)]
 
 
 def _run_epoch(

@@ -11,8 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.errors import ConfigError
-from training import models, pretrained
+from training import models
 from training.class_clips import class_data
 from training.class_recipe import resolved
 from training.class_scores import SCORES, write_scores
@@ -21,6 +20,7 @@ from training.data import protocol
 from training.data.clips import Clip, fit_length
 from training.features import FeatureMaker
 from training.feeder import BatchFeeder
+from training.first_weights import freeze, load_first_weights
 from training.memory import keep_freed_memory
 from training.picture_batches import picture_features
 from training.recipe import Recipe
@@ -55,8 +55,8 @@ def fit(recipe: Recipe, out: Path, *, resume: bool = False, verbose: int = 2) ->
     keras.utils.set_random_seed(recipe.seed)
     keep_freed_memory()
     model, first_epoch = _model(recipe, run)
-    if first_epoch >= recipe.fit.epochs:
-        logger.info("%s: all %d epochs are done", out, recipe.fit.epochs)
+    if first_epoch >= recipe.fit.epochs or stopped_early(recipe, run):
+        logger.info("%s: all %d epochs are done", out, first_epoch)
         _score(recipe, run)
         return run
     logger.info("%s: %d parameters", recipe.model.name, model.count_params())
@@ -150,15 +150,8 @@ def _model(recipe: Recipe, run: RunFolder) -> tuple[keras.Model, int]:
 def fresh_model(recipe: Recipe) -> keras.Model:
     """Return the compiled network before its first step, begun as the recipe says."""
     model = build_model(recipe)
-    if recipe.fit.start_from in pretrained.NETWORKS:
-        pretrained.NETWORKS[recipe.fit.start_from](model)
-    elif recipe.fit.start_from:
-        start = RunFolder(Path(recipe.fit.start_from)).best
-        if not start.is_file():
-            raise ConfigError(f"fit.start_from: expected {start}, found none; train that run first")
-        model.load_weights(start)
-    for layer in model.layers:
-        layer.trainable = not layer.name.startswith(recipe.fit.frozen_layers)
+    load_first_weights(model, recipe)
+    freeze(model, recipe.fit.frozen_layers)
     _compile(model, recipe)
     return model
 
@@ -218,12 +211,34 @@ def _callbacks(recipe: Recipe, run: RunFolder) -> list[keras.callbacks.Callback]
         DrawCurves(run),
     ]
     if recipe.fit.early_stop_epochs:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                "val_accuracy", mode="max", patience=recipe.fit.early_stop_epochs
-            )
-        )
+        callbacks.append(StopEarly(recipe, run))
     return callbacks
+
+
+def stopped_early(recipe: Recipe, run: RunFolder) -> bool:
+    """Whether validation has not got better for as many epochs as the recipe waits.
+
+    The run's log decides, so that a resumed run stops where an uninterrupted one would, and one
+    that has stopped is not gone on with.
+    """
+    accuracies = [row["val_accuracy"] for row in read_history(run.history)]
+    patience = recipe.fit.early_stop_epochs
+    if not patience or not accuracies:
+        return False
+    return len(accuracies) - 1 - accuracies.index(max(accuracies)) >= patience
+
+
+class StopEarly(keras.callbacks.Callback):
+    """Stop after the epoch with which the log says so; runs after the log is written."""
+
+    def __init__(self, recipe: Recipe, run: RunFolder) -> None:
+        super().__init__()
+        self._recipe, self._run = recipe, run
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Look at the log."""
+        if stopped_early(self._recipe, self._run):
+            self.model.stop_training = True
 
 
 class SaveState(keras.callbacks.Callback):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,8 @@ class StreamConfig:
     seed: int = 1
 
     def __post_init__(self) -> None:
+        if not math.isfinite(self.snr_db):
+            raise ConfigError(f"snr_db must be finite, got {self.snr_db}")
         if not 0 < self.keywords_per_minute <= 30:
             raise ConfigError(
                 f"keywords_per_minute must lie above 0 and up to 30, got {self.keywords_per_minute}"

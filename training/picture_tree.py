@@ -15,7 +15,7 @@ from kws.errors import ConfigError
 from training.data import folders
 from training.data.clips import fit_length
 from training.data.picture_clips import SETTINGS, SPLITS
-from training.data.splits import open_classes
+from training.data.splits import has_groups, open_classes, open_items
 from training.features import FeatureMaker
 from training.picture_recipe import on_audio
 from training.picture_settings import SIZE
@@ -113,10 +113,16 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
 
 
 def _write_splits(audio: Recipe, root: Path, out: Path) -> None:
-    """Write which split each picture is in, by the rules that `kws-train fit` applies to them."""
+    """Write which split each picture is in, by the rules that `kws-train fit` applies to them.
+
+    The column of the group split stays empty where no speaker has two clips.
+    """
     rows: dict[str, dict[str, str]] = {}
     for rule in RULES:
-        data = open_classes(replace(audio.source, split=rule), root, audio.data.classes)
+        source = replace(audio.source, split=rule)
+        if rule == "group" and not has_groups(open_items(source, root)):
+            continue
+        data = open_classes(source, root, audio.data.classes)
         for split, items in data.items.items():
             for item in items:
                 name = _file_of(item.clip)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from kws.config import DecisionConfig, FrontendConfig
 from kws.errors import ConfigError
-from kws.frontend_kinds import decimation_factor
+from kws.frontend_kinds import INPUT_RATE, decimation_factor
 from kws.manifest import PLAIN_TYPES
 from training.augmentation import AugmentationConfig
 from training.picture_settings import SHAPE, PictureConfig
@@ -44,6 +44,18 @@ class Recipe:
     bank: BankConfig = field(default_factory=BankConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     decision: DecisionConfig = field(default_factory=DecisionConfig)
+
+    def __post_init__(self) -> None:
+        if self.clip_rate != INPUT_RATE:
+            raise ConfigError(
+                f"frontend.sample_rate: training's clips have {INPUT_RATE} Hz; expected that or a "
+                f"whole part of it, got {self.frontend.sample_rate}"
+            )
+        if self.data.classes and not self.source.kind:
+            raise ConfigError(
+                "data.classes: only a recipe of plain classes has them; set source.kind, or name "
+                "words in data.keywords"
+            )
 
     @property
     def window_samples(self) -> int:

@@ -24,7 +24,8 @@ class SourceConfig:
     one folder a class of PNG files, from `kws-train pictures`."""
 
     split: str = "random"
-    """``random``: a seeded part of every class. ``group``: whole speakers or source recordings.
+    """``random``: a seeded part of every class. ``group``: whole speakers or source recordings,
+    which must be known. Both leave out what a ``testing_list.txt`` names.
     ``folds``: those of the table. ``lists``: Speech Commands' list files, or its hash rule."""
 
     seed: int = 1

@@ -14,7 +14,8 @@ def speaker_of(path: Path | str) -> str:
 
     LibriSpeech: the number before the first hyphen (``1272-128104-0000``), which also holds for
     the streams made of it. Speech Commands: what stands before ``_nohash_``. ESC-50: the source
-    recording, the second number (``5-181766-A``), because the first is the fold.
+    recording, the second number (``5-181766-A``), because the first is the fold. Any other name
+    is a speaker of its own, whatever its suffix.
     """
     stem = Path(path).stem
     sound = re.fullmatch(r"\d-(\d+)-[A-Z](?:-\d+)?", stem)

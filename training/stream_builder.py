@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,43 +55,71 @@ def build_streams(
 
     The background is repeated where `minutes` asks for more than there is. See `group` for
     `grouping`; `minutes` are shared out evenly among the groups.
+
+    Raises
+    ------
+    ConfigError
+        If a number is out of range, or `out` holds other audio than what is written now.
     """
     if file_minutes <= 0 or (minutes is not None and minutes <= 0):
         raise ConfigError("--minutes and --file-minutes must be above 0")
+    config = StreamConfig(snr_db=snr_db, keywords_per_minute=per_minute, seed=seed)
     groups = group(clips, _recordings(backgrounds), grouping)
-    out.mkdir(parents=True, exist_ok=True)
     per_file = int(file_minutes * 60 * SAMPLE_RATE)
     share = None if minutes is None else int(minutes * 60 * SAMPLE_RATE) // len(groups)
+    heard = [
+        _background(groups[index].backgrounds, word_times, keywords)
+        for index in progress(range(len(groups)))
+    ]
+    lengths = [len(samples) if share is None else share for samples, _ in heard]
+    _check_free(out, groups, [-(-length // per_file) for length in lengths])
+    out.mkdir(parents=True, exist_ok=True)
     events: list[Event] = []
-    n_files = n_samples = 0
+    n_files = 0
     for index in progress(range(len(groups))):
-        samples, ignore = _background(groups[index].backgrounds, word_times, keywords)
-        wanted = len(samples) if share is None else share
+        (samples, ignore), wanted = heard[index], lengths[index]
         order = np.random.default_rng(seed).permutation(len(groups[index].clips))
         clips_left = [groups[index].clips[number] for number in order]
         for number, start in enumerate(range(0, wanted, per_file)):
             stop = min(wanted, start + per_file)
-            file = f"{groups[index].name}-{number:03d}.wav"
+            file = _file_name(groups[index], number)
             spans = _spans(ignore, len(samples), start, stop)
             part = Background(_wrapped(samples, start, stop), spans)
-            config = StreamConfig(
-                snr_db=snr_db, keywords_per_minute=per_minute, seed=seed + n_files
+            mix, found = make_stream.lay(
+                clips_left, part, replace(config, seed=seed + n_files), file=file
             )
-            mix, found = make_stream.lay(clips_left, part, config, file=file)
             make_stream.write_stream(mix, out / file)
             clips_left = _after(clips_left, _n_spoken(found))
             events += found
             n_files += 1
-        n_samples += wanted
     write_truth(events, out / "truth.csv")
     return {
         "files": n_files,
-        "hours": n_samples / SAMPLE_RATE / 3600,
+        "hours": sum(lengths) / SAMPLE_RATE / 3600,
         "events": _n_spoken(events),
         "truth": str(out / "truth.csv"),
         "snr_db": snr_db,
         "seed": seed,
     }
+
+
+def _file_name(group: Group, number: int) -> str:
+    return f"{group.name}-{number:03d}.wav"
+
+
+def _check_free(out: Path, groups: Sequence[Group], n_files: Sequence[int]) -> None:
+    """Refuse a folder with audio that is not written over: it would count as heard, too."""
+    written = {
+        _file_name(one, number) for one, count in zip(groups, n_files) for number in range(count)
+    }
+    there = (path for path in out.glob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    older = sorted(path.name for path in there if path.name not in written)
+    if older:
+        raise ConfigError(
+            f"--out {out}: expected a folder without other audio, got {older[0]}"
+            f"{f' and {len(older) - 1} more' if len(older) > 1 else ''}; "
+            "name another folder, or remove them"
+        )
 
 
 def _n_spoken(events: Sequence[Event]) -> int:

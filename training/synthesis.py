@@ -7,6 +7,7 @@ whether they help is for an ablation to say (docs/experiments.md).
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -19,11 +20,13 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from kws.errors import MissingDependencyError
+from kws.errors import AudioError, ConfigError, MissingDependencyError
 from training.run_folder import atomically
 
 RATE = 16_000
 TIMEOUT_S = 20
+# A word is an argument of a command and the name of a folder: nothing in it may mean more.
+WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 ESPEAK_ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-029", "en-gb-x-gbclan")
 ESPEAK_TIMBRES = ("m1", "m3", "m7", "f1", "f2", "f4", "Annie", "Andy", "Alex", "belinda", "steph")
 FLITE_VOICES = ("awb", "kal16", "rms", "slt")
@@ -81,11 +84,20 @@ def _flite(rng: np.random.Generator) -> Voice:
 
 
 def say(voice: Voice, word: str) -> NDArray[np.int16]:
-    """Return a word as int16 samples at 16 kHz, without the silence round it."""
-    done = subprocess.run(
-        [*voice.command, word], capture_output=True, check=True, timeout=TIMEOUT_S
-    )
-    samples, rate = soundfile.read(io.BytesIO(done.stdout), dtype="float32")
+    """Return a word as int16 samples at 16 kHz, without the silence round it.
+
+    Raises
+    ------
+    AudioError
+        If the synthesiser fails, or takes longer than 20 s.
+    """
+    try:
+        done = subprocess.run(
+            [*voice.command, word], capture_output=True, check=True, timeout=TIMEOUT_S
+        )
+        samples, rate = soundfile.read(io.BytesIO(done.stdout), dtype="float32")
+    except (OSError, subprocess.SubprocessError, soundfile.SoundFileError) as error:
+        raise AudioError(f"{voice.name}: expected {word!r} as WAV, got: {error}") from error
     samples = soxr.resample(samples, rate, RATE)
     loud = np.flatnonzero(np.abs(samples) > 0.02 * np.abs(samples).max(initial=1e-9))
     if len(loud):
@@ -98,8 +110,19 @@ def synthesise(
 ) -> Iterator[tuple[int, int]]:
     """Write `n_clips` clips of each word to ``out/WORD/VOICE.wav``; yield (words done, in all).
 
-    At most a second is kept of each; clips that are there already are left alone.
+    At most a second is kept of each; clips that are there already are left alone. A voice that
+    is drawn twice is one clip, so that there may be fewer.
+
+    Raises
+    ------
+    ConfigError
+        If a word has more than letters, apostrophes and hyphens, or no clips are asked for.
     """
+    if n_clips < 1:
+        raise ConfigError(f"--clips: expected at least 1, got {n_clips}")
+    for word in words:
+        if not WORD.fullmatch(word):
+            raise ConfigError(f"expected a word of letters, ' and - inside it, got {word!r}")
     for index, word in enumerate(words):
         yield index, len(words)
         folder = out / word

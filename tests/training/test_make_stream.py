@@ -6,6 +6,7 @@ import soundfile
 
 from training import make_stream
 from training.augmentation import loud_level
+from training.cli.evaluate import main
 from training.data.clips import Clip
 from training.make_stream import Background, StreamConfig
 from training.stream_builder import build_streams
@@ -160,6 +161,43 @@ def test_halves_have_no_speaker_and_no_recording_in_common(tmp_path, rng, clip):
         hz = np.fft.rfftfreq(len(samples), 1 / RATE)
         near = [power[np.abs(hz - tone) < 20].sum() for tone in (own, other)]
         assert near[0] > 50 * near[1]
+
+
+def test_audio_of_an_earlier_call_is_not_left_among_the_files(tmp_path, rng, clip):
+    """
+    The same call may write again; a shorter one would leave a file that its truth does not tell
+    of, and says so before it writes anything.
+    """
+    from kws.errors import ConfigError
+
+    out = tmp_path / "out"
+    soundfile.write(tmp_path / "long.wav", noise(rng, 70), RATE)
+    soundfile.write(tmp_path / "short.wav", noise(rng, 10), RATE)
+    build([clip], [tmp_path / "long.wav"], out, "all")
+    build([clip], [tmp_path / "long.wav"], out, "all")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    with pytest.raises(ConfigError, match=r"other audio, got stream-001\.wav; name another"):
+        build([clip], [tmp_path / "short.wav"], out, "all")
+    assert {"stream-000.wav", "stream-001.wav", "truth.csv"} == set(before)
+    assert before == {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+@pytest.mark.parametrize("snr_db", ["nan", "inf", "-inf"])
+def test_a_level_that_is_no_number_is_one_line(tmp_path, rng, clip, capsys, snr_db):
+    """
+    An SNR that is not finite is refused before anything is written.
+    """
+    soundfile.write(tmp_path / "noise.wav", noise(rng, 20), RATE)
+    folders = ["--clips", clip.path.parent.parent, "--background", tmp_path / "noise.wav"]
+    level = f"--snr-db={snr_db}"
+
+    code = main(["make-stream", *map(str, folders), level, "--out", str(tmp_path / "out")])
+
+    error = capsys.readouterr().err
+    assert (1, 1) == (code, error.count("\n"))
+    assert f"snr_db must be finite, got {snr_db}" in error
+    assert not (tmp_path / "out").exists()
 
 
 def test_one_speaker_cannot_be_halved(tmp_path, rng, clip):

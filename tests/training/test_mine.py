@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -81,6 +83,29 @@ def test_every_window_without_the_keyword_is_judged(first_stage, tmp_path):
     # 50 ms round the keyword are kept clear.
     assert all(start + 15_920 <= 31_200 or start >= 40_800 for start in starts)
     assert {"yes", "no"} >= {row["keyword"] for row in rows}
+
+
+def test_keywords_inside_speech_are_judged_too(first_stage, tmp_path):
+    """
+    With `keywords_inside_speech` a window over the keyword counts: inside a sentence it is none.
+    """
+    run, _ = first_stage
+    recipe = run.read_recipe()
+    inside = RunFolder(tmp_path / "inside")
+    inside.start(
+        dataclasses.replace(
+            recipe, data=dataclasses.replace(recipe.data, keywords_inside_speech=True)
+        )
+    )
+    shutil.copy(run.best, inside.best)
+
+    mine.mine(inside, tmp_path / "hard.csv", least=0.0)
+
+    with open(tmp_path / "hard.csv", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    starts = [int(row["start_sample"]) for row in rows if row["file"] == "talk/a.wav"]
+    assert {1_600} == set(np.diff(sorted(starts)))
+    assert any(start <= 32_000 and start + 15_920 >= 40_000 for start in starts)
 
 
 def test_higher_least_finds_fewer(first_stage, tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from kws.errors import ConfigError
 from training.data.noise import NoiseBank, esc_noise, noise_files, split_noise
 
 SECOND = 16_000
@@ -89,3 +90,15 @@ def test_environmental_sounds_are_split_by_fold(tmp_path):
 
     assert training == [1, 2, 3, 4]
     assert validation == [5]
+
+
+def test_a_sound_whose_name_tells_no_fold_is_named(tmp_path):
+    """
+    Nobody knows whether such a sound trains or is held out: it is told, not guessed.
+    """
+    for name in ("1-17367-A.wav", "storm.wav"):
+        (tmp_path / "rain").mkdir(exist_ok=True)
+        soundfile.write(str(tmp_path / "rain" / name), np.zeros(100, dtype=np.int16), SECOND)
+
+    with pytest.raises(ConfigError, match=r"rain.storm\.wav: expected a name that begins with"):
+        esc_noise(tmp_path, "training")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from kws.errors import AudioError, ConfigError
 from training.data import npz_clips, sources
 
 TONE = (0.5 * np.sin(2 * np.pi * 440 * np.arange(8_000) / 8_000)).astype(np.float32)
+TWO = {"wav_vals": np.zeros((2, 5), np.int16), "label_vals": np.array(["a", "b"])}
 
 
 @pytest.fixture
@@ -122,6 +125,11 @@ def test_pickled_samples_are_refused(write):
             {"wav_vals": np.zeros((2, 5), np.int16), "label_vals": np.eye(2)},
             r"label_vals: expected one value a clip, got \(2, 2\)",
         ),
+        ({**TWO, "sample_rate": "fast"}, r"sample_rate: expected one rate in Hz .* got fast"),
+        ({**TWO, "sample_rate": np.inf}, r"sample_rate: expected one rate in Hz .* got inf"),
+        ({**TWO, "sample_rate": 0}, r"sample_rate: expected one rate in Hz .* got 0"),
+        ({**TWO, "sample_rate": np.array([16_000, 8_000])}, r"expected one rate .* 16000, 8000"),
+        ({**TWO, "label_vals": np.array([b"a", b"\xe9"])}, r"label_vals: .*decode"),
     ],
 )
 def test_archive_that_does_not_fit_is_told(write, arrays, message):
@@ -143,6 +151,36 @@ def test_other_files_are_no_archives(tmp_path):
     for name in ("cut.npz", "text.npz", "none.npz"):
         with pytest.raises(ConfigError, match=rf"{name}: expected an \.npz archive"):
             sources.open_npz(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["wav_vals", "label_vals"])
+def test_damaged_archive_is_told(write, rng, name):
+    """
+    Bytes that do not unpack end in one line that names the file and the array.
+    """
+    path = write(
+        wav_vals=rng.integers(-3_000, 3_000, (2, 9_000)).astype(np.int16),
+        label_vals=np.array([rng.bytes(3_000).hex(), "b"]),
+        compressed=True,
+    )
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo(f"{name}.npy")
+    stored = bytearray(path.read_bytes())
+    middle = entry.header_offset + entry.compress_size // 2
+    stored[middle : middle + 400] = b"\xff" * 400
+    path.write_bytes(stored)
+
+    with pytest.raises(ConfigError, match=rf"audio\.npz: {name}: "):
+        sources.open_npz(path)
+
+
+def test_one_rate_may_be_told_of_every_clip(write):
+    """
+    A rate a clip is fine where all are the same.
+    """
+    path = write(**{**TWO, "sample_rate": np.array([8_000, 8_000])})
+
+    assert 10 == len(sources.open_npz(path)[0].clip.read())
 
 
 def test_integers_stored_as_floats_are_told_from_audio(write):

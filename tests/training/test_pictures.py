@@ -203,6 +203,35 @@ def test_the_speaker_split_tears_no_speaker(written):
     assert 2 == max(len(found) for found in sides["random"].values())
 
 
+def test_clips_without_known_speakers_have_no_speaker_split(tmp_path):
+    """
+    The table is written all the same, with that column empty; training by speaker is refused.
+    """
+    for word in WORDS:
+        (tmp_path / word).mkdir()
+        for number in range(5):
+            soundfile.write(tmp_path / word / f"{word}{number}.wav", np.zeros(16_000), 16_000)
+    recipe = load(tmp_path, tmp_path / "out")
+
+    assert 10 == write_pictures(recipe, tmp_path / "out")
+
+    rows = rows_of(tmp_path / "out")
+    assert {""} == {row["group"] for row in rows}
+    assert {"training", "validation"} == {row["random"] for row in rows}
+    with pytest.raises(ConfigError, match="split by group: expected clips that share a speaker"):
+        write_pictures(load(tmp_path, **{"source.split": "group"}), tmp_path / "other")
+
+
+def test_clips_listed_for_testing_are_not_drawn(tmp_path, word_tree):
+    """
+    What `testing_list.txt` names becomes no picture, so that no picture of it trains.
+    """
+    root = word_tree({word: {"training": 5, "testing": 2} for word in WORDS})
+
+    assert 10 == write_pictures(load(root), tmp_path / "out")
+    assert ["tr"] * 10 == [path.name[:2] for path in (tmp_path / "out").glob("*/*.png")]
+
+
 def test_anyones_pictures_are_read(tmp_path):
     """
     One folder a class of PNG files is enough; a grey one is read in colour.

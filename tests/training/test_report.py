@@ -356,6 +356,26 @@ def test_bench_of_another_file_is_refused(capsys, bench, tmp_path):
     assert "expected a measurement of one of the models" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ratios": {}},
+        {"ratios": {}, "a": {}},
+        {"ratios": {}, "a": [1], "b": [2]},
+        {"machine": "a Pi"},
+    ],
+)
+def test_half_a_comparison_is_no_measurement(capsys, bench, tmp_path, change):
+    """
+    A file that names ratios holds both sides, and a machine is a table.
+    """
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({**json.loads(bench.read_text()), **change}))
+
+    assert 1 == main(["report", "default", "--bench", str(other)])
+    assert "expected what kws-bench --json wrote, got other JSON" in capsys.readouterr().err
+
+
 def test_page_without_measurements_says_how_to_get_them(capsys, tmp_path):
     """
     With --out DIR alone the page has what the files tell, and names the options for the rest.

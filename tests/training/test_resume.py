@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import keras
 
 from training import fit as fits
 from training import recipe as recipes
+from training.run_folder import RunFolder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -22,13 +24,9 @@ class Stop(keras.callbacks.Callback):
         self.model.stop_training = True
 
 
-def test_a_resumed_run_has_the_curves_of_an_uninterrupted_one(tmp_path, write_tree, monkeypatch):
-    """
-    Weights, averages, schedule and what is not decayed are those of the run that stopped.
-    """
-    counts = {word: {"training": 6, "validation": 3} for word in ("yes", "no", "cat")}
-    clips = write_tree(tmp_path / "clips", counts, noise_s=10)
-    recipe = recipes.from_table(
+def recipe_for(clips: Path, **fit: Any) -> recipes.Recipe:
+    """Return a recipe of a small network on little data."""
+    return recipes.from_table(
         {
             "name": "small",
             "data": {
@@ -47,19 +45,24 @@ def test_a_resumed_run_has_the_curves_of_an_uninterrupted_one(tmp_path, write_tr
                     "dropout": 0.0,
                 }
             },
-            # Decay so strong that one of too many weights shows.
-            "fit": {
-                "epochs": 2,
-                "clips_per_epoch": 128,
-                "batch_size": 8,
-                "learning_rate": 0.01,
-                "weight_decay": 1.0,
-                "ema_momentum": 0.5,
-                "warmup_epochs": 0.2,
-            },
+            "fit": {"batch_size": 8, "ema_momentum": 0.5, "warmup_epochs": 0.2, **fit},
         },
         where="test",
     )
+
+
+def small_clips(tmp_path: Path, write_tree: Any) -> Path:
+    counts = {word: {"training": 6, "validation": 3} for word in ("yes", "no", "cat")}
+    return write_tree(tmp_path / "clips", counts, noise_s=10)
+
+
+def test_a_resumed_run_has_the_curves_of_an_uninterrupted_one(tmp_path, write_tree, monkeypatch):
+    """
+    Weights, averages, schedule and what is not decayed are those of the run that stopped.
+    """
+    # Decay so strong that one of too many weights shows.
+    fit = {"epochs": 2, "clips_per_epoch": 128, "learning_rate": 0.01, "weight_decay": 1.0}
+    recipe = recipe_for(small_clips(tmp_path, write_tree), **fit)
     whole = fits.fit(recipe, tmp_path / "whole", verbose=0)
     its_callbacks = fits._callbacks
     with monkeypatch.context() as patch:
@@ -71,3 +74,43 @@ def test_a_resumed_run_has_the_curves_of_an_uninterrupted_one(tmp_path, write_tr
     assert [0, 1] == [row["epoch"] for row in got]
     for one, other in zip(expected, got):
         assert other == pytest.approx(one, abs=1e-4)
+
+
+def test_a_run_that_stopped_early_stays_stopped(tmp_path, write_tree, monkeypatch):
+    """
+    Without learning, validation never gets better: the second epoch is the last, whether the
+    first one was interrupted or not, and however often the run is resumed.
+    """
+    fit = {"epochs": 4, "clips_per_epoch": 16, "learning_rate": 0.0, "early_stop_epochs": 1}
+    recipe = recipe_for(small_clips(tmp_path, write_tree), **fit)
+    its_callbacks = fits._callbacks
+    with monkeypatch.context() as patch:
+        patch.setattr(fits, "_callbacks", lambda *given: [*its_callbacks(*given), Stop()])
+        fits.fit(recipe, tmp_path / "run", verbose=0)
+
+    for _ in range(2):
+        run = fits.fit(recipe, tmp_path / "run", resume=True, verbose=0)
+        assert [0, 1] == [row["epoch"] for row in fits.read_history(run.history)]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "patience", "stopped"),
+    [
+        ([], 1, False),
+        ([0.5], 1, False),
+        ([0.5, 0.5], 1, True),
+        ([0.5, 0.4, 0.6, 0.6], 2, False),
+        ([0.5, 0.4, 0.6, 0.6, 0.5], 2, True),
+        ([0.5, 0.4, 0.3], 0, False),
+    ],
+)
+def test_the_log_tells_where_a_run_stops(tmp_path, accuracies, patience, stopped):
+    """
+    As many epochs as the recipe waits since the first of the best ones; 0 never stops.
+    """
+    run = RunFolder(tmp_path)
+    lines = [f"{epoch},{accuracy}" for epoch, accuracy in enumerate(accuracies)]
+    run.history.write_text("\n".join(["epoch,val_accuracy", *lines]) + "\n")
+
+    recipe = recipe_for(tmp_path, early_stop_epochs=patience)
+    assert stopped == fits.stopped_early(recipe, run)

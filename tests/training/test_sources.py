@@ -36,18 +36,45 @@ def test_folders_give_their_names_as_labels(tmp_path):
     }
 
 
-def test_speaker_is_what_stands_before_nohash(tmp_path):
+@pytest.mark.parametrize(
+    ("opener", "suffix"), [(sources.open_folders, "wav"), (sources.open_pictures, "png")]
+)
+def test_the_group_is_the_speaker_or_recording_that_the_name_tells(tmp_path, opener, suffix):
     """
-    All recordings of a speaker are of one group, across words; other names are their own.
+    Speech Commands' speakers, across words; ESC's recordings, not their folds; LibriSpeech's
+    readers, not their chapters; other names are their own.
     """
-    root = make_files(
-        tmp_path, "yes/ab12_nohash_0.wav", "yes/ab12_nohash_1.wav", "no/ab12_nohash_0.wav",
-        "no/mine.wav",
+    stems = (
+        "yes/ab12_nohash_0", "yes/ab12_nohash_1", "no/ab12_nohash_0", "no/mine",
+        "rain/1-17367-A", "rain/1-17367-B-10", "rain/1-99-A", "no/84-121123-0000", "no/84-7-0001",
     )  # fmt: skip
+    root = make_files(tmp_path, *(f"{stem}.{suffix}" for stem in stems))
 
-    groups = Counter(item.group for item in sources.open_folders(root))
+    groups = Counter(item.group for item in opener(root))
 
-    assert {"ab12": 3, "mine.wav": 1} == groups
+    assert {"ab12": 3, "mine": 1, "17367": 2, "99": 1, "84": 2} == groups
+
+
+def test_a_table_without_sources_tells_them_by_the_names(tmp_path):
+    """
+    Without a column for it a row's file name tells the speaker, as in folders.
+    """
+    names = ("84-121123-0000.wav", "84-7-0001.wav", "ab12_nohash_0.wav")
+    make_files(tmp_path, *names)
+    write_table(tmp_path / "labels.csv", ("file", "label"), [(name, "no") for name in names])
+
+    assert ["84", "84", "ab12"] == [item.group for item in sources.open_table(tmp_path)]
+
+
+@pytest.mark.parametrize("text", [b"file,label\nca\xe9.wav,x\n", b'file,label\n"a\0.wav",x\n'])
+def test_a_table_that_is_no_text_is_told(tmp_path, text):
+    """
+    Another encoding, or bytes that are no text, end in one line that names the table.
+    """
+    (tmp_path / "labels.csv").write_bytes(text)
+
+    with pytest.raises(ConfigError, match=r"labels\.csv: "):
+        sources.open_table(tmp_path)
 
 
 def test_nothing_is_read_before_it_is_asked_for(tmp_path):
@@ -126,7 +153,7 @@ def test_own_table_by_its_path(tmp_path):
 
     items = sources.open_table(table)
 
-    assert [("on", "", "a.wav"), ("off", "", "b.wav")] == [
+    assert [("on", "", "a"), ("off", "", "b")] == [
         (item.clip.label, item.fold, item.group) for item in items
     ]
 

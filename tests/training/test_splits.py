@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("sklearn", reason="splitting at random needs the extra [eval]")
@@ -97,6 +98,56 @@ def test_group_split_tears_no_speaker(tmp_path):
 
     assert 0 == overlaps["group"]
     assert overlaps["random"] > 30
+
+
+def test_group_split_tears_no_recording_of_environmental_sounds(tmp_path):
+    """
+    Plain folders with ESC's file names: takes of one recording lie on one side.
+    """
+    for sound, first in (("rain", 100), ("hen", 200)):
+        (tmp_path / sound).mkdir()
+        for source in range(first, first + 10):
+            for take in "ABC":
+                (tmp_path / sound / f"{source % 5 + 1}-{source}-{take}.wav").touch()
+
+    data = open_classes(SourceConfig(kind="folders", split="group"), tmp_path)
+
+    trained = {path.rsplit("-", 2)[1] for path in names(data, "training")}
+    validated = [path.rsplit("-", 2)[1] for path in names(data, "validation")]
+    assert set() == trained & set(validated)
+    assert 12 == len(validated)
+
+
+def test_group_split_wants_groups(tmp_path):
+    """
+    Where no clip is known to belong with another, a promise about speakers cannot be kept.
+    """
+    for name in ("lamp/a.wav", "lamp/b.wav", "door/c.wav", "door/d.wav"):
+        (tmp_path / "clips" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "clips" / name).touch()
+    archive = tmp_path / "audio.npz"
+    np.savez(archive, wav_vals=np.zeros((4, 9), np.int16), label_vals=np.array(list("xxyy")))
+
+    for kind, root in (("folders", tmp_path / "clips"), ("npz", archive)):
+        with pytest.raises(ConfigError, match=r"split by group: .* got 4 that share none"):
+            open_classes(SourceConfig(kind=kind, split="group", validation_share=0.5), root)
+
+
+@pytest.mark.parametrize("rule", ["random", "group"])
+def test_clips_listed_for_testing_stay_out(tmp_path, rule):
+    """
+    What the data set keeps for testing neither trains nor validates; the other list has no say.
+    """
+    root = make_tree(tmp_path / "clips", yes=20, no=20)
+    kept_back = ["yes/s000_nohash_0.wav", "yes/s000_nohash_1.wav", "no/s000_nohash_0.wav"]
+    (root / "testing_list.txt").write_text("\n".join(kept_back))
+    (root / "validation_list.txt").write_text("yes/s001_nohash_0.wav\n")
+
+    data = open_classes(SourceConfig(kind="folders", split=rule, testing_share=0.2), root)
+
+    found = {path for split in data.items for path in names(data, split)}
+    assert 37 == len(found)
+    assert not {(root / name).as_posix() for name in kept_back} & found
 
 
 @given(

@@ -10,7 +10,7 @@ import soundfile
 
 pytest.importorskip("soxr", reason="training needs the extra [eval]")
 
-from kws.errors import MissingDependencyError
+from kws.errors import AudioError, MissingDependencyError
 from training import synthesis
 from training.cli import train
 
@@ -35,7 +35,59 @@ def test_words_come_in_many_voices(tmp_path, capsys):
         assert 16_000 == rate
         assert 2_000 < len(samples) <= 16_000
         assert np.abs(samples).max() > 1_000
-    assert "2 words, 6 clips each" in capsys.readouterr().out
+    assert "12 clips of 2 words" in capsys.readouterr().out
+
+
+@needs_synthesiser
+def test_clips_are_counted_as_they_lie_there(tmp_path, capsys):
+    """
+    A word named twice, and clips of an earlier call, do not make the count another one.
+    """
+    list(synthesis.synthesise(["go"], tmp_path, n_clips=3))
+
+    assert 0 == train.main(["synthesise", "go", "go", "--clips", "2", "--out", str(tmp_path)])
+    n_clips = len(list(tmp_path.glob("go/*.wav")))
+    assert f"{n_clips} clips of 1 words" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--", "-x"], "got '-x'"),
+        (["../evil"], "got '../evil'"),
+        (["it's", "a.b"], "got 'a.b'"),
+        (["don'"], 'got "don\'"'),
+        ([""], "got ''"),
+        (["yes", "--clips", "0"], "--clips: expected at least 1, got 0"),
+        (["yes", "--clips", "-3"], "--clips: expected at least 1, got -3"),
+    ],
+)
+def test_what_is_no_word_is_one_line(tmp_path, capsys, arguments, message):
+    """
+    A word is an argument and a folder's name: options, paths and nothing at all are refused.
+    """
+    out = tmp_path / "out"
+
+    assert 1 == train.main(["synthesise", "--out", str(out), *arguments])
+    error = capsys.readouterr().err
+    assert (1, True) == (error.count("\n"), message in error)
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("sh", "-c", "exit 3"), ("sh", "-c", "echo no audio"), ("sleep",), ("/nowhere/speak",)],
+)
+def test_a_synthesiser_that_fails_is_named(monkeypatch, command):
+    """
+    A failure, other output, and none in time are one clear error with voice and word.
+    """
+    monkeypatch.setattr(synthesis, "TIMEOUT_S", 0.5)
+    voice = synthesis.Voice("espeak-odd", command)
+    word = "30" if command == ("sleep",) else "yes"
+
+    with pytest.raises(AudioError, match=f"espeak-odd: expected '{word}' as WAV, got: "):
+        synthesis.say(voice, word)
 
 
 @needs_synthesiser

@@ -228,6 +228,10 @@ def test_without_test_words_there_is_one_threshold(capsys, tmp_path, model, mate
         (["--fa-per-hour", "0"], "--fa-per-hour must be above 0"),
         (["--own-share", "2"], "own_share must lie in 0..1"),
         (["--smoothing-ms", "2000"], "--smoothing-ms: expected above 0 and up to 1000"),
+        (["--study", "0"], "--study: expected at least 1, got 0"),
+        (["--study", "-1"], "--study: expected at least 1, got -1"),
+        (["--fa-per-hour", "100", "--picture", "no/such/curve.png"], "there is no folder no/such"),
+        (["--fa-per-hour", "100", "--picture", "curve.gif"], "expected one of .png, .svg, .pdf"),
     ],
 )
 def test_what_cannot_be_tuned_is_one_line(capsys, model, material, more, message):

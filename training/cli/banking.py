@@ -98,7 +98,8 @@ def synthesise(arguments: argparse.Namespace) -> int:
         words = sorted({path.parent.name for path in folders.audio_files(like)})
     steps = say_words(words, arguments.out, n_clips=arguments.clips, seed=arguments.seed)
     _shown("saying", steps)
-    print(f"{arguments.out}: {len(words)} words, {arguments.clips} clips each")
+    n_clips = sum(1 for word in set(words) for _ in (arguments.out / word).glob("*.wav"))
+    print(f"{arguments.out}: {n_clips} clips of {len(set(words))} words")
     return 0
 
 

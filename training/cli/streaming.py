@@ -13,6 +13,7 @@ from kws.audio_file import read_file
 from kws.cli import program
 from kws.errors import ConfigError
 from kws.frontend_kinds import WholeFeatures
+from training.cli.terminal import check_picture
 
 if TYPE_CHECKING:
     from training.stream_form import RewrittenModel
@@ -22,7 +23,6 @@ EXAMPLES = """\
   kws-train stream default --hop-frames 2 --out fast_models  every 20 ms
   kws-train stream default --picture stream.png --out my_models
 """
-PICTURES = (".png", ".svg", ".pdf")
 
 
 def add_parser(commands: Any) -> None:
@@ -59,7 +59,7 @@ def stream(arguments: argparse.Namespace) -> int:
     from training.stream_export import add_stream_form
 
     if arguments.picture:
-        _check_picture(arguments.picture)
+        check_picture(arguments.picture)
     manifest = models.load(arguments.model)
     audio = arguments.audio or models.FIRMWARE_MODELS / "demo.wav"
     whole = WholeFeatures(manifest.frontend)
@@ -86,16 +86,6 @@ def stream(arguments: argparse.Namespace) -> int:
     else:
         _print(final.path, made)
     return 0
-
-
-def _check_picture(path: Path) -> None:
-    """Refuse a picture that could not be written before any work is done."""
-    import matplotlib  # noqa: F401  (missing: said before, too)
-
-    if path.suffix not in PICTURES:
-        raise ConfigError(f"--picture {path}: expected one of {', '.join(PICTURES)}")
-    if not path.parent.is_dir():
-        raise ConfigError(f"--picture {path}: there is no folder {path.parent}")
 
 
 def summary(made: RewrittenModel) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from kws.errors import ConfigError
 from kws.manifest import write_manifest
 from kws.spotter import KeywordSpotter
 from training import tune_data
-from training.cli.terminal import command_line, progress_bar
+from training.cli.terminal import check_picture, command_line, progress_bar
 from training.score_cache import MAX_SMOOTHING_MS, default_cache
 from training.threshold_rules import RuleConfig
 from training.tune import Setting, TuneConfig
@@ -49,7 +49,7 @@ def tune(arguments: argparse.Namespace) -> int:
             progress=progress_bar,
         )
 
-    if arguments.study:
+    if arguments.study is not None:
         return _study(listen(None), spotter, config, arguments)
     tuned = tune_and_report(listen, spotter.manifest, config, split=arguments.split_speakers)
     shared = [*quiet.of_one_speaker(), *(words.of_one_speaker() if words else ())]
@@ -67,6 +67,10 @@ def tune(arguments: argparse.Namespace) -> int:
 
 
 def _config(arguments: argparse.Namespace) -> TuneConfig:
+    if arguments.study is not None and arguments.study < 1:
+        raise ConfigError(f"--study: expected at least 1, got {arguments.study}")
+    if arguments.picture:
+        check_picture(arguments.picture)
     for name in ("smoothing_ms", "suppression_ms"):
         values = getattr(arguments, name)
         if not all(0 <= value <= 60_000 for value in values):

@@ -23,18 +23,14 @@ def split_of(name: str, *, validation_percent: float = 10, testing_percent: floa
     Everything after ``_nohash_`` is left out of the hash, so that all recordings of a speaker
     fall into one split. A file without that mark is hashed by its whole name.
     """
-    digest = int(hashlib.sha1(speaker_of(name).encode()).hexdigest(), 16)
+    speaker = re.sub(r"_nohash_.*$", "", Path(name).name)
+    digest = int(hashlib.sha1(speaker.encode()).hexdigest(), 16)
     percent = digest % (MAX_FILES_PER_WORD + 1) * (100.0 / MAX_FILES_PER_WORD)
     if percent < validation_percent:
         return "validation"
     if percent < validation_percent + testing_percent:
         return "testing"
     return "training"
-
-
-def speaker_of(name: str) -> str:
-    """Return what stands before ``_nohash_`` in a file's name, or else the whole name."""
-    return re.sub(r"_nohash_.*$", "", Path(name).name)
 
 
 def scan(root: Path) -> dict[str, list[Clip]]:
@@ -62,6 +58,12 @@ def listed_splits(root: Path) -> Callable[[Path], str]:
     if listed is None:
         return lambda path: split_of(path.name)
     return lambda path: listed.get(f"{path.parent.name}/{path.name}", "training")
+
+
+def listed_for_testing(root: Path) -> frozenset[str]:
+    """Return the files, ``word/file``, that `root` keeps for testing by its list file."""
+    listed = _read_lists(root) or {}
+    return frozenset(name for name, split in listed.items() if split == "testing")
 
 
 def by_word(root: Path) -> dict[str, list[Clip]]:

@@ -57,7 +57,7 @@ def esc_noise(root: Path, split: str, *, without: tuple[str, ...] = ()) -> Noise
     Raises
     ------
     ConfigError
-        If a class of `without` is none.
+        If a class of `without` is none, or a file's name tells no fold.
     """
     absent = [name for name in without if not (root / name).is_dir()]
     if absent:
@@ -67,6 +67,13 @@ def esc_noise(root: Path, split: str, *, without: tuple[str, ...] = ()) -> Noise
         tuple(
             Clip(path, path.parent.name).read()
             for path in sorted(root.glob("*/*.wav"))
-            if int(path.name.split("-", 1)[0]) in wanted and path.parent.name not in without
+            if _fold_of(path) in wanted and path.parent.name not in without
         )
     )
+
+
+def _fold_of(path: Path) -> int:
+    fold = path.name.split("-", 1)[0]
+    if not fold.isdecimal():
+        raise ConfigError(f"{path}: expected a name that begins with its fold, as 1-rain.wav does")
+    return int(fold)

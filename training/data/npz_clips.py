@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,6 +31,8 @@ RATE, GROUPS, FOLDS = "sample_rate", "group_vals", "fold_vals"
 ZIP_HEADER = struct.Struct("<26xHH")
 # Floats of -1..1 may overshoot by a resampler's ringing; beyond that they are integers in disguise.
 MAX_FLOAT = 2.0
+# What unpacking a file raises whose bytes are not those that were written.
+DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,7 @@ def open_archive(path: Path, *, sample_rate: int) -> Archive:
         raise ConfigError(f"{path}: {SAMPLES}: expected (n_clips, n_samples), got {shape}")
     if len(labels) != shape[0] or not labels:
         raise ConfigError(f"{path}: {shape[0]} rows of {SAMPLES}, {len(labels)} of {LABELS}")
-    rate = _texts(path, RATE)
-    n_hz = int(float(rate[0])) if rate else sample_rate
+    n_hz = _rate_of(path, sample_rate)
     columns = []
     for name in (GROUPS, FOLDS):
         column = _texts(path, name) or [""] * len(labels)
@@ -108,6 +110,22 @@ def open_archive(path: Path, *, sample_rate: int) -> Archive:
         columns.append(column)
     clips = [ArrayClip(path, index, label, n_hz) for index, label in enumerate(labels)]
     return Archive(clips, *columns)
+
+
+def _rate_of(path: Path, sample_rate: int) -> int:
+    """Return the one rate of all clips in Hz: the archive's own, or else `sample_rate`."""
+    rates = sorted(set(_texts(path, RATE)))
+    if not rates:
+        return sample_rate
+    try:
+        n_hz = int(float(rates[0]))
+    except (ValueError, OverflowError):
+        n_hz = 0
+    if len(rates) > 1 or n_hz < 1:
+        raise ConfigError(
+            f"{path}: {RATE}: expected one rate in Hz for all clips, got {', '.join(rates[:4])}"
+        )
+    return n_hz
 
 
 def _texts(path: Path, name: str, *, required: bool = False) -> list[str]:
@@ -119,12 +137,14 @@ def _texts(path: Path, name: str, *, required: bool = False) -> list[str]:
             return []
         try:
             values = archive[name]
+            if values.dtype.kind == "S":
+                values = np.char.decode(values, "utf-8")
         except ValueError as error:
             raise ConfigError(f"{path}: {name}: {error}; save it with .astype(str)") from error
+        except DAMAGE as error:
+            raise ConfigError(f"{path}: {name}: {error}; the file is damaged") from error
     if values.ndim > 1:
         raise ConfigError(f"{path}: {name}: expected one value a clip, got {values.shape}")
-    if values.dtype.kind == "S":
-        values = np.char.decode(values, "utf-8")
     return [str(value) for value in np.atleast_1d(values)]
 
 
@@ -135,7 +155,7 @@ def _open(path: Path) -> Iterator[Any]:
         try:
             # Opened here: numpy would leave the file of a broken archive open.
             opened = np.load(stack.enter_context(open(path, "rb")), allow_pickle=False)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (ValueError, *DAMAGE) as error:
             raise ConfigError(f"{path}: expected an .npz archive: {error}") from error
         if not hasattr(opened, "files"):
             raise ConfigError(f"{path}: expected an .npz archive, got a single array")
@@ -157,7 +177,7 @@ def _samples(path: Path) -> NDArray[Any]:
     with _open(path) as archive:
         try:
             return np.asarray(archive[SAMPLES])
-        except (ValueError, zipfile.BadZipFile, EOFError) as error:
+        except (ValueError, *DAMAGE) as error:
             raise ConfigError(f"{path}: {SAMPLES}: {error}") from error
 
 

@@ -16,6 +16,7 @@ from training.data import folders
 from training.data.clips import Clip
 from training.data.npz_clips import open_archive
 from training.data.picture_clips import find_pictures
+from training.speakers import speaker_of
 
 # The names that a column may have, by what it means; the first that is there counts.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -62,11 +63,10 @@ def open_folders(
 ) -> list[Item]:
     """Return the clips of a one-folder-a-class tree; the folder's name is the label.
 
-    The group is what stands before ``_nohash_`` in the file name, Speech Commands' mark of a
-    speaker, or else the whole name: a file of its own.
+    The group is the speaker or source that the file name tells of (`speaker_of`).
     """
     return [
-        Item(Clip(path, path.parent.name), folders.speaker_of(path.name))
+        Item(Clip(path, path.parent.name), speaker_of(path))
         for path in folders.audio_files(root, suffixes=suffixes)
     ]
 
@@ -84,10 +84,13 @@ def open_table(root: Path, **_: Any) -> list[Item]:
         If there is no table, a column is missing, or a file is not there.
     """
     table = _find_table(root)
-    with open(table, newline="", encoding="utf-8-sig") as handle:
-        reader = csv.DictReader(handle)
-        columns = _columns(reader.fieldnames or (), table)
-        rows = list(reader)
+    try:
+        with open(table, newline="", encoding="utf-8-sig") as handle:
+            reader = csv.DictReader(handle)
+            columns = _columns(reader.fieldnames or (), table)
+            rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"{table}: expected a CSV in UTF-8: {error}") from error
     if not rows:
         raise ConfigError(f"{table}: expected a row a clip, found none")
     items = []
@@ -98,7 +101,7 @@ def open_table(root: Path, **_: Any) -> list[Item]:
         path = _find_file(table, file, label)
         if path is None:
             raise ConfigError(f"{table}: line {number}: there is no {file}, nor {label}/{file}")
-        group = (row[columns["group"]] if "group" in columns else "") or esc_source(path.name)
+        group = (row[columns["group"]] if "group" in columns else "") or speaker_of(path)
         fold = (row[columns["fold"]] or "") if "fold" in columns else ""
         items.append(Item(Clip(path, label), group, fold))
     return items
@@ -115,7 +118,7 @@ def open_npz(root: Path, *, sample_rate: int = 16_000) -> list[Item]:
 
 def open_pictures(root: Path, **_: Any) -> list[Item]:
     """Return the pictures of a one-folder-a-class tree; groups are told as by `open_folders`."""
-    return [Item(clip, folders.speaker_of(clip.path.name)) for clip in find_pictures(root)]
+    return [Item(clip, speaker_of(clip.path)) for clip in find_pictures(root)]
 
 
 OPENERS: Mapping[str, Callable[..., list[Item]]] = {
@@ -153,16 +156,6 @@ def labels_of(items: Sequence[Item], classes: tuple[str, ...], root: Path) -> tu
     if len(labels) < 2:
         raise ConfigError(f"{root}: expected clips of two classes or more, got {', '.join(labels)}")
     return labels
-
-
-def esc_source(name: str) -> str:
-    """Return the recording that an ESC file was cut from: FOLD-**SOURCE**-TAKE[-TARGET].wav.
-
-    A name of another form is a source of its own.
-    """
-    parts = Path(name).stem.split("-")
-    is_esc = len(parts) in (3, 4) and parts[0].isdecimal() and parts[1].isdecimal()
-    return parts[1] if is_esc else folders.speaker_of(name)
 
 
 def _find_table(root: Path) -> Path:

@@ -42,7 +42,12 @@ def open_classes(config: SourceConfig, root: Path, classes: tuple[str, ...] = ()
     ConfigError
         If the source cannot be read, a class has no clips, or a split cannot be made.
     """
-    items = sources.OPENERS[config.kind](root, sample_rate=config.sample_rate)
+    items = open_items(config, root)
+    if config.split == "group" and not has_groups(items):
+        raise ConfigError(
+            f"{root}: split by group: expected clips that share a speaker or a recording, got "
+            f"{len(items)} that share none; name them, or take source.split = 'random'"
+        )
     labels = sources.labels_of(items, classes, root)
     items = [item for item in items if item.clip.label in labels]
     if config.clips_per_class:
@@ -56,6 +61,25 @@ def open_classes(config: SourceConfig, root: Path, classes: tuple[str, ...] = ()
         if not by_split[split]:
             raise ConfigError(f"{root}: split by {config.split}: no clip is left for {split}")
     return ClassData(labels, by_split)
+
+
+def open_items(config: SourceConfig, root: Path) -> list[Item]:
+    """Return all clips of the source that may be split.
+
+    What a ``testing_list.txt`` beside them names is no part of a random or group split: it is
+    kept for those who test.
+    """
+    items = sources.OPENERS[config.kind](root, sample_rate=config.sample_rate)
+    if config.split not in ("random", "group"):
+        return items
+    kept_back = folders.listed_for_testing(root)
+    names = [f"{item.clip.label}/{item.clip.path.name}" for item in items]
+    return [item for item, name in zip(items, names) if name not in kept_back]
+
+
+def has_groups(items: Sequence[Item]) -> bool:
+    """Whether any two of the clips are known to be of one speaker or recording."""
+    return len({item.group for item in items}) < len(items)
 
 
 def fold_split(folds: Sequence[str], config: SourceConfig) -> dict[str, str]:

@@ -81,7 +81,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"--bench {path}: expected what kws-bench --json wrote, {error}"
         ) from error
-    if not isinstance(report, dict) or "machine" not in report:
+    sides = ("a", "b") if isinstance(report, dict) and "ratios" in report else ()
+    whole = isinstance(report, dict) and isinstance(report.get("machine"), dict)
+    if not whole or not all(isinstance(report.get(side), dict) for side in sides):
         raise ConfigError(f"--bench {path}: expected what kws-bench --json wrote, got other JSON")
     return report
 
@@ -89,7 +91,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _sides(report: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
     """Return what was measured: one model, or the two of a comparison."""
     sides = [report["a"], report["b"]] if "ratios" in report else [dict(report)]
-    missing = sorted({"model", "sha256", *KEPT} - set(sides[0]))
+    missing = sorted({"model", "sha256", *KEPT} - set.intersection(*map(set, sides)))
     if missing:
         raise ConfigError(
             f"--bench {path}: expected what this kws-bench writes, without {', '.join(missing)}"

@@ -1,0 +1,97 @@
+"""What training begins with: `start_from` and `frozen_layers`, without a step of training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="training needs the extra [train]")
+
+from kws.errors import ConfigError
+from training import fit
+from training import recipe as recipes
+from training.run_folder import RunFolder
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+PARAMS = {"stem_filters": 8, "blocks": [[8, 5, 1]], "head_filters": 8}
+
+
+def recipe_for(keywords=("yes", "no"), model=None, frontend=None, **fit_settings):
+    table = {
+        "name": "tiny",
+        "data": {"keywords": list(keywords)},
+        "model": {"params": PARAMS, **(model or {})},
+        "frontend": frontend or {},
+        "fit": fit_settings,
+    }
+    return recipes.from_table(table, where="test")
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory) -> Path:
+    """The folder of a run with weights."""
+    run = RunFolder(tmp_path_factory.mktemp("runs") / "first")
+    run.start(recipe_for())
+    fit.build_model(recipe_for()).save_weights(run.best)
+    return run.path
+
+
+@pytest.mark.parametrize(
+    "same",
+    [{}, {"params": {**PARAMS, "dropout": 0.7}}, {"params": {**PARAMS, "stem_stride": 2}}],
+)
+def test_a_run_of_the_same_network_is_begun_with(first, same, monkeypatch):
+    """
+    Variables in the path are filled in; dropout may differ, and defaults may be spelt out.
+    """
+    monkeypatch.setenv("KWS_DATA", str(first.parent))
+    wanted = fit.build_model(recipe_for())
+    wanted.load_weights(first / "best.weights.h5")
+
+    model = fit.fresh_model(recipe_for(model=same, start_from="$KWS_DATA/first"))
+
+    for expected, got in zip(wanted.get_weights(), model.get_weights()):
+        np.testing.assert_array_equal(expected, got)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": {"params": {**PARAMS, "head_filters": 16}}}, "with the model.params"),
+        ({"model": {"params": {**PARAMS, "blocks": [[8, 5, 2]]}}}, "with the model.params"),
+        ({"model": {"name": "ds_cnn", "params": {}}}, "with the model.name ds_cnn, got ds_tc"),
+        ({"frontend": {"n_mels": 32}}, r"with the input shape \(98, 32\), got \(98, 40\)"),
+        ({"keywords": ["yes"]}, "with the number of labels 3, got 4"),
+    ],
+)
+def test_a_run_of_another_network_is_refused(first, changes, message):
+    """
+    What the weights do not fit is one clear error, that tells the difference.
+    """
+    with pytest.raises(ConfigError, match=message):
+        fit.fresh_model(recipe_for(**changes, start_from=str(first)))
+
+
+def test_a_variable_that_is_not_set_is_told(monkeypatch):
+    """
+    A path is not taken by its letters where a variable in it is missing.
+    """
+    monkeypatch.delenv("KWS_DATA", raising=False)
+
+    with pytest.raises(ConfigError, match=r"fit\.start_from .* the variable is not set"):
+        fit.fresh_model(recipe_for(start_from="$KWS_DATA/first"))
+
+
+def test_frozen_layers_that_are_not_there_are_refused():
+    """
+    A beginning that no layer's name has is a mistake; one that fits freezes these layers alone.
+    """
+    model = fit.fresh_model(recipe_for(frozen_layers=["stem"]))
+    frozen = {layer.name for layer in model.layers if not layer.trainable}
+
+    assert "stem" in frozen
+    assert all(name.startswith("stem") for name in frozen)
+    with pytest.raises(ConfigError, match=r"frozen_layers: expected .* stem.*, got 'conv0'"):
+        fit.fresh_model(recipe_for(frozen_layers=["stem", "conv0"]))

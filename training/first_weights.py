@@ -1,0 +1,76 @@
+"""What training begins with: the weights of an earlier run or of a published network."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import keras
+
+from kws.errors import ConfigError
+from training import models, pretrained
+from training.recipe import Recipe
+from training.run_folder import RunFolder
+from training.settings import filled_in
+
+
+def load_first_weights(model: keras.Model, recipe: Recipe) -> None:
+    """Give a new network the weights that ``fit.start_from`` names, if it names any.
+
+    Raises
+    ------
+    ConfigError
+        If the run that is named has no weights, or a network of another form.
+    """
+    start_from = recipe.fit.start_from
+    if start_from in pretrained.NETWORKS:
+        pretrained.NETWORKS[start_from](model)
+        return
+    path = filled_in(start_from, where="fit.start_from")
+    if path is None:
+        return
+    start = RunFolder(path)
+    if not start.best.is_file():
+        raise ConfigError(
+            f"fit.start_from: expected {start.best}, found none; train that run first"
+        )
+    ours, theirs = _form(recipe), _form(start.read_recipe())
+    for what, expected in ours.items():
+        if theirs[what] != expected:
+            raise ConfigError(
+                f"fit.start_from: {path}: expected a run with the {what} {expected}, "
+                f"got {theirs[what]}"
+            )
+    model.load_weights(start.best)
+
+
+def _form(recipe: Recipe) -> dict[str, Any]:
+    """Return what two networks must share for one to take the other's weights."""
+    params = models.all_params(recipe.model.name, recipe.model.params)
+    # Dropout has no weights, and a second leg may want less of it.
+    params.pop("dropout", None)
+    return {
+        "model.name": recipe.model.name,
+        "model.params": json.dumps(params, sort_keys=True),
+        "input shape": recipe.input_shape,
+        "number of labels": len(recipe.data.labels),
+    }
+
+
+def freeze(model: keras.Model, prefixes: tuple[str, ...]) -> None:
+    """Let layers whose names begin so keep their weights, and all others learn.
+
+    Raises
+    ------
+    ConfigError
+        If no layer begins so.
+    """
+    names = [layer.name for layer in model.layers if layer.weights]
+    for prefix in prefixes:
+        if not any(name.startswith(prefix) for name in names):
+            raise ConfigError(
+                f"fit.frozen_layers: expected the beginning of one of {', '.join(names)}, "
+                f"got {prefix!r}"
+            )
+    for layer in model.layers:
+        layer.trainable = not layer.name.startswith(prefixes)
