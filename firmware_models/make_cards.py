@@ -247,7 +247,8 @@ def limits() -> str:
         "* Children, accents other than those of Speech Commands' volunteers (mostly North "
         "American), whispering and shouting are rare in what it learned from.\n"
         '* A word that sounds like a keyword ("know") is that keyword to it.\n'
-        "* Over other people's speech it misses more than over noise."
+        "* It was measured over noise and beside read speech; over other people's talk at 10 dB it "
+        "misses more."
     )
 
 
