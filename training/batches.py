@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from kws.errors import ConfigError
 from training import augmentation
 from training.augmentation import AugmentationConfig
-from training.clip_changes import change_clip
+from training.clip_changes import change_clip, loud_half
 from training.data import folders, made_noise, noise, running_speech
 from training.data.clips import Clip, ClipCache, fit_length
 from training.data.noise import NoiseBank
@@ -91,7 +91,11 @@ class ClipDrawer:
         self._cache = ClipCache()
         self._n_samples = recipe.clip_rate
         self._batch_size = recipe.fit.batch_size
-        self._unknown_words = sorted(set(sources.by_word) - set(self._config.keywords))
+        # A word that synthesisers alone say, such as a near one, is an unknown word too.
+        spoken = set(sources.by_word) | (
+            set(sources.synthetic) if self._config.synthetic_share else set()
+        )
+        self._unknown_words = sorted(spoken - set(self._config.keywords))
         self._cut_words = sorted(sources.cut_words)
         # The square root lies between drawing by word and by clip: frequent words stay
         # frequent, yet rare ones are heard.
@@ -111,6 +115,10 @@ class ClipDrawer:
         label = self._config.labels[index]
         if label == SILENCE:
             return self._silence(rng), index
+        half = self._config.half_word_share
+        # A share of 0 draws no number, so that older recipes draw what they drew.
+        if label == UNKNOWN and half and rng.random() < half:
+            return self._half_word(rng), index
         clip = self._unknown(rng) if label == UNKNOWN else self._keyword(label, rng)
         # Random cuts of speech never come again: keeping them would only push words out.
         samples = clip.read() if clip.label == UNKNOWN else self._cache.read(clip)
@@ -141,13 +149,23 @@ class ClipDrawer:
     def _spoken(self, word: str, rng: np.random.Generator) -> Clip:
         """Return a recording of a word by itself, or a synthesised one."""
         synthetic = self._sources.synthetic.get(word)
-        if synthetic and rng.random() < self._config.synthetic_share:
+        recorded = word in self._sources.by_word
+        if synthetic and (not recorded or rng.random() < self._config.synthetic_share):
             return self._pick(synthetic, rng)
         return self._pick(self._sources.by_word[word], rng)
 
+    def _half_word(self, rng: np.random.Generator) -> NDArray[np.int16]:
+        """Return half of a keyword in noise, split where half of its energy has passed."""
+        word = self._config.keywords[rng.integers(len(self._config.keywords))]
+        samples = self._cache.read(self._spoken(word, rng))
+        half = loud_half(samples, second=rng.random() < 0.5)
+        # Noise in any case: bare zeros would tell that the word was cut.
+        return augmentation.to_int16(self._augment(self._centred(half, rng), rng, noisy=True))
+
     def _unknown(self, rng: np.random.Generator) -> Clip:
         """Return another word, drawn evenly by word, or a piece of running speech."""
-        share = rng.random()
+        # Of what half words leave, so that the shares of a recipe are those of all unknown clips.
+        share = rng.random() * (1 - self._config.half_word_share)
         if self._sources.hard_windows and share < self._config.hard_negative_share:
             return self._pick(self._sources.hard_windows, rng)
         share -= self._config.hard_negative_share

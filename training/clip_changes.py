@@ -14,6 +14,25 @@ FloatArray = NDArray[np.float32]
 Background = Callable[[], "NDArray[np.int16] | None"]
 
 
+FADE_SAMPLES = 80
+
+
+def loud_half(samples: NDArray[np.int16], *, second: bool) -> NDArray[np.int16]:
+    """Return what comes before, or after, half of the energy of a word has passed.
+
+    The cut end is faded over 5 ms at 16 kHz: a click would tell that it was cut.
+    """
+    passed = np.cumsum(np.square(samples, dtype=np.float64))
+    middle = int(np.searchsorted(passed, passed[-1] / 2)) + 1
+    half = samples[middle:] if second else samples[:middle]
+    n_fade = min(FADE_SAMPLES, len(half))
+    fade = np.linspace(0, 1, n_fade) if second else np.linspace(1, 0, n_fade)
+    place = slice(0, n_fade) if second else slice(len(half) - n_fade, len(half))
+    faded = half.astype(np.float64)
+    faded[place] *= fade
+    return faded.astype(np.int16)
+
+
 def change_clip(
     samples: FloatArray,
     config: AugmentationConfig,

@@ -62,6 +62,9 @@ class DataConfig:
     hard_negative_share: float = 0.0
     """Part of the unknown clips that are drawn from that table."""
 
+    half_word_share: float = 0.0
+    """Part of the unknown clips that are the first or the second half of a keyword."""
+
     keywords_inside_speech: bool = False
     """Whether random seconds of running speech may hold a keyword: a command is an utterance of
     its own, and a word inside a sentence is none."""
@@ -98,12 +101,10 @@ class DataConfig:
             raise ConfigError(f"data.keywords must be distinct words, got {self.keywords}")
         if len(set(self.classes)) != len(self.classes):
             raise ConfigError(f"data.classes must be distinct, got {self.classes}")
-        shares = self.cut_word_share + self.speech_window_share + self.hard_negative_share
+        names = ("cut_word_share", "speech_window_share", "hard_negative_share", "half_word_share")
+        shares = sum(getattr(self, name) for name in names)
         if shares > 1:
-            raise ConfigError(
-                "data.cut_word_share + speech_window_share + hard_negative_share must be at most "
-                f"1, got {shares:g}"
-            )
+            raise ConfigError(f"data.{' + '.join(names)} must be at most 1, got {shares:g}")
         for name in ("unknown_weight", "silence_weight"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"data.{name} must be at least 0, got {getattr(self, name)}")

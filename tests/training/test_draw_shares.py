@@ -14,6 +14,7 @@ pytest.importorskip("scipy", reason="training needs the extra [eval]")
 from kws.errors import ConfigError
 from training.augmentation import AugmentationConfig
 from training.batches import ClipDrawer, TrainingSources
+from training.clip_changes import loud_half
 from training.recipe import Recipe
 from training.settings import DataConfig
 
@@ -136,6 +137,59 @@ def test_synthesised_words_are_drawn_where_there_are_any(settings, tmp_path, rng
 
         assert is_synthetic == (names == {"voice.wav"})
         assert is_synthetic == ("voice.wav" in names)
+
+
+def test_a_word_that_synthesisers_alone_say_is_unknown(settings, tmp_path, rng):
+    """
+    A near word without any recording is drawn like other words, unless the share is 0.
+    """
+    (tmp_path / "synthetic" / "stopped").mkdir()
+    write(tmp_path / "synthetic" / "stopped" / "voice.wav", np.zeros(RATE))
+    settings = {**settings, "synthetic": str(tmp_path / "synthetic")}
+
+    some = make_drawer(settings, synthetic_share=0.1)
+    none = make_drawer(settings, synthetic_share=0.0)
+
+    assert {"bed", "cat", "stopped"} == {some._unknown(rng).path.parent.name for _ in range(60)}
+    assert {"bed", "cat"} == {none._unknown(rng).path.parent.name for _ in range(60)}
+
+
+@pytest.mark.parametrize("second", [False, True])
+def test_half_a_word_holds_half_of_its_energy(rng, second):
+    """
+    Before or after the loudest part, faded where it was cut; silence stays silence.
+    """
+    word = np.zeros(RATE, np.int16)
+    word[4_000:12_000] = (rng.standard_normal(8_000) * 3_000).astype(np.int16)
+    half = loud_half(word, second=second)
+    whole, part = (np.square(x, dtype=np.float64).sum() for x in (word, half))
+
+    assert 0.5 == pytest.approx(part / whole, abs=0.02)
+    assert len(word) // 2 == pytest.approx(len(half), abs=400)
+    assert 0 == half[0 if second else -1]
+    assert not loud_half(np.zeros(RATE, np.int16), second=second).any()
+
+
+def test_half_words_are_unknown(settings, rng):
+    """
+    With a share of 1 every unknown clip is part of a keyword, shorter than the whole one.
+    """
+    word = np.zeros(RATE)
+    word[4_000:12_000] = 2_000
+    for name in ("yes", "no"):
+        for path in (Path(settings["clips"]) / name).glob("*.wav"):
+            write(path, word)
+    drawer = make_drawer(settings, half_word_share=1.0, silence_weight=0.0)
+    labels = DataConfig(**settings).labels
+    heard: dict[str, list[int]] = {label: [] for label in labels}
+    for samples, index in (drawer.draw(rng) for _ in range(60)):
+        # A half lies in noise: the word is what is louder than the middle of both.
+        middle = (int(samples.min()) + int(samples.max())) / 2
+        heard[labels[index]].append(int((samples > middle).sum()))
+
+    assert len(heard["_unknown_"]) > 10
+    assert all(3_500 < count < 4_500 for count in heard["_unknown_"])
+    assert all(count == 8_000 for count in (*heard["yes"], *heard["no"]))
 
 
 @pytest.mark.parametrize(
