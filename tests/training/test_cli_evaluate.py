@@ -146,7 +146,7 @@ def test_report_is_a_table_of_models(capsys):
     """
     assert 0 == main(["report"])
 
-    assert "| default 2 |" in capsys.readouterr().out
+    assert "| default 3 |" in capsys.readouterr().out
 
 
 @pytest.mark.data

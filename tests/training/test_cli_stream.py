@@ -26,9 +26,9 @@ def test_a_faster_hop_is_made_from_the_shipped_model(tmp_path, capsys, demo_audi
     assert 2 == manifest.stream.hop_frames
     assert manifest.stream.sha256 == report["sha256"]
     # One new step of each layer of every window.
-    assert 170_240 == report["multiplications"]
-    assert {"shape": [1, 4, 1, 40], "steps": 4, "step_frames": 1} == manifest.stream.states[
-        "log_mel"
+    assert 207_680 == report["multiplications"]
+    assert {"shape": [1, 2, 42, 1], "steps": 2, "step_frames": 1} == manifest.stream.states[
+        "mel0_pad"
     ]
     assert picture.read_bytes().startswith(b"\x89PNG")
     heard = {}
@@ -53,8 +53,8 @@ def test_the_text_says_what_is_kept(tmp_path, capsys):
     assert 0 == main(["stream", "default", "--out", str(tmp_path)])
     text = capsys.readouterr().out
 
-    assert "838912 multiplications, 17.6 % of the window's 4766208" in text
-    assert "head_relu                     6 of  11 steps, shape [1, 6, 1, 256]" in text
+    assert "1026112 multiplications, 16.2 % of the window's 6327040" in text
+    assert "head_relu                     5 of  10 steps, shape [1, 5, 1, 256]" in text
 
 
 @pytest.mark.parametrize(

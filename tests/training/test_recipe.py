@@ -93,7 +93,7 @@ def test_lists_become_tuples(written):
         ('name = "m"\n[data]\nkeywords = ["a", "a"]', r"keywords must be distinct words"),
         ('name = "m"\n[data]\nkeywords = "yes"', r"keywords: expected tuple.*, got 'yes'"),
         ('name = "m"\n[data]\nunknown_weight = -1', r"unknown_weight must be at least 0, got -1"),
-        ('name = "m"\n[data]\ncut_word_share = 0.9', r"hard_negative_share must be at most 1"),
+        ('name = "m"\n[data]\ncut_word_share = 0.9', r"half_word_share must be at most 1"),
         ('name = "m"\n[augmentation]\nspeed_range = [1.0]', r"\[augmentation\]: "),
         ('name = "m"\n[model]\nparams = 3', r"\[model\]: params: expected Mapping.*, got 3"),
         ('name = "m"\n[frontend]\nstd = 0', r"\[frontend\]: std must be above 0, got 0"),

@@ -218,7 +218,7 @@ def test_without_test_words_there_is_one_threshold(capsys, tmp_path, model, mate
     assert 0 == code
     assert 1 == len(set(report["thresholds"].values()))
     assert min(report["thresholds"].values()) > 0.2
-    assert (500, 500) == (report["smoothing_ms"], report["suppression_ms"])
+    assert (400, 500) == (report["smoothing_ms"], report["suppression_ms"])
 
 
 @pytest.mark.parametrize(
