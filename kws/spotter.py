@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from kws.manifest import ModelManifest
 from kws.posterior_model import PosteriorModel
 from kws.smoothing import PosteriorSmoother
 from kws.stream_model import StreamModel
+from kws.thresholds import chosen_thresholds
 from kws.window_model import WindowModel
 
 MODES = ("auto", "stream", "window")
@@ -141,7 +141,7 @@ class KeywordSpotter:
             kernels=kernels,
             n_threads=n_threads,
         )
-        chosen = _thresholds(manifest, thresholds, keywords)
+        chosen = chosen_thresholds(manifest, thresholds, keywords)
         return cls(manifest, model, thresholds=chosen)
 
     @property
@@ -289,28 +289,3 @@ def _tell_of_window_form(manifest: ModelManifest, hop_frames: int) -> None:
         manifest.name,
         manifest.frontend.duration_ms(manifest.stream.hop_frames),
     )
-
-
-def _thresholds(
-    manifest: ModelManifest,
-    given: Mapping[str, float] | float | None,
-    keywords: Sequence[str] | None,
-) -> dict[str, float]:
-    """Return the threshold of every keyword that may fire."""
-    own = given if isinstance(given, Mapping) else {}
-    for keyword in (*own, *(keywords or ())):
-        if keyword not in manifest.keywords:
-            raise ConfigError(
-                f"keyword {keyword!r}: model {manifest.name!r} knows {', '.join(manifest.keywords)}"
-            )
-    if keywords is not None and not keywords:
-        raise ConfigError(f"keywords: expected some of {', '.join(manifest.keywords)}, got none")
-    for_all = given if isinstance(given, Real) else None
-    if given is not None and for_all is None and not isinstance(given, Mapping):
-        raise ConfigError(f"thresholds: expected a number or a mapping, got {given!r}")
-    return {
-        keyword: own.get(
-            keyword, manifest.decision.threshold(keyword) if for_all is None else float(for_all)
-        )
-        for keyword in (manifest.keywords if keywords is None else keywords)
-    }
