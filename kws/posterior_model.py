@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,7 +32,7 @@ class PosteriorModel(Protocol):
         """Return the posterior ``(n_labels,)`` of one window of features."""
 
 
-class FormModel:
+class FormModel(ABC):
     """What both forms do alike: open the file, take frames, read posteriors.
 
     A form adds `reset`, `_push` and `_predict`, and calls `_bind` once it knows its tensors.
@@ -142,11 +143,17 @@ class FormModel:
         check_window(window, self._manifest.frontend.shape(self.window_frames))
         return self._predict(window)
 
-    def _push(self, frames: FloatArray) -> list[FloatArray]:
-        raise NotImplementedError
+    @abstractmethod
+    def reset(self) -> None:
+        """Forget all frames."""
 
+    @abstractmethod
+    def _push(self, frames: FloatArray) -> list[FloatArray]:
+        """Return the posteriors that these frames, of the right shape, complete."""
+
+    @abstractmethod
     def _predict(self, window: FloatArray) -> FloatArray:
-        raise NotImplementedError
+        """Return the posterior of one window of the right shape and finite values."""
 
 
 def check_tensor(

@@ -14,6 +14,8 @@ from training.recipe import Recipe
 from training.settings import filled_in
 
 FloatArray = NDArray[np.float32]
+# What a bank was drawn from and what it was kept from: a run's manifest states the recipe's.
+ORIGIN = ("clips", "speech", "speech_split", "environment", "held_out_noise")
 
 
 class BankBatchMaker:
@@ -34,6 +36,7 @@ class BankBatchMaker:
                 f"{bank.path}: expected clips of {recipe.clip_samples} samples, "
                 f"got {bank.recipe.clip_samples}"
             )
+        _check_origin(recipe, bank)
         self._recipe = recipe
         self._samples = ShardRows(bank, SAMPLES)
         self._labels = bank.read_labels()
@@ -106,6 +109,17 @@ class BankBatchMaker:
             rng = np.random.default_rng((self._recipe.seed, 77, number))
             self._pass = (number, rng.permutation(len(self._labels)))
         return self._pass[1]
+
+
+def _check_origin(recipe: Recipe, bank: ClipBank) -> None:
+    """Raise `ConfigError` unless the bank was drawn from the recordings that the recipe names."""
+    for name in ORIGIN:
+        drawn, wanted = getattr(bank.recipe.data, name), getattr(recipe.data, name)
+        if drawn != wanted:
+            raise ConfigError(
+                f"{bank.path}: drawn with data.{name} = {drawn!r}, but the recipe says {wanted!r}; "
+                f"draw another bank, or --set data.{name}"
+            )
 
 
 def open_bank(recipe: Recipe) -> ClipBank:

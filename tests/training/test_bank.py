@@ -300,6 +300,17 @@ def test_a_bank_that_nobody_taught_cannot_teach(bank, clips, tmp_path):
     assert not (tmp_path / "student").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("speech_split", "dev_clean"), ("held_out_noise", ("rain",))]
+)
+def test_a_bank_of_other_recordings_is_refused(bank, clips, name, value):
+    """A run's manifest states what the recipe trains on, so the bank must be drawn from that."""
+    recipe = recipe_for(clips)
+    other = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **{name: value}))
+    with pytest.raises(ConfigError, match=rf"drawn with data\.{name} = .*but the recipe says"):
+        BankBatchMaker(other, bank)
+
+
 def test_a_teacher_must_have_the_banks_labels(bank, teacher, clips, tmp_path):
     """
     A run that knows other words is refused before it writes anything.
