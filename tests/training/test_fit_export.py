@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 import keras
+from small_recipes import recipe_for
 
 from kws import KeywordSpotter, models
 from kws.errors import ConfigError, KwsError
@@ -50,29 +51,13 @@ SMALL = {
 
 
 def make_recipe(clips: Path, architecture: str = "ds_tc_resnet", **sections: Any) -> Recipe:
-    table = {
-        "name": "tiny",
-        "description": "A few steps on made audio",
-        "data": {
-            "clips": str(clips),
-            "speech": "",
-            "environment": "",
-            "rooms": "",
-            "keywords": ["yes", "no"],
-        },
-        "frontend": {"mean": -4.0, "std": 4.5},
+    own = {
         "model": {"name": architecture, "params": SMALL[architecture]},
-        "fit": {
-            "epochs": 2,
-            "clips_per_epoch": 32,
-            "batch_size": 16,
-            "ema_momentum": 0.5,
-            "warmup_epochs": 0.5,
-        },
+        "fit": {"epochs": 2, "warmup_epochs": 0.5},
         "export": {"calibration_clips": 16, "max_accuracy_loss": 0.2},
         "decision": {"thresholds": {"yes": 0.6}},
     }
-    return recipes.from_table({**table, **sections}, where="test")
+    return recipe_for(clips, **{**own, **sections})
 
 
 @pytest.fixture(scope="module")
@@ -337,14 +322,8 @@ def test_a_front_end_that_differs_is_not_exported(default_manifest, tmp_path, wr
     root = write_tree(tmp_path / "clips", counts, noise_s=30)
     recipe = make_recipe(
         root,
-        data={
-            "clips": str(root),
-            "speech": "",
-            "environment": "",
-            "rooms": "",
-            "keywords": list(default_manifest.keywords),
-        },
-        frontend={"mean": -4.0, "std": 4.5, "low_hz": 300.0, "high_hz": 4_000.0},
+        data={"keywords": list(default_manifest.keywords)},
+        frontend={"low_hz": 300.0, "high_hz": 4_000.0},
         export={"max_accuracy_loss": 1.0},
     )
     model = fits.build_model(recipe)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
 pytest.importorskip("tensorflow", reason="training needs the extra [train]")
+
+import keras
 
 from kws import KeywordSpotter
 from kws.config import FrontendConfig

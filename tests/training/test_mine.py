@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 pytest.importorskip("tensorflow", reason="training needs the extra [train]")
+from small_recipes import recipe_for
 
 from kws.errors import ConfigError
 from training import fit, mine
@@ -22,7 +23,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory):
-    """Running speech of two utterances; the keyword is said from 2.0 s to 2.5 s of the first."""
+    """Settings of [data] for running speech of two utterances.
+
+    The keyword is said from 2.0 s to 2.5 s of the first.
+    """
     root = tmp_path_factory.mktemp("speech")
     (root / "talk").mkdir()
     rng = np.random.default_rng(5)
@@ -33,25 +37,7 @@ def speech(tmp_path_factory):
         "utterance,word,start_sample,n_samples\n"
         "a,hello,1600,8000\na,yes,32000,8000\na,there,48000,8000\nb,hello,1600,16000\n"
     )
-    return root
-
-
-def recipe_for(clips, speech, **fit_settings):
-    table = {
-        "name": "tiny",
-        "data": {
-            "clips": str(clips),
-            "speech": str(speech),
-            "speech_split": "talk",
-            "environment": "",
-            "rooms": "",
-            "keywords": ["yes", "no"],
-        },
-        "frontend": {"mean": -4.0, "std": 4.5},
-        "model": {"params": {"stem_filters": 8, "blocks": [[8, 5, 1]], "head_filters": 8}},
-        "fit": {"epochs": 1, "clips_per_epoch": 16, "batch_size": 16, **fit_settings},
-    }
-    return recipes.from_table(table, where="test")
+    return {"speech": str(root), "speech_split": "talk"}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +49,8 @@ def first_stage(tmp_path_factory, write_tree, speech):
         noise_s=30,
     )
     out = tmp_path_factory.mktemp("runs") / "first"
-    return fit.fit(recipe_for(clips, speech), out, verbose=0), clips
+    recipe = recipe_for(clips, data=speech, fit={"clips_per_epoch": 16})
+    return fit.fit(recipe, out, verbose=0), clips
 
 
 def test_every_window_without_the_keyword_is_judged(first_stage, tmp_path):
@@ -124,16 +111,16 @@ def test_second_stage_begins_with_the_first_ones_weights(first_stage, speech, tm
     run, clips = first_stage
     first = fit.build_model(run.read_recipe())
     first.load_weights(run.best)
+    second = recipe_for(clips, data=speech, fit={"start_from": str(run.path)})
+    third = recipe_for(clips, data=speech, fit={"start_from": "nowhere"})
 
-    model, epoch = fit._model(
-        recipe_for(clips, speech, start_from=str(run.path)), RunFolder(tmp_path / "second")
-    )
+    model, epoch = fit._model(second, RunFolder(tmp_path / "second"))
 
     assert 0 == epoch
     for ours, theirs in zip(model.get_weights(), first.get_weights()):
         np.testing.assert_array_equal(theirs, ours)
     with pytest.raises(ConfigError, match="train that run first"):
-        fit._model(recipe_for(clips, speech, start_from="nowhere"), RunFolder(tmp_path / "third"))
+        fit._model(third, RunFolder(tmp_path / "third"))
 
 
 def test_a_run_of_plain_classes_is_refused(tmp_path):

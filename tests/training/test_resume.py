@@ -9,9 +9,10 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 import keras
+from small_recipes import PARAMS, recipe_for
 
 from training import fit as fits
-from training import recipe as recipes
+from training.recipe import Recipe
 from training.run_folder import RunFolder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -24,30 +25,12 @@ class Stop(keras.callbacks.Callback):
         self.model.stop_training = True
 
 
-def recipe_for(clips: Path, **fit: Any) -> recipes.Recipe:
-    """Return a recipe of a small network on little data."""
-    return recipes.from_table(
-        {
-            "name": "small",
-            "data": {
-                "clips": str(clips),
-                "speech": "",
-                "environment": "",
-                "rooms": "",
-                "keywords": ["yes", "no"],
-            },
-            "frontend": {"mean": -4.0, "std": 4.5},
-            "model": {
-                "params": {
-                    "stem_filters": 8,
-                    "blocks": [[8, 5, 1]],
-                    "head_filters": 8,
-                    "dropout": 0.0,
-                }
-            },
-            "fit": {"batch_size": 8, "ema_momentum": 0.5, "warmup_epochs": 0.2, **fit},
-        },
-        where="test",
+def steady_recipe(clips: Path, **fit: Any) -> Recipe:
+    """Return a recipe without dropout, so that a run and its repetition can be compared."""
+    return recipe_for(
+        clips,
+        model={"params": {**PARAMS, "dropout": 0.0}},
+        fit={"batch_size": 8, "warmup_epochs": 0.2, **fit},
     )
 
 
@@ -62,7 +45,7 @@ def test_a_resumed_run_has_the_curves_of_an_uninterrupted_one(tmp_path, write_tr
     """
     # Decay so strong that one of too many weights shows.
     fit = {"epochs": 2, "clips_per_epoch": 128, "learning_rate": 0.01, "weight_decay": 1.0}
-    recipe = recipe_for(small_clips(tmp_path, write_tree), **fit)
+    recipe = steady_recipe(small_clips(tmp_path, write_tree), **fit)
     whole = fits.fit(recipe, tmp_path / "whole", verbose=0)
     its_callbacks = fits._callbacks
     with monkeypatch.context() as patch:
@@ -82,7 +65,7 @@ def test_a_run_that_stopped_early_stays_stopped(tmp_path, write_tree, monkeypatc
     first one was interrupted or not, and however often the run is resumed.
     """
     fit = {"epochs": 4, "clips_per_epoch": 16, "learning_rate": 0.0, "early_stop_epochs": 1}
-    recipe = recipe_for(small_clips(tmp_path, write_tree), **fit)
+    recipe = steady_recipe(small_clips(tmp_path, write_tree), **fit)
     its_callbacks = fits._callbacks
     with monkeypatch.context() as patch:
         patch.setattr(fits, "_callbacks", lambda *given: [*its_callbacks(*given), Stop()])
@@ -112,5 +95,5 @@ def test_the_log_tells_where_a_run_stops(tmp_path, accuracies, patience, stopped
     lines = [f"{epoch},{accuracy}" for epoch, accuracy in enumerate(accuracies)]
     run.history.write_text("\n".join(["epoch,val_accuracy", *lines]) + "\n")
 
-    recipe = recipe_for(tmp_path, early_stop_epochs=patience)
+    recipe = steady_recipe(tmp_path, early_stop_epochs=patience)
     assert stopped == fits.stopped_early(recipe, run)

@@ -1,0 +1,32 @@
+"""Fixtures that the tests of banks and of teaching share: made words, a bank drawn from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from training.bank import ClipBank
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory, write_tree: Callable[..., Path]) -> Path:
+    """Three words of tones with eight clips each, and noise."""
+    counts = {word: {"training": 6, "validation": 2} for word in ("yes", "no", "cat")}
+    return write_tree(tmp_path_factory.mktemp("data") / "clips", counts, noise_s=20)
+
+
+@pytest.fixture(scope="module")
+def bank(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> ClipBank:
+    """A bank of 48 clips in three shards, which no run has taught."""
+    # Here, because it takes what only training needs.
+    from small_banks import bank_recipe, draw_bank
+
+    from training.bank import ClipBank
+
+    out = tmp_path_factory.mktemp("bank") / "bank"
+    assert draw_bank(bank_recipe(clips), out)[-1] == (3, 3)
+    return ClipBank.open(out)

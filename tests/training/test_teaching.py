@@ -1,0 +1,193 @@
+"""Teaching: what trained runs say of a bank's clips, and training on a bank with it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="training needs the extra [train]")
+from small_banks import bank_recipe, parts_of
+
+from kws.errors import ConfigError, KwsError
+from training import fit as fits
+from training import recipe as recipes
+from training.bank import SAMPLES, ClipBank
+from training.bank_batches import BankBatchMaker
+from training.cli import train
+from training.distillation import blended, teach, without_false_keywords
+from training.features import FeatureMaker
+from training.run_folder import RunFolder
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+@pytest.fixture(scope="module")
+def teacher(clips, tmp_path_factory) -> RunFolder:
+    """A run of two steps."""
+    return fits.fit(bank_recipe(clips), tmp_path_factory.mktemp("runs") / "large", verbose=0)
+
+
+@pytest.fixture(scope="module")
+def taught(bank, teacher) -> ClipBank:
+    """The bank, with what the teacher says."""
+    list(teach(bank, teacher, name="large"))
+    return bank
+
+
+def test_a_teacher_says_what_its_network_predicts(taught, teacher):
+    """
+    The soft labels are the trained run's posteriors of the bank's very clips.
+    """
+    recipe = teacher.read_recipe()
+    model = fits.build_model(recipe)
+    model.load_weights(teacher.best)
+    samples = np.concatenate(parts_of(taught, SAMPLES))
+    windows = FeatureMaker(recipe.frontend).windows(samples, n_frames=98)
+
+    said = np.concatenate(parts_of(taught, "teacher-large"))
+
+    assert ("large",) == taught.teachers
+    np.testing.assert_allclose(said, model.predict(windows, verbose=0), atol=2e-3)
+
+
+def test_a_name_stands_for_the_same_weights(taught, teacher, tmp_path):
+    """
+    Another run of that name is refused before it listens; the same run, elsewhere, is not.
+    """
+    shutil.copytree(teacher.path, tmp_path / "large")
+    copied = RunFolder(tmp_path / "large")
+    before = taught.file(0, "teacher-large").read_bytes()
+
+    assert [(3, 3)] == list(teach(taught, copied, name="large"))
+    with open(copied.best, "ab") as weights:
+        weights.write(b"trained on")
+    with pytest.raises(ConfigError, match=r"expected the weights of .* as 'large', got others"):
+        list(teach(taught, copied, name="large"))
+    assert before == taught.file(0, "teacher-large").read_bytes()
+
+
+def test_a_bank_taught_before_weights_were_written_down_goes_on(taught, teacher):
+    """
+    Where there is no record, the run that comes is taken for the teacher and written down.
+    """
+    record = taught.path / "teacher-large.json"
+    wanted = json.loads(record.read_text())
+    record.unlink()
+
+    assert [(3, 3)] == list(teach(taught, teacher, name="large"))
+    assert wanted == json.loads(record.read_text())
+
+
+def test_targets_are_label_and_teacher_in_the_stated_parts(taught, clips):
+    """
+    With weight 0.75, three quarters of each target are the teacher's, one is the label's.
+    """
+    parts = {"path": str(taught.path), "teacher_weight": 0.75}
+    soft = BankBatchMaker(bank_recipe(clips, bank=parts), taught).make(0, 0)[1]
+    hard = BankBatchMaker(bank_recipe(clips, bank={"path": str(taught.path)}), taught).make(0, 0)[1]
+
+    assert {0.0, 1.0} == set(np.unique(hard))
+    assert ((soft * hard).sum(axis=1) >= 0.25).all()
+    np.testing.assert_allclose(np.ones(16), soft.sum(axis=1), atol=2e-3)
+    assert not np.allclose(hard, soft)
+    np.testing.assert_allclose([[0.25, 0.75]], blended(*np.float32([[[1, 0]], [[0, 1]]]), 0.75))
+
+
+def test_a_false_keyword_of_a_teacher_is_not_believed():
+    """
+    In a clip without keyword its keywords go to the clip's label; in others nothing changes.
+    """
+    said = np.float32([[0.5, 0.25, 0.25, 0.0], [0.5, 0.25, 0.25, 0.0], [0.1, 0.2, 0.3, 0.4]])
+    labels = np.array([1, 2, 3])
+
+    mended = without_false_keywords(said, labels, 2)
+
+    expected = [[0.5, 0.25, 0.25, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.3, 0.7]]
+    np.testing.assert_allclose(expected, mended, atol=1e-6)
+    np.testing.assert_allclose([0.5, 0.5, 0.1], said[:, 0])
+
+
+def test_no_target_of_a_clip_without_keyword_holds_one(taught, clips):
+    """
+    Whatever the teacher says of the bank's negatives, nothing of it is a keyword.
+    """
+    parts = {"path": str(taught.path), "teacher_weight": 0.75}
+    bank_maker = BankBatchMaker(bank_recipe(clips, bank=parts), taught)
+    hard_maker = BankBatchMaker(bank_recipe(clips, bank={"path": str(taught.path)}), taught)
+    soft = np.concatenate([bank_maker.make(0, step)[1] for step in range(4)])
+    hard = np.concatenate([hard_maker.make(0, step)[1] for step in range(4)])
+
+    negative = hard[:, :2].sum(axis=1) == 0
+    assert 3 <= negative.sum() < len(hard)
+    np.testing.assert_array_equal(np.zeros((negative.sum(), 2)), soft[negative, :2])
+    assert (soft[~negative, :2] > 0).all()
+
+
+def test_a_student_trains_on_a_taught_bank(taught, clips, tmp_path):
+    """
+    `fit` takes its batches from the bank, without drawing from the sources.
+    """
+    recipe = bank_recipe(clips, bank={"path": str(taught.path), "teacher_weight": 0.5})
+    run = fits.fit(recipe, tmp_path / "student", verbose=0)
+
+    assert run.best.is_file()
+    assert 1 == len(fits.read_history(run.history))
+
+
+def test_a_bank_that_nobody_taught_cannot_teach(bank, clips, tmp_path):
+    """
+    Asked for teachers that are not there, training says what to do instead of going without.
+    """
+    recipe = bank_recipe(
+        clips, bank={"path": str(bank.path), "teacher_weight": 0.5, "teachers": ["nobody"]}
+    )
+
+    with pytest.raises(ConfigError, match="teach the bank with kws-train teach"):
+        fits.fit(recipe, tmp_path / "student", verbose=0)
+    assert not (tmp_path / "student").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("speech_split", "dev_clean"), ("held_out_noise", ("rain",))]
+)
+def test_a_bank_of_other_recordings_is_refused(bank, clips, name, value):
+    """A run's manifest states what the recipe trains on, so the bank must be drawn from that."""
+    recipe = bank_recipe(clips)
+    other = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **{name: value}))
+    with pytest.raises(ConfigError, match=rf"drawn with data\.{name} = .*but the recipe says"):
+        BankBatchMaker(other, bank)
+
+
+def test_a_teacher_must_have_the_banks_labels(bank, teacher, clips, tmp_path):
+    """
+    A run that knows other words is refused before it writes anything.
+    """
+    run = fits.fit(bank_recipe(clips, data={"keywords": ["no"]}), tmp_path / "other", verbose=0)
+
+    with pytest.raises(KwsError, match="expected the labels of the bank"):
+        list(teach(bank, run, name="other"))
+    assert "other" not in bank.teachers
+
+
+def test_the_commands_make_and_teach_a_bank(clips, teacher, tmp_path, capsys):
+    """
+    `kws-train bank` and `teach` do the same from the command line, and say how far they are.
+    """
+    settings = recipes.to_table(bank_recipe(clips))["data"]
+    out = tmp_path / "bank"
+    overrides = [f"--set=data.{key}={settings[key]}" for key in ("clips", "speech")]
+    overrides += ["--set=data.environment=", "--set=data.rooms="]
+    overrides += ["--set=data.synthetic=", "--set=data.held_out_noise=[]"]
+    overrides.append('--set=data.keywords=["yes", "no"]')
+
+    assert 0 == train.main(["bank", "embedding", *overrides, "--clips", "16", "--out", str(out)])
+    assert 0 == train.main(["teach", str(out), str(teacher.path)])
+    shown = capsys.readouterr()
+
+    assert "4096 clips, 1 shard(s)" in shown.out
+    assert "drawing: 1 of 1" in shown.err
+    assert ("large",) == ClipBank.open(out).teachers
