@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import NamedTuple
@@ -11,37 +10,67 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.callbacks import Callback, CallbackThread
+from kws.audio_system import AudioSystem, Source
+from kws.callbacks import Callback, CallbackQueue
+from kws.capture_config import CaptureConfig
+from kws.conditioning import Conditioner
+from kws.connection import Connection, Piece
 from kws.decision import Detection
 from kws.errors import ConfigError, DeviceError
-from kws.microphone import Microphone
-from kws.resample import Resampler
+from kws.signal_health import SignalHealth
 from kws.spotter import KeywordSpotter
 
 logger = logging.getLogger(__name__)
-# A device that delivers nothing for so long is stuck: PortAudio flags neither stall nor loss.
-STALL_S = 5.0
+# At least so often the listening thread comes round, whatever the device does.
+TICK_S = 0.25
+# Losses are told no more often than this.
+REPORT_S = 1.0
+CALLBACKS_S = 0.4
+
+
+class ListenerEvent(NamedTuple):
+    """Something that happened to the microphone."""
+
+    kind: str
+    """``lost``, ``returned``, ``overload``, ``overflow``, ``silent`` or ``clipped``."""
+
+    text: str
+    """A sentence for people."""
+
+    time_s: float
+    """Audio time at which it was noticed."""
 
 
 class ListenerStatistics(NamedTuple):
-    """What a listener has done so far."""
+    """What a listener has done since it was opened."""
 
     audio_s: float
     """Audio that went by, lost samples included."""
 
     detections: int
     lost_samples: int
-    """Samples that came too fast for the consumer, at the device's rate."""
+    """Samples, at the spotter's rate, that never reached it: dropped because they came too fast
+    for the consumer, or gone by while the device was lost."""
 
     overflows: int
     """How often the device lost input before it could hand it over, of unknown length."""
+
+    losses: int
+    """How often the device was lost."""
+
+    clipped_samples: int
+    """Samples at full scale, because of the device's level or the gain."""
+
+    dropped_callbacks: int
+    """Detections that a callback was too slow for."""
 
 
 class Listener:
     """Listen to a microphone and call back on keywords.
 
     Opens the microphone when entered as a context. `wait` (or iteration) does the work in the
-    caller's thread; callbacks run in a thread of their own.
+    caller's thread; callbacks run in a thread of their own. A device that is lost is opened again
+    as soon as it is back.
 
     Parameters
     ----------
@@ -49,21 +78,48 @@ class Listener:
         Turns samples into detections; reset when listening begins.
     device : int or str, optional
         Index or part of the name of the microphone; without it the default one.
+    config : CaptureConfig, optional
+        Channel, gain, latency, block length, and what to do about a lost device.
+    system : AudioSystem, optional
+        Time and microphones; a test may bring its own.
     """
 
-    def __init__(self, spotter: KeywordSpotter, device: int | str | None = None) -> None:
+    def __init__(
+        self,
+        spotter: KeywordSpotter,
+        device: int | str | None = None,
+        *,
+        config: CaptureConfig | None = None,
+        system: AudioSystem | None = None,
+    ) -> None:
         self.spotter = spotter
         self.on_samples: Callable[[NDArray[np.int16]], None] | None = None
         """Called with the samples that go to the spotter; for meters."""
 
+        self.on_gap: Callable[[int], None] | None = None
+        """Called with the number of samples that are missing before the next ones."""
+
+        self.on_event: Callable[[ListenerEvent], None] | None = None
+        """Called when the microphone is lost, back, or in trouble; without it that is logged."""
+
+        self.on_tick: Callable[[], None] | None = None
+        """Called several times a second from the thread that listens, also without a device."""
+
         self._device = device
-        self._callbacks = CallbackThread()
-        self._microphone: Microphone | None = None
-        self._resampler: Resampler | None = None
-        self._lost_seen = 0
-        self._overflows_seen = 0
-        self._n_detections = 0
+        self._config = CaptureConfig() if config is None else config
+        self._system = AudioSystem() if system is None else system
+        self._callbacks = CallbackQueue(clock=self._system.now)
+        self._connection: Connection | None = None
         self._stopping = False
+        self._forget()
+
+    def _forget(self) -> None:
+        """Start all counts anew."""
+        self._conditioner: Conditioner | None = None
+        self._health = SignalHealth(self.spotter.sample_rate)
+        self._n_detections = self._lost = self._unreported = self._clipped = 0
+        self._overflows_seen = 0
+        self._reported_at = float("-inf")
 
     def __enter__(self) -> Listener:
         self.open()
@@ -78,17 +134,28 @@ class Listener:
         self.close()
 
     @property
-    def microphone(self) -> Microphone:
-        """The open microphone."""
-        if self._microphone is None:
-            raise DeviceError("the listener is not open; use it in a with statement")
-        return self._microphone
+    def microphone(self) -> Source | None:
+        """The open microphone; None while it is lost.
+
+        Raises
+        ------
+        DeviceError
+            If the listener is not open.
+        """
+        return self._open_connection().source
 
     @property
     def statistics(self) -> ListenerStatistics:
         """Counts since the microphone was opened."""
+        connection = self._connection
         return ListenerStatistics(
-            self.spotter.time_s, self._n_detections, self._lost_seen, self._overflows_seen
+            audio_s=self.spotter.time_s,
+            detections=self._n_detections,
+            lost_samples=self._lost,
+            overflows=connection.overflows if connection else 0,
+            losses=connection.n_losses if connection else 0,
+            clipped_samples=self._clipped,
+            dropped_callbacks=self._callbacks.dropped,
         )
 
     def on(self, keyword: str, callback: Callback) -> None:
@@ -118,24 +185,35 @@ class Listener:
         """
         self.spotter.reset()
         self._stopping = False
-        self._lost_seen = self._n_detections = self._overflows_seen = 0
-        self._microphone = Microphone(self._device, sample_rate=self.spotter.sample_rate)
-        rate = self._microphone.rate
-        wanted = self.spotter.sample_rate
-        self._resampler = Resampler(rate, wanted) if rate != wanted else None
+        self._forget()
+        self._connection = Connection(
+            self._device,
+            sample_rate=self.spotter.sample_rate,
+            config=self._config,
+            tell=self._tell,
+            system=self._system,
+        )
+        try:
+            self._connection.open()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
-        """Close the microphone and let waiting callbacks finish."""
-        if self._microphone is not None:
-            self._microphone.close()
-            self._microphone = None
-        self._callbacks.close()
+        """Close the microphone and let waiting callbacks finish; within a second.
+
+        As with `stop`, a `wait` that goes on in another thread returns.
+        """
+        self.stop()
+        if self._connection is not None:
+            self._connection.close()
+        self._callbacks.close(CALLBACKS_S)
 
     def stop(self) -> None:
         """Make `wait` return; may be called from any thread or from a callback."""
         self._stopping = True
-        if self._microphone is not None:
-            self._microphone.ready.set()
+        if self._connection is not None:
+            self._connection.wake()
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Listen until `stop` is called or `timeout_s` has gone by.
@@ -143,56 +221,101 @@ class Listener:
         Raises
         ------
         DeviceError
-            If the device ends, or delivers nothing for five seconds.
+            If the device is lost and `CaptureConfig.reconnect` is off.
         """
         for _ in self.detections(timeout_s):
             pass
 
     def detections(self, timeout_s: float | None = None) -> Iterator[Detection]:
         """Yield detections as they are made; otherwise as `wait`."""
-        microphone = self.microphone
-        started = heard = time.monotonic()
-        while not self._stopping:
-            now = time.monotonic()
-            if timeout_s is not None and now - started >= timeout_s:
-                return
-            rest = STALL_S if timeout_s is None else min(STALL_S, started + timeout_s - now)
-            microphone.ready.wait(rest)
-            microphone.ready.clear()
-            found = self._take(microphone)
-            if found is not None:
-                heard = time.monotonic()
-                yield from found
-            elif microphone.ended.is_set():
-                raise DeviceError(f"device {microphone.device.name}: the stream ended; is it gone?")
-            elif time.monotonic() - heard >= STALL_S:
-                raise DeviceError(
-                    f"device {microphone.device.name}: no audio for {STALL_S:g} s; is it stuck?"
-                )
+        connection = self._open_connection()
+        ends = None if timeout_s is None else self._system.now() + timeout_s
+        try:
+            while not self._stopping:
+                left = TICK_S if ends is None else ends - self._system.now()
+                if left <= 0:
+                    return
+                piece = connection.read(min(TICK_S, left))
+                self._tick()
+                if piece is not None:
+                    yield from self._take(piece)
+        finally:
+            # Time goes on while the device is away, whoever ends the waiting.
+            away = round(connection.leave_gap_s() * self.spotter.sample_rate)
+            if away:
+                self._skip(away)
 
-    def _take(self, microphone: Microphone) -> list[Detection] | None:
-        """Return the detections in what the microphone has delivered; None if nothing was."""
-        samples = microphone.buffer.read()
-        lost = microphone.buffer.dropped_samples - self._lost_seen
-        if lost:
-            self._lost_seen += lost
-            logger.warning("%d samples were lost: the machine could not keep up", lost)
-            self.spotter.skip(round(lost * self.spotter.sample_rate / microphone.rate))
-            if self._resampler is not None:
-                self._resampler.reset()
-        if microphone.overflows > self._overflows_seen:
-            self._overflows_seen = microphone.overflows
-            logger.warning("the device lost input before it was handed over")
-            # How much is unknown, so time stands still; but this does not follow on the last.
-            self.spotter.skip(0)
-        if not len(samples):
-            return None
-        if self._resampler is not None:
-            samples = self._resampler.push(samples)
-        if self.on_samples is not None:
+    def _take(self, piece: Piece) -> list[Detection]:
+        """Return the detections in a piece of audio."""
+        wanted = self.spotter.sample_rate
+        found = []
+        if piece.cut:
+            dropped = round(piece.dropped * wanted / piece.rate)
+            self._unreported += dropped
+            found += self._skip(dropped + round(piece.gap_s * wanted))
+        if piece.news is not None:
+            self._tell("returned", piece.news)
+        if self._conditioner is None:
+            self._conditioner = Conditioner(piece.rate, wanted, gain_db=self._config.gain_db)
+        samples = self._conditioner.push(piece.samples)
+        return found + self._hear(samples, self._conditioner.take_clipped())
+
+    def _hear(self, samples: NDArray[np.int16], clipped: int) -> list[Detection]:
+        """Return the detections in samples at the spotter's rate."""
+        self._clipped += clipped
+        if self.on_samples is not None and len(samples):
             self.on_samples(samples)
+        hint = self._health.push(samples, clipped)
+        if hint is not None:
+            self._tell(*hint)
         found = self.spotter.process(samples)
         self._n_detections += len(found)
         for detection in found:
             self._callbacks.post(detection)
         return found
+
+    def _skip(self, n_samples: int) -> list[Detection]:
+        """Let time go on over audio that never came; none is a cut of unknown length.
+
+        Returns the detections in what the resampler has held back until now.
+        """
+        found = []
+        conditioner, self._conditioner = self._conditioner, None
+        if conditioner is not None:
+            found = self._hear(conditioner.finish(), conditioner.take_clipped())
+        self._lost += n_samples
+        self.spotter.skip(n_samples)
+        if self.on_gap is not None:
+            self.on_gap(n_samples)
+        return found
+
+    def _tick(self) -> None:
+        """Do what is due however the device is; report losses no more than once a second."""
+        self._callbacks.tend()
+        if self.on_tick is not None:
+            self.on_tick()
+        now = self._system.now()
+        if now - self._reported_at < REPORT_S:
+            return
+        overflows = self.statistics.overflows - self._overflows_seen
+        if not self._unreported and not overflows:
+            return
+        self._reported_at = now
+        if self._unreported:
+            lost_s = self._unreported / self.spotter.sample_rate
+            self._tell("overload", f"{lost_s:.2f} s of audio lost: the machine cannot keep up")
+            self._unreported = 0
+        if overflows:
+            self._tell("overflow", "the device lost input before it was handed over")
+            self._overflows_seen += overflows
+
+    def _tell(self, kind: str, text: str) -> None:
+        if self.on_event is None:
+            logger.warning("%s", text)
+        else:
+            self.on_event(ListenerEvent(kind, text, self.spotter.time_s))
+
+    def _open_connection(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            raise DeviceError("the listener is not open; use it in a with statement")
+        return self._connection

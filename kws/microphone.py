@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import logging
+import atexit
+import contextlib
 import threading
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kws.audio_file import to_mono
+from kws.capture_config import CaptureConfig
+from kws.device_choice import InputDevice, choose
 from kws.errors import DeviceError, MissingDependencyError
 from kws.ring_buffer import RingBuffer
 
-logger = logging.getLogger(__name__)
-BLOCK_MS = 50
 # Audio the consumer may fall behind before the oldest is dropped.
 BUFFER_S = 4
-
-
-@dataclass(frozen=True)
-class InputDevice:
-    """A device that can be listened to."""
-
-    index: int
-    name: str
-    n_channels: int
-    default_rate: int
-    is_default: bool
 
 
 def list_devices() -> list[InputDevice]:
@@ -57,39 +47,29 @@ def list_devices() -> list[InputDevice]:
     ]
 
 
-def choose_device(wanted: int | str | None) -> InputDevice:
-    """Return the device with an index, or whose name holds a text; None is the default one.
+def look_again() -> None:
+    """Let PortAudio find out what is plugged in now: it lists devices once, when it starts.
 
-    Raises
-    ------
-    DeviceError
-        If none or several fit; the message lists the choices.
+    This ends every PortAudio stream of the process.
     """
-    devices = list_devices()
-    if not devices:
-        raise DeviceError(
-            "no microphone: PortAudio knows no input device; plug one in, or check that the "
-            "user may use it (group audio) and that a sound server runs"
-        )
-    if wanted is None:
-        chosen = [device for device in devices if device.is_default] or devices[:1]
-    elif isinstance(wanted, int) or wanted.isdigit():
-        chosen = [device for device in devices if device.index == int(wanted)]
-    else:
-        exact = [device for device in devices if device.name == wanted]
-        part = [device for device in devices if wanted.lower() in device.name.lower()]
-        chosen = exact or part
-    if len(chosen) == 1:
-        return chosen[0]
-    found = "several fit" if chosen else "no such input device"
-    choices = "; ".join(f"{device.index} {device.name}" for device in chosen or devices)
-    raise DeviceError(f"device {wanted!r}: {found}; choose one of: {choices}")
+    sounddevice = _sounddevice()
+    with contextlib.suppress(sounddevice.PortAudioError):
+        sounddevice._terminate()
+    try:
+        sounddevice._initialize()
+    except sounddevice.PortAudioError as error:
+        raise DeviceError(f"PortAudio cannot be started: {error}") from error
+
+
+def give_up_on_portaudio() -> None:
+    """Let the process end though a call into PortAudio hangs: its exit handler would hang too."""
+    atexit.unregister(_sounddevice()._exit_handler)
 
 
 class Microphone:
     """Capture mono int16 from a device into a ring buffer.
 
-    The device's own rate is used where it refuses `sample_rate`; see `rate`.
+    At `sample_rate` if the device takes it, else at its own; see `rate`.
 
     Parameters
     ----------
@@ -97,6 +77,10 @@ class Microphone:
         Index or part of the name; without it the default device.
     sample_rate : int
         Rate to ask for, in Hz.
+    config : CaptureConfig
+        Channel, latency and block length.
+    ready : threading.Event, optional
+        Set whenever new samples are in the buffer, and at the end; the consumer clears it.
 
     Raises
     ------
@@ -104,26 +88,33 @@ class Microphone:
         If the device cannot be found or opened.
     """
 
-    def __init__(self, device: int | str | None = None, *, sample_rate: int = 16_000) -> None:
-        self.device = choose_device(device)
+    def __init__(
+        self,
+        device: int | str | None = None,
+        *,
+        sample_rate: int = 16_000,
+        config: CaptureConfig | None = None,
+        ready: threading.Event | None = None,
+    ) -> None:
+        self.device = choose(list_devices(), device)
         self.ended = threading.Event()
         """Set when the stream stopped by itself: the device is gone."""
 
-        self.ready = threading.Event()
-        """Set whenever new samples are in the buffer; the consumer clears it."""
-
+        self.ready = threading.Event() if ready is None else ready
+        self._config = CaptureConfig() if config is None else config
+        self._column: int | None = None
         self._overflows = 0
         self._stream = self._open_stream(sample_rate)
         self.rate: int = int(self._stream.samplerate)
+        self.n_channels: int = self._stream.channels
+        """Channels that the device was opened with; the buffer holds their mean, or one."""
+
         self.buffer = RingBuffer(self.rate * BUFFER_S)
         try:
             self._stream.start()
         except _sounddevice().PortAudioError as error:
             self._stream.close(ignore_errors=True)
-            raise DeviceError(
-                f"device {self.device.index} {self.device.name}: cannot be started ({error}); "
-                "another program may hold it"
-            ) from error
+            raise self._cannot("be started", str(error)) from error
 
     @property
     def overflows(self) -> int:
@@ -135,24 +126,47 @@ class Microphone:
         self._stream.close(ignore_errors=True)
 
     def _open_stream(self, sample_rate: int) -> Any:
+        """Return the first stream that the device takes: our rate before its, few channels first.
+
+        A sound server mixes down to what it is asked for; a bare device takes its own number of
+        channels alone.
+        """
         sounddevice = _sounddevice()
-        problems = []
+        config = self._config
+        least = config.channel or 1
+        if least > self.device.n_channels:
+            raise DeviceError(
+                f"device {self.device.index} {self.device.name}: expected at least {least} "
+                f"channels for channel {least}, it has {self.device.n_channels}"
+            )
+        self._column = None if config.channel is None else config.channel - 1
+        latency = config.latency
+        if not isinstance(latency, str):
+            latency /= 1000
+        problems = {}
         for rate in dict.fromkeys((sample_rate, self.device.default_rate)):
-            try:
-                return sounddevice.InputStream(
-                    samplerate=rate,
-                    blocksize=rate * BLOCK_MS // 1000,
-                    device=self.device.index,
-                    channels=1,
-                    dtype="int16",
-                    callback=self._on_block,
-                    finished_callback=self._on_end,
-                )
-            except (sounddevice.PortAudioError, ValueError) as error:
-                problems.append(f"{rate} Hz: {error}")
-        raise DeviceError(
-            f"device {self.device.index} {self.device.name}: cannot be opened "
-            f"({'; '.join(problems)}); another program may hold it"
+            for n_channels in dict.fromkeys((least, max(least, 2), self.device.n_channels)):
+                if n_channels > self.device.n_channels:
+                    continue
+                try:
+                    return sounddevice.InputStream(
+                        samplerate=rate,
+                        blocksize=round(rate * config.block_ms / 1000),
+                        device=self.device.index,
+                        channels=n_channels,
+                        dtype="int16",
+                        latency=latency,
+                        callback=self._on_block,
+                        finished_callback=self._on_end,
+                    )
+                except (sounddevice.PortAudioError, ValueError) as error:
+                    problems[rate] = f"{rate} Hz: {error}"
+        raise self._cannot("be opened", "; ".join(problems.values()))
+
+    def _cannot(self, what: str, why: str) -> DeviceError:
+        return DeviceError(
+            f"device {self.device.index} {self.device.name}: cannot {what} ({why}); "
+            "another program may hold it"
         )
 
     def _on_block(
@@ -161,7 +175,7 @@ class Microphone:
         """Copy a block into the ring buffer; runs in PortAudio's thread."""
         if status.input_overflow:
             self._overflows += 1
-        self.buffer.write(block[:, 0])
+        self.buffer.write(to_mono(block) if self._column is None else block[:, self._column])
         self.ready.set()
 
     def _on_end(self) -> None:

@@ -27,14 +27,18 @@ ONLY_IN = {
 LAZY = {"sounddevice", "soundfile", "soxr", "scipy", "rich", *RUNTIMES}
 # Layers from bottom to top (design, section 8): a module imports from layers below it only.
 LAYERS = [
-    {"errors", "checksum"},
-    {"config", "quantization", "ring_buffer", "resample", "decimation"},
-    {"spectrum", "manifest", "smoothing", "decision", "interpreter"},
-    {"mel", "models", "callbacks", "microphone", "audio_file"},
-    {"frontend"},
-    {"frontend_kinds"},
-    {"posterior_model"},
+    {"errors", "checksum", "patient_call", "quiet_stderr", "paced_log", "signal_health", "service"},
+    {
+        *("config", "quantization", "ring_buffer", "resample", "decimation"),
+        *("capture_config", "device_choice", "beginning", "gate"),
+    },
+    {"spectrum", "manifest", "smoothing", "decision", "interpreter", "conditioning"},
+    {"mel", "models", "callbacks", "recorder", "audio_file"},
+    {"frontend", "microphone"},
+    {"frontend_kinds", "audio_system"},
+    {"posterior_model", "connection"},
     {"window_model", "stream_model"},
+    {"form_choice"},
     {"spotter"},
     {"listener"},
 ]

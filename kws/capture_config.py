@@ -1,0 +1,58 @@
+"""How a microphone is opened and watched."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Union
+
+from kws.errors import ConfigError
+
+LATENCIES = ("low", "high")
+# Python 3.9 reads this at run time, where it knows no "float | str".
+Latency = Union[float, str]
+
+
+@dataclass(frozen=True)
+class CaptureConfig:
+    """Settings of a live microphone. Times in ms unless a name says otherwise."""
+
+    channel: int | None = None
+    """Channel that is heard, from 1; None is the mean of all."""
+
+    gain_db: float = 0.0
+    """Gain on the samples, -60 to 60 dB. What it drives beyond full scale is clipped and counted:
+    rather raise the level of the device itself."""
+
+    latency: Latency = "high"
+    """What PortAudio is asked for: ``low``, ``high``, or 1 to 2000 ms. Lower hands audio
+    over sooner, and loses some on a busy machine sooner."""
+
+    block_ms: float = 50.0
+    """Audio that the device hands over at a time, 5 to 500. Shorter wakes the CPU more often."""
+
+    stall_s: float = 3.0
+    """Time without a block after which the device counts as lost, 0.5 to 60: neither PortAudio nor
+    a sound server flags a stall. An idle server may take two seconds to its first block."""
+
+    reconnect: bool = True
+    """Open a lost device again as soon as it is back; without it its loss is an error."""
+
+    def __post_init__(self) -> None:
+        if self.channel is not None and not 1 <= self.channel <= 256:
+            raise ConfigError(f"channel: expected 1 to 256, got {self.channel}")
+        _check_range("gain_db", self.gain_db, -60.0, 60.0)
+        _check_range("block_ms", self.block_ms, 5.0, 500.0)
+        _check_range("stall_s", self.stall_s, 0.5, 60.0)
+        if isinstance(self.latency, str):
+            if self.latency not in LATENCIES:
+                raise ConfigError(
+                    f"latency: expected low, high or a number of ms, got {self.latency!r}"
+                )
+        else:
+            _check_range("latency", self.latency, 1.0, 2_000.0)
+
+
+def _check_range(name: str, value: float, low: float, high: float) -> None:
+    if not (math.isfinite(value) and low <= value <= high):
+        raise ConfigError(f"{name}: expected {low:g} to {high:g}, got {value:g}")
