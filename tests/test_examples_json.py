@@ -1,0 +1,202 @@
+"""examples/media_key.py and webhook.py behind `kws-listen --json`: real pipes, a real server."""
+
+from __future__ import annotations
+
+import http.server
+import io
+import json
+import socket
+import sys
+import threading
+from contextlib import contextmanager
+
+import pytest
+from example_runs import (
+    ENVIRONMENT,
+    EXAMPLES,
+    fake_programs,
+    interrupt_after_a_line,
+    load,
+    run,
+    run_on_demo,
+)
+
+from kws import models
+
+# A detection, and a record that is none.
+STATUS = '{"type": "status", "event": "listening"}\n'
+HEARD_ON = '{"type": "detection", "keyword": "on", "score": 0.96, "time_s": 13.49}\n'
+
+
+@contextmanager
+def serving(status=204):
+    """Run an HTTP server on this machine; gives its URL and what was posted to it."""
+    posted = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            posted.append((self.path, self.headers["Content-Type"], json.loads(body)))
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/voice", posted
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_media_keys_follow_the_words(tmp_path):
+    """
+    Each word of the demo recording that has a key runs its command, in order.
+    """
+    environment, record = fake_programs(tmp_path, "playerctl", "pactl")
+
+    done = run_on_demo("media_key.py", env=environment)
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert [
+        "pactl set-sink-volume @DEFAULT_SINK@ +5%",
+        "pactl set-sink-volume @DEFAULT_SINK@ -5%",
+        "playerctl previous",
+        "playerctl next",
+        "pactl set-sink-mute @DEFAULT_SINK@ 0",
+        "pactl set-sink-mute @DEFAULT_SINK@ 1",
+        "playerctl pause",
+        "playerctl play",
+    ] == record.read_text().splitlines()
+
+
+def test_a_media_key_that_fails_does_not_end_the_listening(tmp_path):
+    """
+    Where no player runs, that is said, and the next word is acted on.
+    """
+    environment, record = fake_programs(tmp_path, "playerctl", "pactl", then="exit 1")
+
+    done = run("media_key.py", input=STATUS + 2 * HEARD_ON, env=environment)
+
+    assert 0 == done.returncode
+    assert 2 == len(record.read_text().splitlines())
+    assert 2 == done.stderr.count("exit status 1")
+
+
+def test_a_player_that_hangs_is_given_up(tmp_path, monkeypatch, capsys):
+    """
+    A program that does not return is ended, and the next word is acted on.
+    """
+    environment, record = fake_programs(tmp_path, "playerctl", "pactl", then="exec sleep 60")
+    monkeypatch.setenv("PATH", environment["PATH"])
+    monkeypatch.setattr(sys, "stdin", io.StringIO(2 * HEARD_ON))
+    monkeypatch.setattr(sys, "argv", ["media_key.py"])
+    media_key = load("media_key")
+    monkeypatch.setattr(media_key, "TIMEOUT_S", 0.5)
+
+    code = media_key.main()
+
+    assert 0 == code
+    assert 2 == len(record.read_text().splitlines())
+    assert 2 == capsys.readouterr().err.count("timed out")
+
+
+def test_missing_programs_are_named(tmp_path):
+    """
+    Without playerctl and pactl, the media keys end at once with their names.
+    """
+    done = run("media_key.py", input="", env={**ENVIRONMENT, "PATH": str(tmp_path)})
+
+    assert 1 == done.returncode
+    assert ["media_key.py: error: no pactl, no playerctl; see --help"] == done.stderr.splitlines()
+
+
+def test_the_webhook_posts_what_was_heard():
+    """
+    Each detection of the demo recording is posted, with keyword, score and time and nothing else.
+    """
+    with serving() as (url, posted):
+        done = run_on_demo("webhook.py", url)
+
+    truth = (models.FIRMWARE_MODELS / "demo.csv").read_text().splitlines()[1:]
+    assert (0, "") == (done.returncode, done.stderr)
+    assert [line.split(",")[1] for line in truth] == [body["keyword"] for _, _, body in posted]
+    assert {("/voice", "application/json")} == {(path, kind) for path, kind, _ in posted}
+    assert {("keyword", "score", "time_s")} == {tuple(body) for _, _, body in posted}
+    assert pytest.approx(1.7, abs=0.2) == posted[0][2]["time_s"]
+
+
+def test_a_webhook_that_refuses_is_told_and_tried_again():
+    """
+    An answer of 500 is one line on stderr each; the program goes on.
+    """
+    with serving(status=500) as (url, posted):
+        done = run("webhook.py", url, input=STATUS + 2 * HEARD_ON)
+
+    assert 0 == done.returncode
+    assert 2 == len(posted)
+    assert ["on", "on"] == [line.split()[1] for line in done.stderr.splitlines()]
+    assert 2 == done.stderr.count("500")
+
+
+def test_a_webhook_that_never_answers_is_given_up():
+    """
+    A server that takes the connection and says nothing costs the time-out, not for ever.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        done = run("webhook.py", url, "--timeout-s", 0.2, input=2 * HEARD_ON)
+
+    assert 0 == done.returncode
+    assert 2 == done.stderr.count("timed out")
+
+
+def test_a_webhook_takes_urls_of_the_web_only():
+    """
+    A path, or any other scheme, is wrong usage.
+    """
+    assert [2, 2] == [
+        run("webhook.py", url, input="").returncode for url in ("file:///etc/passwd", "lamp")
+    ]
+
+
+@pytest.mark.parametrize("name", ["media_key.py", "webhook.py"])
+def test_lines_that_are_no_json_are_wrong_usage(name, tmp_path):
+    """
+    Without --json in front, one line says what is missing.
+    """
+    environment, _ = fake_programs(tmp_path, "playerctl", "pactl")
+    arguments = ["http://127.0.0.1:9/"] if name == "webhook.py" else []
+
+    done = run(name, *arguments, input="    1.70 s  yes      0.97\n", env=environment)
+
+    assert 2 == done.returncode
+    assert "kws-listen --json |" in done.stderr.splitlines()[-1]
+
+
+def test_ctrl_c_ends_the_media_keys():
+    """
+    Waiting for the next word, Ctrl-C ends with 130 and without a traceback.
+    """
+    command = [sys.executable, str(EXAMPLES / "media_key.py"), "--dry-run"]
+
+    first, errors, code = interrupt_after_a_line(command, HEARD_ON)
+
+    assert "pactl set-sink-mute @DEFAULT_SINK@ 0\n" == first
+    assert ("", 130) == (errors, code)
+
+
+def test_ctrl_c_ends_the_webhook():
+    """
+    Waiting for the next word, Ctrl-C ends with 130 and without a traceback.
+    """
+    with serving() as (url, _):
+        command = [sys.executable, str(EXAMPLES / "webhook.py"), url]
+        first, errors, code = interrupt_after_a_line(command, HEARD_ON)
+
+    assert "on: 204\n" == first
+    assert ("", 130) == (errors, code)
