@@ -23,9 +23,11 @@ from threadpoolctl import threadpool_limits
 
 from kws.errors import ConfigError
 from training import recipe as recipes
-from training.batches import ClipDrawer, TrainingSources
+from training.batches import ClipDrawer
+from training.class_recipe import resolved
 from training.recipe import Recipe
 from training.run_folder import atomically
+from training.word_clips import DRAWN, open_drawer
 
 SHARD_CLIPS = 4_096
 SAMPLES, LABELS = "samples", "labels"
@@ -141,10 +143,11 @@ def make_bank(
         If a number is below 1, `out` holds a bank of another recipe, data are missing, or the
         recipe is one of plain classes.
     """
-    if recipe.source.kind:
+    if recipe.source.kind not in DRAWN:
         raise ConfigError(f"recipe {recipe.name}: a bank holds keywords, not plain classes")
     check_positive("--clips", n_clips)
     check_positive("--processes", n_processes)
+    recipe = resolved(recipe)
     n_shards = max(-(-n_clips // shard_clips), _n_drawn(out))
     bank = ClipBank(out, recipe, n_shards, shard_clips)
     head = {
@@ -155,7 +158,7 @@ def make_bank(
     there = out / "bank.json"
     if there.is_file() and not _is_same(json.loads(there.read_text(encoding="utf-8")), head):
         raise ConfigError(f"{out}: holds a bank of another recipe; name another --out")
-    TrainingSources.open(recipe.data)
+    open_drawer(recipe)
     out.mkdir(parents=True, exist_ok=True)
     atomically(there, lambda path: path.write_text(json.dumps(head, indent=2), encoding="utf-8"))
     wanted = [n for n in range(n_shards) if not bank.file(n, LABELS).is_file()]
@@ -189,9 +192,11 @@ def _is_same(there: dict[str, Any], wanted: dict[str, Any]) -> bool:
     Clips depend on data and augmentation; network and training may be others.
     """
     wanted = json.loads(json.dumps(wanted))
-    drawn = ("seed", "data", "augmentation")
+    drawn = ["seed", "data", "augmentation"]
+    if wanted["recipe"]["source"]["kind"]:
+        drawn += ["source", "words"]
     return there["shard_clips"] == wanted["shard_clips"] and all(
-        there["recipe"][key] == wanted["recipe"][key] for key in drawn
+        there["recipe"].get(key) == wanted["recipe"][key] for key in drawn
     )
 
 
@@ -211,7 +216,7 @@ def _open_drawer(recipe: Recipe) -> None:
     global _drawer
     threadpool_limits(1)
     os.nice(1)
-    _drawer = ClipDrawer(recipe, TrainingSources.open(recipe.data))
+    _drawer = open_drawer(recipe)
 
 
 def _draw_shard(bank: ClipBank, shard: int) -> None:

@@ -26,6 +26,7 @@ class BankBatchMaker:
     """
 
     def __init__(self, recipe: Recipe, bank: ClipBank) -> None:
+        _check_words(recipe, bank)
         if bank.recipe.data.labels != recipe.data.labels:
             raise ConfigError(
                 f"{bank.path}: expected the recipe's labels, {', '.join(recipe.data.labels)}, "
@@ -120,6 +121,18 @@ def _check_origin(recipe: Recipe, bank: ClipBank) -> None:
                 f"{bank.path}: drawn with data.{name} = {drawn!r}, but the recipe says {wanted!r}; "
                 f"draw another bank, or --set data.{name}"
             )
+
+
+def _check_words(recipe: Recipe, bank: ClipBank) -> None:
+    """Raise `ConfigError` unless the bank's words were drawn as the recipe says."""
+    if recipe.source.kind and (bank.recipe.source, bank.recipe.words) != (
+        recipe.source,
+        recipe.words,
+    ):
+        raise ConfigError(
+            f"{bank.path}: drawn with other settings in [source] or [words] than the recipe's; "
+            "draw another bank"
+        )
 
 
 def open_bank(recipe: Recipe) -> ClipBank:

@@ -1,12 +1,13 @@
-"""The maker of a recipe's training batches: keywords by class, or plain classes clip by clip."""
+"""The maker of a recipe's training batches: words drawn by class, or plain classes clip by clip."""
 
 from __future__ import annotations
 
 from training.bank_batches import BankBatchMaker, open_bank
-from training.batches import BatchMaker, ClipDrawer, TrainingSources
+from training.batches import BatchMaker, TrainingSources
 from training.class_clips import PassDrawer, class_data
 from training.picture_batches import PictureBatchMaker
 from training.recipe import Recipe
+from training.word_clips import DRAWN, open_drawer
 
 
 def open_batches(recipe: Recipe) -> BatchMaker | BankBatchMaker | PictureBatchMaker:
@@ -21,9 +22,9 @@ def open_batches(recipe: Recipe) -> BatchMaker | BankBatchMaker | PictureBatchMa
         return BankBatchMaker(recipe, open_bank(recipe))
     if recipe.source.kind == "pictures":
         return PictureBatchMaker(recipe, class_data(recipe))
-    if recipe.source.kind:
-        return BatchMaker(recipe, PassDrawer(recipe, class_data(recipe)))
-    return BatchMaker(recipe, ClipDrawer(recipe, TrainingSources.open(recipe.data)))
+    if recipe.source.kind in DRAWN:
+        return BatchMaker(recipe, open_drawer(recipe))
+    return BatchMaker(recipe, PassDrawer(recipe, class_data(recipe)))
 
 
 def check_sources(recipe: Recipe) -> None:

@@ -61,12 +61,6 @@ class TrainingSources:
             running_speech.read_utterances(speech_root, config.speech_split) if speech_root else []
         )
         hard = config.path("hard_negatives")
-        recordings = noise.split_noise(clips_root, "training").recordings
-        environment = config.path("environment")
-        if environment:
-            recordings += noise.esc_noise(
-                environment, "training", without=config.held_out_noise
-            ).recordings
         return cls(
             by_word=by_word,
             cut_words=running_speech.cut_words(utterances, exclude=exclude),
@@ -76,9 +70,22 @@ class TrainingSources:
             hard_windows=(
                 running_speech.read_hard_windows(hard, speech_root) if hard and speech_root else []
             ),
-            noise=NoiseBank(recordings),
+            noise=training_noise(config),
             rooms=augmentation.read_rooms(config.path("rooms")),
         )
+
+
+def training_noise(config: DataConfig) -> NoiseBank:
+    """Return the training part of background recordings and environmental sounds."""
+    clips_root = config.path("clips")
+    assert clips_root is not None
+    recordings = noise.split_noise(clips_root, "training").recordings
+    environment = config.path("environment")
+    if environment:
+        recordings += noise.esc_noise(
+            environment, "training", without=config.held_out_noise
+        ).recordings
+    return NoiseBank(recordings)
 
 
 class ClipDrawer:
@@ -120,13 +127,17 @@ class ClipDrawer:
         if label == UNKNOWN and half and rng.random() < half:
             return self._half_word(rng), index
         clip = self._unknown(rng) if label == UNKNOWN else self._keyword(label, rng)
+        return self._changed(clip, rng), index
+
+    def _changed(self, clip: Clip, rng: np.random.Generator) -> NDArray[np.int16]:
+        """Return a clip in its place in the window, augmented."""
         # Random cuts of speech never come again: keeping them would only push words out.
         samples = clip.read() if clip.label == UNKNOWN else self._cache.read(clip)
         # Bare zeros round a cut word would tell that it was cut: such a clip always gets noise.
         is_cut = len(samples) < 3 * self._n_samples // 4 and clip.n_samples is not None
         noisy = is_cut or rng.random() < self._augmentation.noise_probability
         samples = self._augment(self._centred(samples, rng), rng, noisy=noisy)
-        return augmentation.to_int16(samples), index
+        return augmentation.to_int16(samples)
 
     def draw_batch(
         self, epoch: int, step: int, rng: np.random.Generator

@@ -13,8 +13,11 @@ from training.clip_changes import change_clip, random_crop
 from training.data import folders, made_noise, noise
 from training.data.clips import ClipCache
 from training.data.noise import NoiseBank
+from training.data.sources import Item
 from training.data.splits import ClassData, open_classes
 from training.recipe import Recipe
+from training.speakers import speaker_of
+from training.word_clips import word_data
 
 # Tells the order of an epoch's clips from the draws of its batches, which are seeded alike.
 ORDER = (0, 1)
@@ -28,10 +31,25 @@ def class_data(recipe: Recipe) -> ClassData:
     ConfigError
         If the source cannot be read or split.
     """
+    if recipe.source.kind == "words":
+        return word_classes(recipe)
     root = recipe.data.path("clips")
     if root is None:
         raise ConfigError("data.clips: expected a folder or a file, got an empty path")
     return open_classes(recipe.source, root, recipe.data.classes)
+
+
+def word_classes(recipe: Recipe) -> ClassData:
+    """Return many words as classes: the clips that train, each once, and those that validate."""
+    words = word_data(recipe)
+    splits = {"training": words.training, "validation": words.validation, "testing": []}
+    return ClassData(
+        words.labels,
+        {
+            split: [Item(clip, speaker_of(clip.path)) for clip in clips]
+            for split, clips in splits.items()
+        },
+    )
 
 
 class PassDrawer:

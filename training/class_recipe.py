@@ -12,6 +12,7 @@ from training.class_clips import class_data
 from training.data.clips import fit_length
 from training.features import FeatureMaker
 from training.recipe import Recipe
+from training.word_clips import DRAWN
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +21,8 @@ def resolved(recipe: Recipe) -> Recipe:
     """Return the recipe with what its source tells filled in; one for keywords stays as it is.
 
     ``data.classes`` become the labels of the source, ``fit.clips_per_epoch`` covers each training
-    clip once, and ``frontend.mean`` and ``std`` are measured on training clips alone.
+    clip once where clips are not drawn by word, and ``frontend.mean`` and ``std`` are measured on
+    training clips alone.
 
     Raises
     ------
@@ -32,11 +34,10 @@ def resolved(recipe: Recipe) -> Recipe:
     data = class_data(recipe)
     clips = data.clips("training")
     n_steps = -(-len(clips) // recipe.fit.batch_size)
-    recipe = replace(
-        recipe,
-        data=replace(recipe.data, classes=data.labels),
-        fit=replace(recipe.fit, clips_per_epoch=n_steps * recipe.fit.batch_size),
-    )
+    recipe = replace(recipe, data=replace(recipe.data, classes=data.labels))
+    if recipe.source.kind not in DRAWN:
+        n_clips = n_steps * recipe.fit.batch_size
+        recipe = replace(recipe, fit=replace(recipe.fit, clips_per_epoch=n_clips))
     # The levels of pictures are said by the recipe: their colours depend on them.
     if recipe.source.normalisation_clips and recipe.source.kind != "pictures":
         mean, std = measure(recipe, clips)

@@ -17,6 +17,7 @@ from training.augmentation import AugmentationConfig
 from training.picture_settings import SHAPE, PictureConfig
 from training.settings import BankConfig, DataConfig, ExportConfig, FitConfig, ModelConfig
 from training.source_settings import SourceConfig
+from training.word_settings import WordsConfig
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,6 +37,7 @@ class Recipe:
     seed: int = 1
     data: DataConfig = field(default_factory=DataConfig)
     source: SourceConfig = field(default_factory=SourceConfig)
+    words: WordsConfig = field(default_factory=WordsConfig)
     frontend: FrontendConfig = field(default_factory=FrontendConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     pictures: PictureConfig = field(default_factory=PictureConfig)
@@ -83,6 +85,7 @@ class Recipe:
 SECTIONS: dict[str, type] = {
     "data": DataConfig,
     "source": SourceConfig,
+    "words": WordsConfig,
     "frontend": FrontendConfig,
     "augmentation": AugmentationConfig,
     "pictures": PictureConfig,

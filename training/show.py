@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from training import augmentation
-from training.batches import ClipDrawer, TrainingSources
 from training.canvas import new_figure, save_figure
 from training.class_recipe import resolved
 from training.feature_picture import draw_features
@@ -15,6 +14,7 @@ from training.features import FeatureMaker
 from training.recipe import Recipe
 from training.show_classes import draw_class_clips
 from training.show_pictures import draw_pictures
+from training.word_clips import DRAWN, open_drawer
 
 N_COLUMNS = 6
 
@@ -27,11 +27,12 @@ def draw_augmentation(recipe: Recipe, path: Path, *, n_rows: int = 4) -> None:
     if recipe.source.kind == "pictures":
         draw_pictures(recipe, path)
         return
-    if recipe.source.kind:
-        draw_class_clips(resolved(recipe), path)
+    recipe = resolved(recipe)
+    if recipe.source.kind not in DRAWN:
+        draw_class_clips(recipe, path)
         return
     rng = np.random.default_rng(recipe.seed)
-    drawer = ClipDrawer(recipe, TrainingSources.open(recipe.data))
+    drawer = open_drawer(recipe)
     n_alike = 1 if recipe.frontend.kind == "waveform" else 2
     drawn = [drawer.draw(rng) for _ in range(N_COLUMNS * n_rows // n_alike)]
     features = FeatureMaker(recipe.frontend).windows(np.stack([samples for samples, _ in drawn]))

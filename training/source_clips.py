@@ -32,12 +32,16 @@ def clips_of_source(manifest: ModelManifest, root: Path, *, split: str | None) -
     kind = sources.detect(root)
     if kind == "csv" and config.kind == "folders" and root.is_dir():
         kind = "folders"
+    labels = manifest.labels
+    if config.kind == "words":
+        # Words of running speech have no folder.
+        labels = tuple(label for label in labels if (root / label).is_dir())
     config = replace(config, kind=kind)
     if split is None:
         items = sources.OPENERS[kind](root, sample_rate=config.sample_rate)
         clips = [item.clip for item in items if item.clip.label in manifest.labels]
     else:
-        clips = open_classes(config, root, manifest.labels).clips(split)
+        clips = open_classes(config, root, labels).clips(split)
     if not clips:
         raise ConfigError(
             f"{root}: expected {split or 'clips'} of {', '.join(manifest.labels)}, found none"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kws.errors import ConfigError
 
-KINDS = ("folders", "csv", "npz", "pictures")
+KINDS = ("folders", "csv", "npz", "pictures", "words")
 SPLIT_RULES = ("random", "group", "folds", "lists")
 
 
@@ -21,7 +21,8 @@ class SourceConfig:
     kind: str = ""
     """``folders``: one folder a class. ``csv``: a table with file, label and fold, or a folder
     that holds one (ESC-50's own, too). ``npz``: ``wav_vals`` and ``label_vals``. ``pictures``:
-    one folder a class of PNG files, from `kws-train pictures`."""
+    one folder a class of PNG files, from `kws-train pictures`. ``words``: one folder a word, and
+    the frequent words of ``data.speech`` (``[words]``)."""
 
     split: str = "random"
     """``random``: a seeded part of every class. ``group``: whole speakers or source recordings,
@@ -32,7 +33,8 @@ class SourceConfig:
     """Of the random and the group split."""
 
     validation_share: float = 0.2
-    """Part of the clips that validates, by the random and the group split."""
+    """Part of the clips that validates, by the random and the group split; with ``words`` part
+    of the speakers of running speech."""
 
     testing_share: float = 0.0
     """Part of the clips that is kept for testing, by the random and the group split."""
@@ -59,6 +61,11 @@ class SourceConfig:
         if self.split not in SPLIT_RULES:
             raise ConfigError(
                 f"source.split: expected one of {', '.join(SPLIT_RULES)}, got {self.split!r}"
+            )
+        if self.kind == "words" and self.split != "lists":
+            raise ConfigError(
+                f"source.split: words are split by lists, and running speech by speaker; expected "
+                f"'lists', got {self.split!r}"
             )
         if not 0 < self.validation_share < 1 or not 0 <= self.testing_share < 1:
             raise ConfigError(

@@ -287,7 +287,7 @@ def test_a_class_too_small_to_split_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kind": "zip"}, r"source\.kind: expected one of folders, csv, npz, pictures, got 'zip'"),
+        ({"kind": "zip"}, r"source\.kind: expected one of folders, csv, .*words, got 'zip'"),
         ({"split": "luck"}, r"source\.split: expected one of random, group, folds, lists"),
         ({"validation_share": 0.0}, "validation_share must lie above 0"),
         ({"validation_share": 0.6, "testing_share": 0.5}, "must leave clips to train"),

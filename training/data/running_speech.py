@@ -13,8 +13,28 @@ import soundfile
 from kws.errors import ConfigError
 from training.data.clips import Clip
 
-# Spoken alike: neither a keyword nor evidence against it.
-HOMOPHONES = {"no": ("know",), "right": ("write", "wright", "rite"), "four": ("for",)}
+# Spoken alike: neither a keyword nor evidence against it, and one class of many words, not two.
+HOMOPHONES = {
+    "no": ("know",),
+    "right": ("write", "wright", "rite"),
+    "one": ("won",),
+    "two": ("to", "too"),
+    "four": ("for", "fore"),
+    "eight": ("ate",),
+    "by": ("buy", "bye"),
+    "here": ("hear",),
+    "hour": ("our",),
+    "i": ("eye", "aye"),
+    "its": ("it's",),
+    "knew": ("new",),
+    "made": ("maid",),
+    "passed": ("past",),
+    "see": ("sea",),
+    "there": ("their", "they're"),
+    "through": ("threw",),
+    "whole": ("hole",),
+    "would": ("wood",),
+}
 # Alignments are good to 20-50 ms; cuts leave that much on either side.
 MARGIN_SAMPLES = 800
 HARD_COLUMNS = ("file", "start_sample", "keyword", "posterior")
