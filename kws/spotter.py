@@ -9,21 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws import models
-from kws.decimation import Decimator
+from kws.beginning import Beginning
+from kws.decimation import SIDE_SAMPLES, Decimator
 from kws.decision import Detection, DetectionPolicy
-from kws.errors import ConfigError
+from kws.form_choice import HOP_MS, MODES, open_form
 from kws.frontend import check_samples
 from kws.frontend_kinds import decimation_factor, open_frontend
+from kws.gate import Due, EnergyGate
 from kws.manifest import ModelManifest
 from kws.posterior_model import PosteriorModel
 from kws.smoothing import PosteriorSmoother
-from kws.stream_model import StreamModel
 from kws.thresholds import chosen_thresholds
-from kws.window_model import WindowModel
 
-MODES = ("auto", "stream", "window")
-HOP_MS = 100
-MAX_HOP_MS = 2_000
+__all__ = ["HOP_MS", "MODES", "KeywordSpotter", "PosteriorHook"]
+
 PosteriorHook = Callable[[float, NDArray[np.float32], "NDArray[np.float32] | None"], None]
 
 
@@ -41,10 +40,17 @@ class KeywordSpotter:
         Either form of it.
     thresholds : mapping of str to float
         Keywords that may fire, with the score each needs.
+    gate_db : float, optional
+        See `from_model`.
     """
 
     def __init__(
-        self, manifest: ModelManifest, model: PosteriorModel, *, thresholds: Mapping[str, float]
+        self,
+        manifest: ModelManifest,
+        model: PosteriorModel,
+        *,
+        thresholds: Mapping[str, float],
+        gate_db: float | None = None,
     ) -> None:
         frontend = manifest.frontend
         hop_ms = frontend.duration_ms(model.hop_frames)
@@ -66,8 +72,12 @@ class KeywordSpotter:
             manifest.labels, thresholds, suppression_s=decision.suppression_ms / 1000
         )
         self.on_posterior: PosteriorHook | None = None
-        """Called with time, posterior and scores (or None) of every hop; for meters and plots.
-        The time goes back once where `flush` goes through short audio again."""
+        """Called with time, posterior and scores (or None) of every hop that the gate, if there is
+        one, does not pass over; for meters and plots. The time goes back once where `flush` goes
+        through short audio again."""
+
+        self.gated_hops = 0
+        """Hops that the gate has passed over since the last `reset`."""
 
         self.window_samples = factor * frontend.n_samples(model.window_frames)
         """Samples fed until the first posterior."""
@@ -80,9 +90,8 @@ class KeywordSpotter:
             (max(model.window_frames, model.hop_frames), frontend.n_bands), dtype=np.float32
         )
         self._lead_samples = (self.smoother.n_posteriors - 1) * self.hop_samples
-        # The beginning is kept for `flush`, in case it turns out to be all there is.
-        self._head = np.zeros(self.window_samples + self._lead_samples, dtype=np.int16)
-        self._head_is_all = True
+        self._gate = None if gate_db is None else self._make_gate(gate_db, factor)
+        self._beginning = Beginning(self.window_samples + self._lead_samples)
         self._filled = self._needed = self._n_samples = 0
         self.reset()
 
@@ -98,6 +107,7 @@ class KeywordSpotter:
         thresholds: Mapping[str, float] | float | None = None,
         keywords: Sequence[str] | None = None,
         n_threads: int = 1,
+        gate_db: float | None = None,
     ) -> KeywordSpotter:
         """Return a spotter with a model by name or by the path of its manifest.
 
@@ -118,6 +128,10 @@ class KeywordSpotter:
             One for all keywords, or some keywords' own; the manifest's hold for the rest.
         keywords : sequence of str, optional
             The only ones that may fire; without it all of the model's.
+        gate_db : float, optional
+            Level in dB below full scale, -120 to 0. Hops whose scores would come from audio below
+            it alone are passed over: neither front end nor model runs. All others are scored
+            as without it. Higher: saves more, and loses words that stay below it.
 
         Raises
         ------
@@ -125,24 +139,16 @@ class KeywordSpotter:
             If the model, a keyword or a setting does not fit; the message says which.
         """
         manifest = models.load(name_or_path)
-        hop_frames = _hop_frames(manifest, hop_ms)
-        if mode not in MODES:
-            raise ConfigError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
-        form: type[StreamModel | WindowModel] = WindowModel
-        streams = manifest.stream is not None and hop_frames % manifest.stream.hop_frames == 0
-        if mode == "stream" or (mode == "auto" and streams):
-            form = StreamModel
-        elif mode == "auto" and manifest.stream is not None:
-            _tell_of_window_form(manifest, hop_frames)
-        model = form(
+        model = open_form(
             manifest,
-            hop_frames=hop_frames,
+            hop_ms=hop_ms,
+            mode=mode,
             runtime=runtime,
             kernels=kernels,
             n_threads=n_threads,
         )
         chosen = chosen_thresholds(manifest, thresholds, keywords)
-        return cls(manifest, model, thresholds=chosen)
+        return cls(manifest, model, thresholds=chosen, gate_db=gate_db)
 
     @property
     def keywords(self) -> tuple[str, ...]:
@@ -156,9 +162,9 @@ class KeywordSpotter:
 
     def reset(self) -> None:
         """Start anew: equals a new spotter, time included."""
-        self._n_samples = 0
+        self._n_samples = self.gated_hops = 0
         self._lead_s = 0.0
-        self._head_is_all = True
+        self._beginning.reset()
         self._restart_stages()
 
     def process(self, samples: NDArray[np.int16]) -> list[Detection]:
@@ -186,8 +192,7 @@ class KeywordSpotter:
         while taken < len(samples):
             piece = samples[taken : taken + self._needed - self._filled]
             n = len(piece)
-            if self._head_is_all:
-                self._keep_head(piece)
+            self._beginning.push(piece)
             self._n_samples += n
             taken += n
             if n == self._needed:
@@ -202,22 +207,14 @@ class KeywordSpotter:
                 self._filled = 0
             self._needed = self.hop_samples
             if detection is not None:
-                self._head_is_all = False
+                self._beginning.give_up()
                 detections.append(detection)
         return detections
-
-    def _keep_head(self, piece: NDArray[np.int16]) -> None:
-        """Keep samples while all audio since the start still fits; otherwise give up on it."""
-        end = self._n_samples + len(piece)
-        if end <= len(self._head):
-            self._head[self._n_samples : end] = piece
-        else:
-            self._head_is_all = False
 
     def skip(self, n_samples: int) -> None:
         """Tell of audio that was lost: time goes on, all stages start anew."""
         self._n_samples += n_samples
-        self._head_is_all = False
+        self._beginning.give_up()
         self._restart_stages()
 
     def flush(self) -> list[Detection]:
@@ -229,8 +226,8 @@ class KeywordSpotter:
         the window before there are enough posteriors to average.
         """
         silence = np.zeros(self.window_samples + self._lead_samples, dtype=np.int16)
-        if self._head_is_all and self._n_samples:
-            whole = self._head[: self._n_samples].copy()
+        whole = self._beginning.whole()
+        if whole is not None:
             self.reset()
             self._lead_s = self._lead_samples / self.sample_rate
             self.process(silence[: self._lead_samples])
@@ -241,51 +238,62 @@ class KeywordSpotter:
         return detections
 
     def _restart_stages(self) -> None:
-        if self._decimator is not None:
-            self._decimator.reset()
-        self.frontend.reset()
-        self.model.reset()
-        self.smoother.reset()
+        self._forget_audio()
+        if self._gate is not None:
+            self._gate.reset()
         self.policy.reset()
         self._filled = 0
         # The first block fills a whole window, each later one moves it on by a hop: what the
         # stages get, and so what they compute, never depends on how the caller cuts the audio.
         self._needed = self.window_samples
 
+    def _forget_audio(self) -> None:
+        if self._decimator is not None:
+            self._decimator.reset()
+        self.frontend.reset()
+        self.model.reset()
+        self.smoother.reset()
+
     def _hop(self, block: NDArray[np.int16]) -> Detection | None:
         """Return the detection at the end of this block, if there is one."""
-        if self._decimator is not None:
-            block = self._decimator.push(block)
-        posterior = self.model.push(self.frontend.push(block, out=self._frames))[0]
+        if self._gate is not None:
+            due = self._gate.push(block)
+            if due is None:
+                # The policy need not know: it goes by the time of the scores that it is given.
+                self.gated_hops += 1
+                return None
+            block = self._catch_up(due)
+        posterior = self._posterior(block)
         scores = self.smoother.push(posterior)
         time_s = self.time_s - self._lead_s
         if self.on_posterior is not None:
             self.on_posterior(time_s, posterior, scores)
         return None if scores is None else self.policy.push(scores, time_s)
 
+    def _posterior(self, block: NDArray[np.int16]) -> NDArray[np.float32]:
+        if self._decimator is not None:
+            block = self._decimator.push(block)
+        posterior: NDArray[np.float32] = self.model.push(
+            self.frontend.push(block, out=self._frames)
+        )[0]
+        return posterior
 
-def _hop_frames(manifest: ModelManifest, hop_ms: float) -> int:
-    """Return the frames of a hop."""
-    step_ms = manifest.frontend.frame_step_ms
-    fits = step_ms <= hop_ms <= MAX_HOP_MS
-    # Nobody can ask for a multiple of 7.75 ms in whole ones; a multiple of 10 they can.
-    if not fits or (step_ms == int(step_ms) and hop_ms % step_ms):
-        raise ConfigError(
-            f"hop_ms: expected {step_ms:g} to {MAX_HOP_MS} and a multiple of {step_ms:g}, "
-            f"got {hop_ms:g}"
+    def _make_gate(self, gate_db: float, factor: int) -> EnergyGate:
+        return EnergyGate(
+            gate_db,
+            sample_rate=self.sample_rate,
+            window_samples=self.window_samples,
+            hop_samples=self.hop_samples,
+            lead_samples=self._lead_samples,
+            history_samples=2 * SIDE_SAMPLES * factor if factor > 1 else 0,
         )
-    return round(hop_ms / step_ms)
 
-
-def _tell_of_window_form(manifest: ModelManifest, hop_frames: int) -> None:
-    # Seldom needed, and its import is felt at a cold start.
-    import logging
-
-    assert manifest.stream is not None
-    logging.getLogger(__name__).info(
-        "every %g ms the window form of %s runs, which costs more: its stream form runs every "
-        "%g ms or a multiple of it (kws-train stream makes others)",
-        manifest.frontend.duration_ms(hop_frames),
-        manifest.name,
-        manifest.frontend.duration_ms(manifest.stream.hop_frames),
-    )
+    def _catch_up(self, due: Due) -> NDArray[np.int16]:
+        """Let the stages hear what the gate passed over; return the block that ends this hop."""
+        if due.before is not None:
+            self._forget_audio()
+            if self._decimator is not None:
+                self._decimator.push(due.before)
+        for block in due.blocks[:-1]:
+            self.smoother.push(self._posterior(block))
+        return due.blocks[-1]

@@ -154,6 +154,9 @@ def test_imports_run_one_way(path):
     "name",
     [
         "spotter",
+        "beginning",
+        "form_choice",
+        "gate",
         "smoothing",
         "decision",
         "decimation",
