@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kws.capture_config import CaptureConfig
 from kws.cli import program
 from kws.cli.actions import CommandRunner
+from kws.cli.outlets import Outlets
 from kws.cli.session import Session, say
 from kws.errors import ConfigError
 from kws.spotter import KeywordSpotter
@@ -34,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     made = program.parser(
         "kws-listen",
-        "Spot keywords in live or recorded audio. Nothing is recorded or sent anywhere.",
+        "Spot keywords in live or recorded audio. Nothing is sent anywhere, and nothing recorded "
+        "unless you ask for it with --record.",
         examples=EXAMPLES,
     )
     source = made.add_argument_group("input")
@@ -48,6 +53,39 @@ def _parser() -> argparse.ArgumentParser:
         "--device",
         metavar="D",
         help="microphone: index or part of its name (default: the system's)",
+    )
+    source.add_argument(
+        "--channel",
+        type=int,
+        metavar="N",
+        help="channel of the microphone, from 1 (default: the mean of all)",
+    )
+    source.add_argument(
+        "--gain-db",
+        type=float,
+        default=0.0,
+        metavar="DB",
+        help="make the microphone louder, -60 to 60; what that clips is counted (default: 0)",
+    )
+    source.add_argument(
+        "--latency",
+        default="high",
+        metavar="low|high|MS",
+        help="what the device is asked for; low hands audio over sooner and loses some sooner "
+        "(default: high)",
+    )
+    source.add_argument(
+        "--block-ms",
+        type=float,
+        default=50.0,
+        metavar="MS",
+        help="audio handed over at a time, 5 to 500; shorter wakes the CPU more often "
+        "(default: 50)",
+    )
+    source.add_argument(
+        "--no-reconnect",
+        action="store_true",
+        help="end with exit code 1 when the microphone is lost, instead of waiting for it",
     )
     source.add_argument("--list-devices", action="store_true", help="list microphones and exit")
     source.add_argument(
@@ -74,6 +112,13 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument(
         "--keywords", metavar="A,B", help="the only keywords that may fire (default: all)"
     )
+    model.add_argument(
+        "--gate-db",
+        type=float,
+        metavar="DB",
+        help="skip the model while it is quieter than this, such as -60, in dB below full scale "
+        "(default: never)",
+    )
     output = made.add_argument_group("output")
     output.add_argument(
         "--exec",
@@ -82,8 +127,29 @@ def _parser() -> argparse.ArgumentParser:
         help="run CMD at each detection, without a shell, with KWS_KEYWORD, KWS_SCORE and "
         "KWS_TIME_S in its environment",
     )
+    output.add_argument(
+        "--exec-timeout",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="end a CMD that runs longer (default: 30)",
+    )
     output.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
-    output.add_argument("--meter", action="store_true", help="show level and scores on stderr")
+    output.add_argument(
+        "--status-every",
+        type=float,
+        metavar="S",
+        help="report level, losses and CPU every S seconds; with --json as a record",
+    )
+    output.add_argument(
+        "--meter", action="store_true", help="show level, scores, losses and CPU on stderr"
+    )
+    output.add_argument(
+        "--record",
+        metavar="DIR",
+        help="keep the two seconds round each detection as WAV files, 100 MB at most; "
+        "otherwise nothing is ever written",
+    )
     return made
 
 
@@ -91,6 +157,11 @@ def listen(arguments: argparse.Namespace) -> int:
     """Carry out the parsed command."""
     if arguments.list_devices:
         return _list_devices(as_json=arguments.json)
+    config = _capture_config(arguments)
+    if arguments.status_every is not None and not 0.1 <= arguments.status_every <= 86_400:
+        raise ConfigError(
+            f"--status-every: expected 0.1 to 86400 seconds, got {arguments.status_every:g}"
+        )
     spotter = KeywordSpotter.from_model(
         arguments.model,
         hop_ms=arguments.hop_ms,
@@ -99,25 +170,56 @@ def listen(arguments: argparse.Namespace) -> int:
         kernels=arguments.kernels,
         thresholds=parse_thresholds(arguments.threshold or []),
         keywords=_split(arguments.keywords),
+        gate_db=arguments.gate_db,
     )
-    command = CommandRunner(arguments.command) if arguments.command else None
-    meter = _open_meter(spotter) if arguments.meter else None
-    session = Session(spotter, command=command, meter=meter, as_json=arguments.json)
+    outlets = _open_outlets(arguments, spotter)
+    session = Session(
+        spotter,
+        outlets=outlets,
+        as_json=arguments.json,
+        status_every_s=arguments.status_every,
+    )
     try:
         if arguments.input is None:
-            session.listen_live(arguments.device)
+            session.listen_live(arguments.device, config)
         else:
             session.read(arguments.input, realtime=arguments.realtime)
     except KeyboardInterrupt:
         return program.EXIT_INTERRUPTED
     finally:
-        if meter is not None:
-            meter.close()
+        outlets.close()
         if session.started:
             session.summarise()
-        if command is not None:
-            command.close()
     return 0
+
+
+def _capture_config(arguments: argparse.Namespace) -> CaptureConfig:
+    """Return how the microphone is to be opened."""
+    latency: str | float = arguments.latency
+    # Not a number: low, high, or something that the settings refuse.
+    with contextlib.suppress(ValueError):
+        latency = float(latency)
+    return CaptureConfig(
+        channel=arguments.channel,
+        gain_db=arguments.gain_db,
+        latency=latency,
+        block_ms=arguments.block_ms,
+        reconnect=not arguments.no_reconnect,
+    )
+
+
+def _open_outlets(arguments: argparse.Namespace, spotter: KeywordSpotter) -> Outlets:
+    """Return what was asked for beside standard output."""
+    command = None
+    if arguments.command is not None:
+        command = CommandRunner(arguments.command, timeout_s=arguments.exec_timeout)
+    recorder = None
+    if arguments.record is not None:
+        from kws.recorder import DetectionRecorder
+
+        recorder = DetectionRecorder(Path(arguments.record), sample_rate=spotter.sample_rate)
+    meter = _open_meter(spotter) if arguments.meter else None
+    return Outlets(command=command, meter=meter, recorder=recorder)
 
 
 def parse_thresholds(given: Sequence[str]) -> dict[str, float] | float | None:
@@ -174,7 +276,7 @@ def _list_devices(*, as_json: bool) -> int:
 def _open_meter(spotter: KeywordSpotter) -> Meter:
     from kws.cli.meter import Meter
 
-    meter = Meter(spotter.manifest.labels)
+    meter = Meter(spotter.manifest.labels, spotter.keywords)
     spotter.on_posterior = meter.show_scores
     return meter
 

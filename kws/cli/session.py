@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kws.cli import program
-from kws.cli.actions import CommandRunner
+from kws.cli.outlets import Outlets
 from kws.decision import Detection
 from kws.spotter import KeywordSpotter
 
@@ -17,27 +17,42 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from kws.cli.meter import Meter
+    from kws.audio_system import Source
+    from kws.capture_config import CaptureConfig
+    from kws.listener import Listener, ListenerEvent
 
 
 class Session:
-    """One run over one input: prints detections and, at the end, the summary."""
+    """One run over one input: prints detections and, at the end, the summary.
+
+    Parameters
+    ----------
+    spotter : KeywordSpotter
+        What listens.
+    outlets : Outlets
+        Where samples and detections go beside standard output.
+    as_json : bool
+        Print objects instead of lines.
+    status_every_s : float, optional
+        Print a status record so often; without it none.
+    """
 
     def __init__(
         self,
         spotter: KeywordSpotter,
         *,
-        command: CommandRunner | None,
-        meter: Meter | None,
+        outlets: Outlets,
         as_json: bool,
+        status_every_s: float | None = None,
     ) -> None:
         self._spotter = spotter
-        self._command = command
-        self._meter = meter
+        self._outlets = outlets
         self._as_json = as_json
+        self._status_every_s = status_every_s
+        self._status_at = time.monotonic()
+        self._listener: Listener | None = None
         self._audio_s = 0.0
-        self._n_detections = 0
-        self._lost_samples = 0
+        self._n_detections = self._gated_hops = 0
         self._announced = False
         self.started = False
         """True once there is audio: from then on there is something to sum up."""
@@ -50,52 +65,78 @@ class Session:
         for chunk in _chunks(source, realtime=realtime, sample_rate=self._spotter.sample_rate):
             self._announce(input=source)
             self.started = True
-            if self._meter is not None:
-                self._meter.show_level(chunk)
+            self._outlets.hear(chunk)
             self._audio_s += len(chunk) / self._spotter.sample_rate
             self._emit(self._spotter.process(chunk))
+            self._gated_hops = self._spotter.gated_hops
+            self._tick()
         self._emit(self._spotter.flush())
 
-    def listen_live(self, device: str | None) -> None:
+    def listen_live(self, device: str | None, config: CaptureConfig) -> None:
         """Listen to a microphone until interrupted."""
         from kws.listener import Listener
+        from kws.service import ServiceNotifier
 
-        listener = Listener(self._spotter, device)
-        if self._meter is not None:
-            listener.on_samples = self._meter.show_level
-        with listener:
-            microphone = listener.microphone
-            rate = microphone.rate
-            self._announce(input=microphone.device.name, rate=rate)
-            self.started = True
-            if not self._as_json:
-                words = ", ".join(self._spotter.keywords)
-                say(f"listening to {microphone.device.name} at {rate} Hz for: {words}")
-                say("Ctrl-C ends")
-            try:
+        service = ServiceNotifier.from_environment()
+        listener = self._listener = Listener(self._spotter, device, config=config)
+        listener.on_samples = self._outlets.hear
+        listener.on_gap = self._outlets.miss
+
+        def tell(event: ListenerEvent) -> None:
+            service.status(event.text)
+            self._tell(event)
+
+        def tick() -> None:
+            service.alive()
+            self._tick()
+
+        listener.on_event, listener.on_tick = tell, tick
+        try:
+            with listener:
+                source = listener.microphone
+                assert source is not None
+                opened = describe(source, config, self._spotter.sample_rate)
+                self._announce(
+                    input=source.device.name, rate=source.rate, channels=source.n_channels
+                )
+                self.started = True
+                if not self._as_json:
+                    say(f"listening to {opened} for: {', '.join(self._spotter.keywords)}")
+                    if sys.stderr.isatty():
+                        say("Ctrl-C ends")
+                service.ready(f"listening to {opened}")
                 for detection in listener.detections():
                     self._emit([detection])
-            finally:
-                statistics = listener.statistics
-                self._audio_s = statistics.audio_s
-                self._lost_samples = statistics.lost_samples
+        finally:
+            service.stopping()
 
     def summarise(self) -> None:
         """Print the one summary line."""
+        counts = self._counts()
         if self._as_json:
-            program.print_json(
-                {
-                    "type": "summary",
-                    "audio_s": round(self._audio_s, 3),
-                    "detections": self._n_detections,
-                    "lost_samples": self._lost_samples,
-                }
-            )
+            program.print_json({"type": "summary", **counts})
             return
         say(
-            f"{self._audio_s:.1f} s of audio, {self._n_detections} detection(s), "
-            f"{self._lost_samples} sample(s) lost"
+            f"{counts['audio_s']:.1f} s of audio, {counts['detections']} detection(s), "
+            f"{counts['lost_samples']} sample(s) lost"
         )
+
+    def _counts(self) -> dict[str, Any]:
+        if self._listener is None:
+            return {
+                "audio_s": round(self._audio_s, 3),
+                "detections": self._n_detections,
+                "lost_samples": 0,
+                "gated_hops": self._gated_hops,
+            }
+        statistics = self._listener.statistics._asdict()
+        # A detection found in the moment of an interrupt was never printed.
+        return {
+            **statistics,
+            "audio_s": round(statistics["audio_s"], 3),
+            "detections": self._n_detections,
+            "gated_hops": self._spotter.gated_hops,
+        }
 
     def _emit(self, detections: list[Detection]) -> None:
         for detection in detections:
@@ -113,8 +154,43 @@ class Session:
                     f"{detection.time_s:8.2f} s  {detection.keyword:<8} {detection.score:.2f}",
                     flush=True,
                 )
-            if self._command is not None:
-                self._command.run(detection)
+            self._outlets.act(detection)
+
+    def _tell(self, event: ListenerEvent) -> None:
+        """Pass on what has happened to the microphone: for people, and for machines."""
+        say(event.text)
+        if self._as_json:
+            program.print_json(
+                {
+                    "type": "status",
+                    "event": event.kind,
+                    "text": event.text,
+                    "time_s": round(event.time_s, 3),
+                }
+            )
+
+    def _tick(self) -> None:
+        """Do what is due; many times a second."""
+        self._outlets.tend(self._counts)
+        now = time.monotonic()
+        if self._status_every_s is None or now - self._status_at < self._status_every_s:
+            return
+        self._status_at = now
+        level_db, cpu_percent = self._outlets.gauges()
+        record = {
+            **self._counts(),
+            "level_db": round(level_db, 1),
+            "cpu_percent": round(cpu_percent, 2),
+            "listening": self._listener is None or self._listener.microphone is not None,
+        }
+        if self._as_json:
+            program.print_json({"type": "status", "event": "running", **record})
+        else:
+            say(
+                f"{record['audio_s']:.0f} s, {record['detections']} detection(s), "
+                f"{record['lost_samples']} sample(s) lost, level {level_db:.1f} dB, "
+                f"CPU {cpu_percent:.1f} %"
+            )
 
     def _announce(self, **details: Any) -> None:
         """Say, once, that listening has begun."""
@@ -131,6 +207,20 @@ class Session:
                 }
             )
         self._announced = True
+
+
+def describe(source: Source, config: CaptureConfig, wanted: int) -> str:
+    """Return what was opened, and what is made of it."""
+    parts = [f"{source.device.name} at {source.rate} Hz"]
+    if config.channel is not None:
+        parts.append(f"channel {config.channel} of {source.n_channels}")
+    elif source.n_channels > 1:
+        parts.append(f"the mean of {source.n_channels} channels")
+    if source.rate != wanted:
+        parts.append(f"resampled to {wanted} Hz")
+    if config.gain_db:
+        parts.append(f"{config.gain_db:+g} dB")
+    return ", ".join(parts)
 
 
 def _chunks(source: str, *, realtime: bool, sample_rate: int) -> Iterator[NDArray[np.int16]]:
