@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from kws.audio_system import AudioSystem, Source
 from kws.capture_config import CaptureConfig
 from kws.device_choice import name_to_find_again
-from kws.errors import DeviceError
+from kws.errors import DeviceError, SoundServerGoneError
 from kws.patient_call import PatientCall
 
 logger = logging.getLogger(__name__)
@@ -88,9 +88,11 @@ class Connection:
         self._ready = threading.Event()
         self._source: Source | None = None
         self._call: PatientCall[Any] | None = None
+        self._beginning = False
         self._called_at = 0.0
         self._heard_at = 0.0
         self._audio_until = 0.0
+        self._watched_until = 0.0
         self._lost_at: float | None = None
         self._retry_at = 0.0
         self._retry_s = FIRST_RETRY_S
@@ -119,7 +121,7 @@ class Connection:
         DeviceError
             If it cannot be found or opened, or the sound server does not answer.
         """
-        call = self._call = self._system.call(lambda: self._opened(self._wanted), self._ready)
+        call = self._begin(lambda: self._opened(self._wanted))
         deadline = self._system.now() + OPEN_TIMEOUT_S
         while not call.done:
             left = deadline - self._system.now()
@@ -146,7 +148,8 @@ class Connection:
         Raises
         ------
         DeviceError
-            If it is lost and the settings say that it shall not be opened again.
+            If it is lost and the settings say that it shall not be opened again, or nothing
+            that this process can do will bring it back.
         """
         source = self._source
         if source is None:
@@ -156,6 +159,7 @@ class Connection:
         left = self._heard_at + self._config.stall_s - self._system.now()
         if not len(source.buffer):
             self._system.wait(self._ready, max(0.0, min(timeout_s, left)))
+            self._watched_until = self._system.now()
         self._ready.clear()
         piece = self._piece(source)
         if piece is not None:
@@ -190,6 +194,9 @@ class Connection:
                 source = self._call.result()
         if source is not None:
             self._has_ended(self._system.call(source.close, self._ready))
+        elif self._call is None and self._beginning:
+            # An interrupt came between the start of a call and the moment at which it was kept.
+            self._system.give_up()
         self._call = None
         self._system.speak()
 
@@ -200,6 +207,13 @@ class Connection:
         logger.warning("the sound server does not answer; its stream is left behind")
         self._system.give_up()
         return False
+
+    def _begin(self, function: Callable[[], Any]) -> PatientCall[Any]:
+        """Start a call that may hang, and keep it."""
+        self._beginning = True
+        call = self._call = self._system.call(function, self._ready)
+        self._beginning = False
+        return call
 
     def _opened(self, wanted: int | str | None) -> Source:
         source = self._system.open(
@@ -220,7 +234,7 @@ class Connection:
 
     def _take(self, source: Source) -> None:
         self._source = source
-        self._heard_at = self._audio_until = self._system.now()
+        self._heard_at = self._audio_until = self._watched_until = self._system.now()
         self._dropped_seen = self._overflows_seen = 0
 
     def _piece(self, source: Source) -> Piece | None:
@@ -235,29 +249,31 @@ class Connection:
         self.overflows += overflows
         now = self._system.now()
         audio_s = (len(samples) + dropped) / source.rate
-        self._audio_until = min(now, self._audio_until + audio_s * CLOCK_LEEWAY)
-        self._heard_at = now
         gap_s, news = 0.0, None
         if self._lost_at is not None:
-            gap_s = max(0.0, now - audio_s - self._lost_at)
+            # Nobody may have looked since long before: it can have gone again by now.
+            self._audio_until = min(now - audio_s, self._watched_until)
+            gap_s = max(0.0, self._audio_until - self._lost_at)
             self._lost_at = None
             self._retry_s = FIRST_RETRY_S
             news = f"{source.device.name} is back after {gap_s:.1f} s; listening goes on"
+        self._audio_until = min(now, self._audio_until + audio_s * CLOCK_LEEWAY)
+        self._heard_at = now
         cut = bool(dropped or overflows or news)
         return Piece(samples, source.rate, dropped, gap_s, cut, news)
 
     def _lose(self, source: Source, why: str) -> None:
         """Let the device go, and look for it from now on."""
         message = f"device {source.device.name}: {why}"
+        self.n_losses += self._lost_at is None
         if not self._config.reconnect:
             raise DeviceError(message)
         if self._lost_at is None:
             # Not when the loss was noticed: since then there has been no audio.
             self._lost_at = self._audio_until
-            self.n_losses += 1
             self._tell("lost", f"{message}; waiting for it to come back")
         self._source = None
-        self._call = self._system.call(source.close, self._ready)
+        self._begin(source.close)
         self._retry_later()
 
     def _retry_later(self) -> None:
@@ -275,14 +291,14 @@ class Connection:
             # A second attempt asks what is plugged in: a USB device has another card by then.
             again = self._retry_s > 2 * FIRST_RETRY_S
             self._called_at = self._system.now()
-            self._call = self._system.call(
-                lambda: self._opened_again(look_again=again), self._ready
-            )
-        if not self._call.done:
+            call = self._begin(lambda: self._opened_again(look_again=again))
+        else:
+            call = self._call
+        if not call.done:
             self._system.wait(self._ready, timeout_s)
             self._ready.clear()
-        if self._call.done:
-            self._finish_call(self._call)
+        if call.done:
+            self._finish_call(call)
         elif self._system.now() - self._called_at > HUSHED_S:
             self._system.speak()
 
@@ -291,6 +307,8 @@ class Connection:
         self._call = None
         try:
             opened = call.result()
+        except SoundServerGoneError:
+            raise
         except Exception as error:  # Whatever it is, the device is not back.
             logger.debug("not back yet: %s", error)
             self._retry_later()

@@ -30,5 +30,9 @@ class DeviceError(KwsError, OSError):
     """The microphone cannot be found or opened, or was lost."""
 
 
+class SoundServerGoneError(DeviceError):
+    """The sound server ended in a way that only a new process can get over."""
+
+
 class MissingDependencyError(KwsError, ImportError):
     """A library or system package that this step needs is not installed."""

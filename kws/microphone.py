@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kws.audio_file import to_mono
 from kws.capture_config import CaptureConfig
 from kws.device_choice import InputDevice, choose
-from kws.errors import DeviceError, MissingDependencyError
+from kws.errors import DeviceError, MissingDependencyError, SoundServerGoneError
 from kws.ring_buffer import RingBuffer
 
 # Audio the consumer may fall behind before the oldest is dropped.
@@ -122,15 +122,33 @@ class Microphone:
         return self._overflows
 
     def close(self) -> None:
-        """Stop and close the stream; safe to call twice."""
+        """Stop and close the stream; safe to call twice.
+
+        Raises
+        ------
+        SoundServerGoneError
+            If it is on a JACK server that has ended; the stream is left as it is.
+        """
+        if self._jack_is_gone():
+            give_up_on_portaudio()
+            raise SoundServerGoneError(
+                f"device {self.device.name}: the JACK server has ended, and PortAudio finds no "
+                "new one within this process; start it again"
+            )
         self._stream.close(ignore_errors=True)
 
-    def _open_stream(self, sample_rate: int) -> Any:
-        """Return the first stream that the device takes: our rate before its, few channels first.
+    def _jack_is_gone(self) -> bool:
+        """Tell whether PortAudio would wait ten minutes for JACK, and then abort the process."""
+        stream = self._stream
+        # Elsewhere a stream that stops by itself says so before it counts as inactive.
+        if stream.closed or stream.active or self.ended.is_set():
+            return False
+        sounddevice = _sounddevice()
+        host = sounddevice.query_devices(self.device.index)["hostapi"]
+        return "JACK" in str(sounddevice.query_hostapis(host)["name"])
 
-        A sound server mixes down to what it is asked for; a bare device takes its own number of
-        channels alone.
-        """
+    def _open_stream(self, sample_rate: int) -> Any:
+        """Return the first stream that the device takes: our rate before its."""
         sounddevice = _sounddevice()
         config = self._config
         least = config.channel or 1
@@ -145,9 +163,7 @@ class Microphone:
             latency /= 1000
         problems = {}
         for rate in dict.fromkeys((sample_rate, self.device.default_rate)):
-            for n_channels in dict.fromkeys((least, max(least, 2), self.device.n_channels)):
-                if n_channels > self.device.n_channels:
-                    continue
+            for n_channels in self._channel_counts():
                 try:
                     return sounddevice.InputStream(
                         samplerate=rate,
@@ -161,7 +177,24 @@ class Microphone:
                     )
                 except (sounddevice.PortAudioError, ValueError) as error:
                     problems[rate] = f"{rate} Hz: {error}"
+                except MemoryError as error:
+                    # What cffi raises where systemd's MemoryDenyWriteExecute or SELinux forbids
+                    # the code that it writes for a callback.
+                    raise DeviceError(
+                        "the microphone needs memory that is writable and executable, which this "
+                        "process may not have; allow it (systemd: MemoryDenyWriteExecute=no)"
+                    ) from error
         raise self._cannot("be opened", "; ".join(problems.values()))
+
+    def _channel_counts(self) -> list[int]:
+        """Return the numbers of channels to ask for, in turn.
+
+        A sound server mixes down to what it is asked for: the mean may as well be made there, but
+        one channel has to be asked for as one of two. A bare device takes its own number alone.
+        """
+        most, channel = self.device.n_channels, self._config.channel
+        counts = (1, 2, most) if channel is None else (max(channel, 2), most, channel)
+        return list(dict.fromkeys(n for n in counts if n <= most))
 
     def _cannot(self, what: str, why: str) -> DeviceError:
         return DeviceError(

@@ -37,6 +37,8 @@ class PatientCall(Generic[Result]):
     def result(self) -> Result:
         """Return what the call returned, or raise what it raised; once `done`."""
         assert self.done
+        # It has nothing left to do; whoever looks at the threads now shall not find it.
+        self._thread.join()
         if self._error is not None:
             raise self._error
         return self._result  # type: ignore[return-value]
