@@ -14,6 +14,7 @@ BENCH_ARGS ?=
 PEERS_ARGS ?=
 EQUALITY_ARGS ?=
 ARM_ARGS ?=
+FUZZ_ARGS ?=
 TRAIN_ARGS ?= default-base
 
 # What setup.cfg asks for, but for 32-bit systems, which its markers cannot tell from 64-bit ones.
@@ -23,7 +24,7 @@ is_true = $(PYTHON) -c "import struct, sys; sys.exit(not ($(1)))"
 IS_32BIT := struct.calcsize('P') == 4
 fail = { echo "make: $(1)" >&2; exit 1; }
 
-.PHONY: help demo test test-env lint type check bench peers arm equality train clean
+.PHONY: help demo test test-env lint type check bench peers arm equality fuzz train clean
 .DEFAULT_GOAL := help
 
 help:  ## List the recipes
@@ -63,6 +64,12 @@ arm: test-env  ## As on ARM under QEMU: every posterior compared, instructions c
 
 equality:  ## Stream against window form on ten minutes of speech, in both interpreters
 	$(PYTHON) tests/check_interpreters.py $(EQUALITY_ARGS)
+
+fuzz: test-env  ## Fuzz audio files, manifests and raw PCM, hours if asked (FUZZ_ARGS="--inputs N")
+	PYTHONPATH=tests $(TEST_ENV)/bin/python -m fuzz.run audio --out reports/fuzz/audio $(FUZZ_ARGS)
+	PYTHONPATH=tests $(TEST_ENV)/bin/python -m fuzz.run manifest --out reports/fuzz/manifest $(FUZZ_ARGS)
+	PYTHONPATH=tests $(TEST_ENV)/bin/python -m fuzz.run pcm --out reports/fuzz/pcm $(FUZZ_ARGS)
+	@! ls reports/fuzz/*/finds/* 2>/dev/null
 
 train: test-env  ## Train a model from a recipe (TRAIN_ARGS="default ...")
 	$(TEST_ENV)/bin/kws-train fit $(TRAIN_ARGS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -23,6 +22,11 @@ FRONTEND_KINDS = {
     "waveform": (),
 }
 ALWAYS = ("kind", "sample_rate", "mean", "std")
+# Far beyond any use; what lies beyond would overflow float32 or take all memory.
+MAX_NORMALISATION = 1e6
+MAX_FRAME_MS = 1_000
+MAX_N_FFT = 2**16
+MAX_LOG_FLOOR = 1e6
 
 
 @dataclass(frozen=True)
@@ -69,10 +73,13 @@ class FrontendConfig:
             raise ConfigError(f"kind must be one of {', '.join(FRONTEND_KINDS)}, got {self.kind!r}")
         if not 4_000 <= self.sample_rate <= 192_000:
             raise ConfigError(f"sample_rate must lie in 4000..192000 Hz, got {self.sample_rate}")
-        if not math.isfinite(self.mean):
-            raise ConfigError(f"mean must be a number, got {self.mean}")
-        if not 0 < self.std < math.inf:
-            raise ConfigError(f"std must be above 0, got {self.std}")
+        largest = MAX_NORMALISATION
+        if not -largest <= self.mean <= largest:
+            raise ConfigError(f"mean must be a number, got {self.mean} (limit: {largest:g})")
+        if not 1 / largest <= self.std <= largest:
+            raise ConfigError(
+                f"std must be above 0, got {self.std} (limits: {1 / largest:g} and {largest:g})"
+            )
         if self.kind == "waveform":
             for name in ("frame_length_ms", "frame_step_ms"):
                 object.__setattr__(self, name, 1_000 / self.sample_rate)
@@ -87,6 +94,10 @@ class FrontendConfig:
                 f"frame_step_ms must lie above 0 and up to frame_length_ms "
                 f"({self.frame_length_ms}), got {self.frame_step_ms}"
             )
+        if self.frame_length_ms > MAX_FRAME_MS:
+            raise ConfigError(
+                f"frame_length_ms must be at most {MAX_FRAME_MS}, got {self.frame_length_ms}"
+            )
         if self.frame_step_samples < 1:
             raise ConfigError(
                 f"frame_step_ms must be at least a sample ({1_000 / self.sample_rate:g}), "
@@ -97,8 +108,12 @@ class FrontendConfig:
                 f"n_fft must be at least the frame ({self.frame_length_samples} samples), "
                 f"got {self.n_fft}"
             )
-        if not self.log_floor > 0:
-            raise ConfigError(f"log_floor must be above 0, got {self.log_floor}")
+        if self.n_fft > MAX_N_FFT:
+            raise ConfigError(f"n_fft must be at most {MAX_N_FFT}, got {self.n_fft}")
+        if not 0 < self.log_floor <= MAX_LOG_FLOOR:
+            raise ConfigError(
+                f"log_floor must be above 0, got {self.log_floor} (limit: {MAX_LOG_FLOOR:g})"
+            )
 
     def _check_bands(self) -> None:
         if not 1 <= self.n_mels <= self.n_fft // 2:
@@ -107,6 +122,10 @@ class FrontendConfig:
             raise ConfigError(
                 f"0 <= low_hz < high_hz <= {self.sample_rate / 2:g} must hold, "
                 f"got {self.low_hz:g} and {self.high_hz:g}"
+            )
+        if self.high_hz - self.low_hz < 1:
+            raise ConfigError(
+                f"high_hz must lie 1 Hz above low_hz or more, got {self.high_hz} and {self.low_hz}"
             )
 
     @property

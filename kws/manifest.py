@@ -13,8 +13,15 @@ from typing import Any, TypeVar
 from kws.checksum import sha256
 from kws.config import DecisionConfig, FrontendConfig
 from kws.errors import ConfigError, ManifestError
+from kws.untrusted import is_printable, one_line, read_bounded, read_json
 
 SCHEMA_VERSION = 1
+# Far beyond any use: somebody else's file, or one that would take all memory.
+MAX_MANIFEST_BYTES = 4 * 2**20
+MAX_MODEL_BYTES = 256 * 2**20
+MAX_TEXT = 200
+MAX_WINDOW_S = 60
+MAX_WINDOW_VALUES = 4_000_000
 PLAIN_TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
@@ -66,6 +73,7 @@ class StreamForm:
         if self.hop_frames < 1:
             raise ConfigError(f"hop_frames must be at least 1, got {self.hop_frames}")
         for name, state in self.states.items():
+            _check_text("states", name)
             shape = state.get("shape") if isinstance(state, Mapping) else None
             sizes = isinstance(shape, list) and all(type(size) is int for size in shape)
             if not shape or not sizes or min(shape) < 1:
@@ -94,13 +102,30 @@ class ModelManifest:
     """Where the manifest lies; not written into it."""
 
     def __post_init__(self) -> None:
-        if len(set(self.labels)) != len(self.labels) or not self.keywords:
+        for text in (self.name, self.version, *self.labels):
+            _check_text("name, version, labels", text)
+        for text in (self.description, self.licence, *self.attribution):
+            if not is_printable(text.replace("\n", " ").replace("\t", " ")):
+                raise ConfigError(f"expected text that can be printed, got {text!r}")
+        self._check_labels()
+        self._check_window()
+
+    def _check_labels(self) -> None:
+        if "" in self.labels or len(set(self.labels)) != len(self.labels) or not self.keywords:
             raise ConfigError(f"labels must be distinct and hold a keyword, got {self.labels}")
         for keyword in self.decision.thresholds:
             if keyword not in self.keywords:
                 raise ConfigError(
                     f"decision.thresholds: {keyword!r} is none of {', '.join(self.keywords)}"
                 )
+
+    def _check_window(self) -> None:
+        limit = MAX_WINDOW_S * self.frontend.sample_rate
+        if self.window.window_samples > limit:
+            raise ConfigError(
+                f"window_samples: expected at most {MAX_WINDOW_S} s ({limit}), "
+                f"got {self.window.window_samples}"
+            )
         if self.stream and self.stream.hop_frames >= self.window.window_frames:
             raise ConfigError(
                 f"stream.hop_frames: expected less than window_frames "
@@ -111,6 +136,11 @@ class ModelManifest:
             raise ConfigError(
                 f"window_frames: {self.window.window_samples} samples give {available} frames, "
                 f"got {self.window.window_frames}"
+            )
+        if self.window.window_frames * self.frontend.n_bands > MAX_WINDOW_VALUES:
+            raise ConfigError(
+                f"window_frames: expected at most {MAX_WINDOW_VALUES} values a window, got "
+                f"{self.window.window_frames} frames of {self.frontend.n_bands}"
             )
 
     @property
@@ -128,7 +158,7 @@ class ModelManifest:
         """
         path = self.path.parent / form.file
         try:
-            content = path.read_bytes()
+            content = read_bounded(path, MAX_MODEL_BYTES)
         except OSError as error:
             raise ManifestError(
                 f"{path}: expected the model file that {self.path.name} names: "
@@ -152,23 +182,23 @@ def read_manifest(path: Path) -> ModelManifest:
         If the file is unreadable, no JSON, of another schema version, or says nonsense.
     """
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = read_json(path, MAX_MANIFEST_BYTES)
     except OSError as error:
         raise ManifestError(f"{path}: expected a manifest, {error}") from error
     except ValueError as error:
-        raise ManifestError(f"{path}: expected JSON, got: {error}") from error
+        raise ManifestError(f"{path}: expected JSON, got: {one_line(str(error))}") from error
     if not isinstance(table, dict):
         raise ManifestError(f"{path}: expected a JSON object, got {type(table).__name__}")
     version = table.pop("schema_version", None)
-    if version != SCHEMA_VERSION:
+    if type(version) is not int or version != SCHEMA_VERSION:
         raise ManifestError(
-            f"{path}: expected schema_version {SCHEMA_VERSION}, got {version}; "
+            f"{path}: expected schema_version {SCHEMA_VERSION}, got {one_line(str(version))}; "
             "use the kws release that made it, or export the model again"
         )
     try:
         return _from_table(table, path)
     except (TypeError, ValueError, AttributeError) as error:
-        raise ManifestError(f"{path}: {error}") from error
+        raise ManifestError(f"{path}: {one_line(str(error))}") from error
 
 
 def write_manifest(manifest: ModelManifest, path: Path) -> None:
@@ -200,6 +230,8 @@ def to_table(manifest: ModelManifest) -> dict[str, Any]:
 
 
 def _from_table(table: dict[str, Any], path: Path) -> ModelManifest:
+    if "path" in table:
+        raise ConfigError("manifest: unknown key path")
     stream = table.pop("stream", None)
     values = {
         **table,
@@ -247,9 +279,18 @@ def _build(kind: type[T], values: Mapping[str, Any], name: str) -> T:
     return kind(**values)
 
 
+def _check_text(what: str, text: str) -> None:
+    """Refuse text that would trouble a terminal, a line of output or an environment."""
+    if len(text) > MAX_TEXT or not is_printable(text):
+        raise ConfigError(
+            f"{what}: expected text of at most {MAX_TEXT} characters that can be printed, "
+            f"got {text!r}"
+        )
+
+
 def _check_file(file: str, sha256: str) -> None:
     """Refuse names that lead out of the manifest's folder, and things that are no SHA-256."""
-    if not file or Path(file).name != file:
+    if not file or Path(file).name != file or file == ".." or not is_printable(file):
         raise ConfigError(f"file must be a name without folders, got {file!r}")
     if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
         raise ConfigError(f"sha256 must be 64 lower-case hexadecimal digits, got {sha256!r}")

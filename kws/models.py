@@ -27,21 +27,29 @@ def find(name_or_path: str | Path) -> Path:
     """
     text = str(name_or_path)
     shipped = FIRMWARE_MODELS / f"{text}.json"
-    if Path(text).name == text and shipped.is_file():
+    if Path(text).name == text and _is_file(shipped):
         return shipped
     path = Path(text)
     if path.suffix == ".tflite":
         stem = path.stem[: -len(".stream")] if path.stem.endswith(".stream") else path.stem
         beside = path.with_name(f"{stem}.json")
-        if beside.is_file():
+        if _is_file(beside):
             return beside
         raise ModelError(f"{path}: expected its manifest {beside.name} beside it, found none")
-    if path.is_file():
+    if _is_file(path):
         return path
     raise ModelError(
         f"model {text!r}: expected one of {', '.join(names()) or 'none installed'}, "
         "or the path of a manifest (.json)"
     )
+
+
+def _is_file(path: Path) -> bool:
+    # Some Pythons raise for a name that is too long, or in a folder that may not be entered.
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def load(name_or_path: str | Path) -> ModelManifest:
