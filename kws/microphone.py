@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,15 @@ from kws.audio_file import to_mono
 from kws.capture_config import CaptureConfig
 from kws.device_choice import InputDevice, choose
 from kws.errors import DeviceError, MissingDependencyError, SoundServerGoneError
+from kws.patient_call import PatientCall
 from kws.ring_buffer import RingBuffer
 
 # Audio the consumer may fall behind before the oldest is dropped.
 BUFFER_S = 4
+# PortAudio 19.6 may loop for ever, at full speed, over an ALSA device that goes before its first
+# block (WaitForFrames reads a variable that was never set). A sound server that hangs takes no CPU.
+SPIN_S = 3.0
+SPIN_SHARE = 0.5
 
 
 def list_devices() -> list[InputDevice]:
@@ -127,7 +133,8 @@ class Microphone:
         Raises
         ------
         SoundServerGoneError
-            If it is on a JACK server that has ended; the stream is left as it is.
+            If it is on a JACK server that has ended, or PortAudio never comes back; the stream is
+            left as it is.
         """
         if self._jack_is_gone():
             give_up_on_portaudio()
@@ -135,7 +142,17 @@ class Microphone:
                 f"device {self.device.name}: the JACK server has ended, and PortAudio finds no "
                 "new one within this process; start it again"
             )
-        self._stream.close(ignore_errors=True)
+        began_s, cpu_s = time.monotonic(), time.process_time()
+        closing = PatientCall(lambda: self._stream.close(ignore_errors=True), threading.Event())
+        while not closing.join(SPIN_S):
+            used_s = time.process_time() - cpu_s
+            if used_s > SPIN_SHARE * (time.monotonic() - began_s):
+                give_up_on_portaudio()
+                raise SoundServerGoneError(
+                    f"device {self.device.name}: it went before its first block, which sends "
+                    "PortAudio round in circles; start again"
+                )
+        closing.result()
 
     def _jack_is_gone(self) -> bool:
         """Tell whether PortAudio would wait ten minutes for JACK, and then abort the process."""

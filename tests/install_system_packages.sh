@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install the system packages that the tests use; at once done when they are there.
 set -eu
-packages="libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins alsa-utils espeak-ng flite"
+packages="libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins alsa-utils jackd2 espeak-ng flite"
 
 if ! command -v dpkg-query >/dev/null; then
     echo "not a Debian system: without what Debian calls $packages, some tests are skipped" >&2

@@ -1,90 +1,94 @@
-"""A real PulseAudio server of our own, with a virtual microphone; no hardware, no D-Bus."""
+"""Real sound servers of our own with virtual microphones, and words to play to them."""
 
 from __future__ import annotations
 
-import ctypes.util
 import os
-import shutil
 import signal
-import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import soundfile
+from pulse_server import PACKAGES, PulseServer, missing_parts
 
-PROGRAMS = ("pulseaudio", "pactl", "paplay", "pacat")
-PACKAGES = "libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins"
-START_TIMEOUT_S = 10
-SINK = "kws"
+from kws import models
+from kws.audio_file import read_file
+from kws.spotter import KeywordSpotter
 
-
-@dataclass(frozen=True)
-class VirtualMicrophone:
-    """What is played to it is heard by the device `pulse`, in programs run with its environment."""
-
-    environment: dict[str, str]
-
-    def play(self, path: Path) -> None:
-        """Play a file to its end."""
-        command = ["paplay", "--latency-msec=20", str(path)]
-        subprocess.run(command, env=self.environment, check=True, timeout=60)
+DEMO = models.FIRMWARE_MODELS / "demo.wav"
 
 
 @pytest.fixture(scope="session")
-def virtual_microphone(tmp_path_factory) -> Iterator[VirtualMicrophone]:
-    """Start the server for this session and end it afterwards."""
-    missing = _missing()
+def virtual_microphone() -> Iterator[PulseServer]:
+    """A server for the whole session: leave it as it is."""
+    with _server() as server:
+        server.start()
+        yield server
+
+
+@pytest.fixture
+def server() -> Iterator[PulseServer]:
+    """A server for one test, which may do to it what it wants; not started yet."""
+    with _server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def demo() -> Path:
+    """Ten words, in 21 s."""
+    return DEMO
+
+
+@pytest.fixture(scope="session")
+def word_clips(tmp_path_factory) -> dict[str, Path]:
+    """The ten words of the demo, in order, in a file of 1.5 s each."""
+    rate = 16_000
+    folder = tmp_path_factory.mktemp("words")
+    spotter = KeywordSpotter.from_model("default")
+    clips = {}
+    samples, _ = soundfile.read(DEMO, dtype="int16")
+    for detection in [found for block in read_file(DEMO) for found in spotter.process(block)]:
+        start, end = detection.time_s - 1.3, detection.time_s + 0.2
+        clip = samples[round(start * rate) : round(end * rate)]
+        clips[detection.keyword] = folder / f"{detection.keyword}.wav"
+        soundfile.write(clips[detection.keyword], clip, rate)
+    return clips
+
+
+@pytest.fixture(scope="session")
+def four_words(tmp_path_factory) -> Path:
+    """The first 8 s of the demo: yes, no, up, down."""
+    path = tmp_path_factory.mktemp("start") / "start.wav"
+    samples, rate = soundfile.read(DEMO, frames=8 * 16_000, dtype="int16")
+    soundfile.write(path, samples, rate)
+    return path
+
+
+@contextmanager
+def _server() -> Iterator[PulseServer]:
+    missing = missing_parts()
     if missing:
-        message = f"no {', no '.join(missing)}: apt install {PACKAGES}"
-        if os.environ.get("KWS_REQUIRE_LIVE"):
-            pytest.fail(message)
-        pytest.skip(message)
-    folder = tmp_path_factory.mktemp("pulse")
-    # A socket's path may have 107 bytes; pytest's folders are longer under some users.
-    with _short_folder() as run, _interrupts_allowed(), open(folder / "log", "wb") as log:
-        environment = {
-            **os.environ,
-            "HOME": str(folder),
-            "PULSE_COOKIE": str(folder / "cookie"),
-            "PULSE_RUNTIME_PATH": str(run),
-            "PULSE_SERVER": f"unix:{run}/native",
-            "XDG_RUNTIME_DIR": str(run),
-        }
-        server = [
-            "pulseaudio",
-            *("-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"),
-            *("--disable-shm=yes", "--realtime=no", "--high-priority=no"),
-            *("-L", f"module-native-protocol-unix socket={run}/native auth-anonymous=1"),
-            *("-L", f"module-null-sink sink_name={SINK} rate=16000 channels=1 format=s16le"),
-        ]
-        with _background(server, environment, log) as process:
-            _wait_until_ready(process, environment, folder / "log")
-            for what, name in (("sink", SINK), ("source", f"{SINK}.monitor")):
-                command = ["pactl", f"set-default-{what}", name]
-                subprocess.run(command, env=environment, check=True, timeout=10)
-            # An idle monitor delivers its first block a second late; this keeps it awake.
-            awake = ["pacat", "--latency-msec=10", "--raw", "--format=s16le", "--rate=16000"]
-            with _background([*awake, "--channels=1", "/dev/zero"], environment, log):
-                yield VirtualMicrophone(environment)
+        not_here(f"no {', no '.join(missing)}: apt install {PACKAGES}")
+    with _short_folder() as folder, _interrupts_allowed():
+        server = PulseServer(folder)
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
-def _missing() -> list[str]:
-    """Return what a virtual microphone needs and this machine lacks."""
-    missing = [program for program in PROGRAMS if shutil.which(program) is None]
-    if ctypes.util.find_library("portaudio") is None:
-        missing.append("PortAudio")
-    plugin = "alsa-lib/libasound_module_pcm_pulse.so"
-    if not any([*Path("/usr/lib").glob(f"*/{plugin}"), *Path("/usr").glob(f"lib*/{plugin}")]):
-        missing.append("ALSA plugin for PulseAudio")
-    return missing
+def not_here(why: str) -> None:
+    """Skip the test, or fail it where it must run."""
+    if os.environ.get("KWS_REQUIRE_LIVE"):
+        pytest.fail(why)
+    pytest.skip(why)
 
 
 @contextmanager
 def _short_folder() -> Iterator[Path]:
+    """Make a folder: pytest's own have longer paths than a socket may have."""
     with tempfile.TemporaryDirectory(prefix="kws") as name:
         yield Path(name)
 
@@ -99,26 +103,3 @@ def _interrupts_allowed() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _background(command, environment, log) -> Iterator[subprocess.Popen]:
-    with subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def _wait_until_ready(process, environment, log: Path) -> None:
-    ask = ["pactl", "info"]
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while process.poll() is None and time.monotonic() < deadline:
-        if subprocess.run(ask, env=environment, capture_output=True, timeout=10).returncode == 0:
-            return
-        time.sleep(0.05)
-    pytest.fail(f"pulseaudio did not start: {log.read_text(errors='replace')[-2000:]}")
