@@ -27,6 +27,8 @@ from training.recipe import Recipe
 from training.run_folder import RunFolder, atomically
 
 logger = logging.getLogger(__name__)
+# With more of them the statistics of batch normalisation do not fit the average: one label always.
+MOST_OF_FIRST_WEIGHTS = 0.05
 FloatArray = NDArray[np.float32]
 
 
@@ -60,6 +62,7 @@ def fit(recipe: Recipe, out: Path, *, resume: bool = False, verbose: int = 2) ->
         _score(recipe, run)
         return run
     logger.info("%s: %d parameters", recipe.model.name, model.count_params())
+    warn_of_long_average(recipe)
     with BatchFeeder(recipe) as feeder:
         run.start(recipe)
         model.fit(
@@ -186,6 +189,22 @@ def _optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
     # Biases and the scale and shift of batch normalisation are not decayed.
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
+
+
+def warn_of_long_average(recipe: Recipe) -> None:
+    """Say so where the average of the weights would still hold much of the random first ones."""
+    config = recipe.fit
+    n_steps = config.epochs * config.steps_per_epoch
+    left = config.ema_momentum**n_steps
+    if left > MOST_OF_FIRST_WEIGHTS and not config.start_from:
+        logger.warning(
+            "fit.ema_momentum = %g over %d steps: the averaged weights, which are validated and "
+            "kept, are still %.0f %% the random first ones; --set fit.ema_momentum=%.3g",
+            config.ema_momentum,
+            n_steps,
+            100 * left,
+            max(0.0, 1 - 20 / n_steps),
+        )
 
 
 def _callbacks(recipe: Recipe, run: RunFolder) -> list[keras.callbacks.Callback]:

@@ -97,3 +97,16 @@ def test_the_log_tells_where_a_run_stops(tmp_path, accuracies, patience, stopped
 
     recipe = steady_recipe(tmp_path, early_stop_epochs=patience)
     assert stopped == fits.stopped_early(recipe, run)
+
+
+@pytest.mark.parametrize(
+    ("momentum", "n_epochs", "told"), [(0.999, 8, True), (0.98, 8, False), (0.999, 85, False)]
+)
+def test_an_average_longer_than_the_run_is_told(clips, caplog, momentum, n_epochs, told):
+    """
+    Validated and kept are averaged weights: much of the random first ones in them predicts nothing.
+    """
+    settings = {"epochs": n_epochs, "clips_per_epoch": 120 * 128, "batch_size": 128}
+    fits.warn_of_long_average(recipe_for(clips, fit={**settings, "ema_momentum": momentum}))
+
+    assert told == ("random first ones" in caplog.text)
