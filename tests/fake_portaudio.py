@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -16,6 +17,20 @@ from kws import microphone
 
 class PortAudioError(Exception):
     """What sounddevice raises."""
+
+
+class CallInPlace:
+    """A `PatientCall` in the thread that made it, which is the one whose turn it is."""
+
+    def __init__(self, function: Callable[[], Any], ready: threading.Event) -> None:
+        self._outcome = function()
+        ready.set()
+
+    def join(self, timeout_s: float) -> bool:
+        return True
+
+    def result(self) -> Any:
+        return self._outcome
 
 
 class FakeInputStream(FakeStream):
@@ -145,6 +160,7 @@ class FakePortAudioSystem(FakeAudio):
         with (
             mock.patch.object(microphone, "_sounddevice", return_value=self),
             mock.patch.object(microphone, "RingBuffer", CountingBuffer),
+            mock.patch.object(microphone, "PatientCall", CallInPlace),
         ):
             yield
 

@@ -14,7 +14,7 @@ from kws.conditioning import Conditioner
 from kws.connection import Connection
 from kws.listener import Listener
 
-N_SCHEDULES = 150
+N_SCHEDULES = 200
 
 
 @pytest.fixture(autouse=True)

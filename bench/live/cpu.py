@@ -21,8 +21,6 @@ from pulse_server import PulseServer
 
 # Loading is over by then.
 WARM_UP_S = 2.0
-# Shorter, and the sound server wakes every listener as often as the player asks for.
-PLAYER_LATENCY_MS = 500
 
 
 def cpu_s(pid: int) -> float:
@@ -42,7 +40,7 @@ def one_round(server: PulseServer, audio: Path, arguments: list[str]) -> dict[st
     # Ends by itself after the file; it waits for the pace of speech as the device does.
     from_file = rig.Listening(server.environment, "--input", str(audio), "--realtime", *arguments)
     from_file.until(event="listening")
-    with server.playing(audio, latency_ms=PLAYER_LATENCY_MS):
+    with server.playing(audio):
         time.sleep(WARM_UP_S)
         before = time.monotonic(), cpu_s(live.process.pid), cpu_s(from_file.process.pid)
         time.sleep(seconds - 2 * WARM_UP_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,7 +42,7 @@ def watched_interpreter() -> Iterator[list[str]]:
 
     The real interpreter is opened all the same: its class is only extended.
     """
-    _, module = interpreter._import(None)
+    _, module = interpreter._import(os.environ.get("KWS_RUNTIME") or None)
     real: Any = module.Interpreter
     seen: list[str] = []
 
