@@ -27,7 +27,16 @@ ONLY_IN = {
 LAZY = {"sounddevice", "soundfile", "soxr", "scipy", "rich", *RUNTIMES}
 # Layers from bottom to top (design, section 8): a module imports from layers below it only.
 LAYERS = [
-    {"errors", "checksum", "patient_call", "quiet_stderr", "paced_log", "signal_health", "service"},
+    {
+        "errors",
+        "checksum",
+        "patient_call",
+        "quiet_stderr",
+        "paced_log",
+        "signal_health",
+        "service",
+        "untrusted",
+    },
     {
         *("config", "quantization", "ring_buffer", "resample", "decimation"),
         *("capture_config", "device_choice", "beginning", "gate"),

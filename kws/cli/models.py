@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from kws.cli import program
 from kws.errors import KwsError
 from kws.manifest import ModelManifest, to_table
 from kws.spotter import HOP_MS, KeywordSpotter
+from kws.untrusted import one_line
 
 EXAMPLES = """\
   kws-models list                the models that ship
@@ -86,7 +88,6 @@ def _info(name: str, *, as_json: bool) -> int:
     if as_json:
         program.print_json({**to_table(manifest), "manifest": str(manifest.path)})
         return 0
-    metrics = manifest.metrics
     print(f"{manifest.name} {manifest.version}: {manifest.description}")
     print(f"manifest   {manifest.path}")
     print(f"labels     {', '.join(manifest.labels)}")
@@ -112,25 +113,36 @@ def _info(name: str, *, as_json: bool) -> int:
     print(f"decision   {decision.smoothing_ms} ms smoothing, {decision.suppression_ms} ms quiet")
     for keyword in manifest.keywords:
         print(f"           {keyword:<10} {decision.threshold(keyword):.3f}")
-    if "accuracy" in metrics:
-        print(
-            f"accuracy   {100 * metrics['accuracy']:.2f} % ({metrics['data']}, {metrics['split']})"
-        )
-    for name, figures in metrics.get("stream", {}).items():
-        print(
-            f"long audio {name}: {figures['hits']} of {figures['events']} words heard, "
-            f"{figures['false_accepts']} false accepts in {figures['hours']:.2f} h"
-        )
-    training = manifest.training
-    if training:
-        print(
-            f"trained    recipe {training.get('recipe', {}).get('name', '?')}, "
-            f"{training.get('parameters', '?')} parameters, {training.get('date', '?')}"
-        )
+    for lines in (_accuracy, _long_audio, _training):
+        # These parts of a manifest are free: what another tool wrote in another form is not shown.
+        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+            for text in lines(manifest):
+                print(one_line(text))
     print(f"licence    {manifest.licence}")
     for source in manifest.attribution:
         print(f"data       {source}")
     return 0
+
+
+def _accuracy(manifest: ModelManifest) -> list[str]:
+    metrics = manifest.metrics
+    share = f"{100 * metrics['accuracy']:.2f} %"
+    return [f"accuracy   {share} ({metrics['data']}, {metrics['split']})"]
+
+
+def _long_audio(manifest: ModelManifest) -> list[str]:
+    return [
+        f"long audio {name}: {figures['hits']} of {figures['events']} words heard, "
+        f"{figures['false_accepts']} false accepts in {figures['hours']:.2f} h"
+        for name, figures in manifest.metrics["stream"].items()
+    ]
+
+
+def _training(manifest: ModelManifest) -> list[str]:
+    training = manifest.training
+    name = training["recipe"]["name"]
+    parameters, date = training.get("parameters", "?"), training.get("date", "?")
+    return [f"trained    recipe {name}, {parameters} parameters, {date}"]
 
 
 def _verify(names: Sequence[str], *, as_json: bool) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kws.cli import program
 from kws.cli.outlets import Outlets
 from kws.decision import Detection
+from kws.errors import AudioError
 from kws.spotter import KeywordSpotter
 
 if TYPE_CHECKING:
@@ -228,6 +229,8 @@ def _chunks(source: str, *, realtime: bool, sample_rate: int) -> Iterator[NDArra
     from kws import audio_file
 
     if source == "-":
+        if sys.stdin is None:
+            raise AudioError("stdin: expected raw 16 kHz s16le PCM, got a closed one")
         yield from audio_file.read_pcm(sys.stdin.buffer)
         return
     size = sample_rate // 10 if realtime else audio_file.CHUNK_SAMPLES

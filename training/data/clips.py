@@ -47,10 +47,11 @@ class Clip:
             try:
                 sound.seek(self.start)
                 n_samples = -1 if self.n_samples is None else self.n_samples
-                samples = sound.read(n_samples, dtype="float32", always_2d=True)
-            except RuntimeError as error:
+                samples = to_int16(sound.read(n_samples, dtype="float32", always_2d=True))
+            except (RuntimeError, AudioError, MemoryError) as error:
+                # A MemoryError: its header promises more than there can be.
                 raise AudioError(f"{self.path}: cannot be decoded: {error}") from error
-        mono = to_mono(to_int16(samples))
+        mono = to_mono(samples)
         if rate != SAMPLE_RATE:
             mono = Resampler(rate, SAMPLE_RATE).push(mono, last=True)
         if self.gain != 1.0:
