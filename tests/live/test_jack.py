@@ -33,8 +33,10 @@ def jack(server, tmp_path) -> Iterator[tuple[subprocess.Popen, dict[str, str]]]:
         "JACK_DEFAULT_SERVER": name,
         "JACK_NO_AUDIO_RESERVATION": "1",
     }
-    # Long periods, so that a busy machine makes no gaps.
-    command = ["jackd", "--name", name, "--no-realtime", "--no-mlock", "-d", "dummy"]
+    # Long periods, so that a busy machine makes no gaps; few ports, because a container may have
+    # little shared memory.
+    command = ["jackd", "--name", name, "--no-realtime", "--no-mlock", "--port-max", "128"]
+    command += ["-d", "dummy"]
     settings = ["--rate", str(RATE), "--period", "2048", "--capture", "2", "--playback", "2"]
     with (
         open(tmp_path / "jack.log", "w") as log,
