@@ -64,8 +64,8 @@ class Session:
             # Whoever feeds the pipe may wait for this line.
             self._announce(input=source)
         for chunk in _chunks(source, realtime=realtime, sample_rate=self._spotter.sample_rate):
-            self._announce(input=source)
             self.started = True
+            self._announce(input=source)
             self._outlets.hear(chunk)
             self._audio_s += len(chunk) / self._spotter.sample_rate
             self._emit(self._spotter.process(chunk))
@@ -97,10 +97,11 @@ class Session:
                 source = listener.microphone
                 assert source is not None
                 opened = describe(source, config, self._spotter.sample_rate)
+                # First: whoever reads that we listen may end us in the same moment.
+                self.started = True
                 self._announce(
                     input=source.device.name, rate=source.rate, channels=source.n_channels
                 )
-                self.started = True
                 if not self._as_json:
                     say(f"listening to {opened} for: {', '.join(self._spotter.keywords)}")
                     if sys.stderr.isatty():
