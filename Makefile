@@ -9,6 +9,8 @@ METADATA := setup.cfg pyproject.toml
 SOURCES := $(METADATA) $(wildcard kws/*.py kws/*/*.py training/*.py training/*/*.py) \
 	$(wildcard training/recipes/*.toml firmware_models/*.*)
 DEMO := firmware_models/demo.wav
+# Two at a time: live tests, which wait, and the others. PYTEST_ARGS=-n0 is one after the other.
+SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 PEERS_ARGS ?=
@@ -40,7 +42,7 @@ demo: .venv/.installed  ## Install into .venv and listen to the bundled recordin
 
 test: test-env  ## Install what tests need into .venv-test, and run them
 	@tests/install_system_packages.sh
-	$(TEST_ENV)/bin/python -m pytest $(PYTEST_ARGS)
+	$(TEST_ENV)/bin/python -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-env: $(TEST_STAMP)  ## Only install what tests, lint and types need
 

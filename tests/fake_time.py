@@ -21,6 +21,16 @@ class _OverError(BaseException):
     """Unwinds a call that hangs when the test is over."""
 
 
+class Clock:
+    """Seconds that go on only when the test says so."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
 class VirtualTime:
     """A clock that goes on from one planned action to the next, and never by itself."""
 

@@ -7,10 +7,10 @@ import shlex
 import signal
 import subprocess
 import sys
-from pathlib import Path
-from typing import TextIO
 
 import pytest
+from life_pipe import Life
+from logged import messages
 
 from kws import models
 from kws.cli.actions import GRACE_S, MAX_RUNNING, CommandRunner
@@ -19,41 +19,6 @@ from kws.errors import ConfigError
 
 YES = Detection("yes", 0.97123, 1.7)
 DEMO = models.FIRMWARE_MODELS / "demo.wav"
-
-
-class Clock:
-    """Seconds that go on only when the test says so."""
-
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-class Life:
-    """A named pipe that a command holds open for writing: it ends when all who do have ended."""
-
-    def __init__(self, path: Path) -> None:
-        os.mkfifo(path)
-        self.path = path
-        self._pipe: TextIO | None = None
-
-    def line(self) -> str:
-        """Wait for the next line that the command writes."""
-        if self._pipe is None:
-            self._pipe = os.fdopen(os.open(self.path, os.O_RDONLY))
-        return self._pipe.readline().rstrip("\n")
-
-    def end(self) -> str:
-        """Wait until nobody holds it any more; return what they still wrote."""
-        with self._pipe as pipe:
-            return pipe.read()
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 @pytest.fixture
@@ -76,10 +41,6 @@ def shell(clock):
         runner.tend()
         clock.now_s += 1_000
         runner.close(timeout_s=60)
-
-
-def messages(caplog) -> list[str]:
-    return [record.getMessage() for record in caplog.records]
 
 
 def test_the_command_knows_the_detection_and_writes_to_stderr(shell, capfd):

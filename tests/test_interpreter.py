@@ -11,7 +11,7 @@ from kws.frontend import log_mel
 from kws.interpreter import KERNELS, RUNTIMES, installed, open_model
 from kws.window_model import WindowModel
 
-# TensorFlow costs ten seconds to import: tests/training/test_fit_export.py runs that one.
+# TensorFlow costs ten seconds to import: tests/training/test_export.py runs that one.
 LIGHT = [name for name in installed() if name != "tensorflow"]
 MISSING = [name for name in RUNTIMES if name not in installed()]
 

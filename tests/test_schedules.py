@@ -25,6 +25,7 @@ def _quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_no_schedule_breaks_a_promise():
     """
@@ -50,7 +51,7 @@ def test_a_seed_is_always_the_same_schedule():
 
 
 def no_close(connection: Connection) -> None:
-    connection._closed = True
+    connection.closed = True
 
 
 def no_gap(connection: Connection) -> float:
@@ -62,7 +63,7 @@ def no_rest(conditioner: Conditioner) -> object:
 
 
 def no_report(listener: Listener) -> None:
-    if listener._unreported:
+    if listener._report._dropped:
         listener._tell("overload", "all the time")
 
 

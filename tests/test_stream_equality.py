@@ -67,6 +67,7 @@ def posteriors(
     return np.concatenate(found)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kernels", ["reference", "default"])
 @pytest.mark.parametrize("runtime", ["ai-edge-litert", "tflite-runtime"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
+from presence import not_here
 from pulse_server import PACKAGES, PulseServer, missing_parts
 
 from kws import models
@@ -77,13 +77,6 @@ def _server() -> Iterator[PulseServer]:
             yield server
         finally:
             server.stop()
-
-
-def not_here(why: str) -> None:
-    """Skip the test, or fail it where it must run."""
-    if os.environ.get("KWS_REQUIRE_LIVE"):
-        pytest.fail(why)
-    pytest.skip(why)
 
 
 @contextmanager

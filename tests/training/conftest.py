@@ -1,4 +1,4 @@
-"""Fixtures that the tests of banks and of teaching share: made words, a bank drawn from them."""
+"""Fixtures that test files share: made words, a bank drawn from them, what a report measures."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory, write_tree: Callable[..., Path]) -> Path:
-    """Three words of tones with eight clips each, and noise."""
-    counts = {word: {"training": 6, "validation": 2} for word in ("yes", "no", "cat")}
-    return write_tree(tmp_path_factory.mktemp("data") / "clips", counts, noise_s=20)
+    """Three words of tones with twelve clips each, four of them for validation, and noise."""
+    counts = {word: {"training": 8, "validation": 4} for word in ("yes", "no", "cat")}
+    return write_tree(tmp_path_factory.mktemp("data") / "clips", counts, noise_s=30)
 
 
 @pytest.fixture(scope="module")
@@ -30,3 +30,21 @@ def bank(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> ClipBank:
     out = tmp_path_factory.mktemp("bank") / "bank"
     assert draw_bank(bank_recipe(clips), out)[-1] == (3, 3)
     return ClipBank.open(out)
+
+
+@pytest.fixture
+def root(word_tree: Callable[..., Path]) -> Path:
+    """Four words of tones in three splits, and noise."""
+    from drawn_clips import COUNTS
+
+    return word_tree(COUNTS, noise_s=20)
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with clips, noise, two streams and a second model."""
+    from report_material import make_material
+
+    folder = tmp_path_factory.mktemp("material")
+    make_material(folder)
+    return folder

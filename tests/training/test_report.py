@@ -1,31 +1,20 @@
 """The page of `kws-eval report`: real clips, real streams, two models side by side."""
 
-import csv
 import json
 import re
-import shutil
-import subprocess
-import sys
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-import soundfile
 
 pytest.importorskip("jinja2", reason="the page needs the extra [eval]")
 
-from kws import models
-from kws.audio_file import read_file
+from report_material import ODD_NAME, Page, run
+
 from kws.cli.bench import main as bench_main
 from training.cli.evaluate import main
 
 # The page's fixture starts fresh processes (kws-bench), which take their time on a busy machine.
 pytestmark = pytest.mark.timeout(300)
-
-DEMO = models.FIRMWARE_MODELS / "demo.wav"
-TRUTH = models.FIRMWARE_MODELS / "demo.csv"
-# A name that would be markup if it were not escaped.
-ODD_NAME = "o<b>dd & 'co|py'"
 SECTIONS = (
     "headline",
     "labels",
@@ -37,63 +26,6 @@ SECTIONS = (
     "published",
     "provenance",
 )
-VOID = {"meta", "link", "br", "img", "hr", "input"}
-
-
-class Page(HTMLParser):
-    """The elements of a page, checked for being closed in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict]] = []
-        self.words: list[str] = []
-        self._open: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert tag == self._open.pop(), f"</{tag}> closes another element"
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-
-@pytest.fixture(scope="module")
-def material(tmp_path_factory):
-    """Return a folder with clips, noise, two streams, a bench and a second model."""
-    root = tmp_path_factory.mktemp("material")
-    samples = np.concatenate(list(read_file(DEMO)))
-    with open(TRUTH, newline="") as handle:
-        rows = list(csv.DictReader(handle))
-    for row in rows:
-        middle = (float(row["start_s"]) + float(row["end_s"])) / 2
-        start = max(0, int((middle - 0.5) * 16_000))
-        folder = root / "clips" / row["keyword"]
-        folder.mkdir(parents=True, exist_ok=True)
-        soundfile.write(folder / f"{start}.wav", samples[start : start + 16_000], 16_000)
-    (root / "noise").mkdir()
-    hiss = np.random.default_rng(3).standard_normal(5 * 16_000) * 800
-    soundfile.write(root / "noise" / "hiss.wav", hiss.astype(np.int16), 16_000)
-    for name, truth in (("spoken", TRUTH.read_text()), ("quiet", "file,keyword,start_s,end_s\n")):
-        (root / name).mkdir()
-        (root / name / "truth.csv").write_text(truth)
-    shutil.copy(DEMO, root / "spoken" / "demo.wav")
-    soundfile.write(root / "quiet" / "hiss.wav", hiss.astype(np.int16), 16_000)
-    (root / "odd").mkdir()
-    for path in models.FIRMWARE_MODELS.glob("default*.tflite"):
-        shutil.copy(path, root / "odd")
-    manifest = json.loads((models.FIRMWARE_MODELS / "default.json").read_text())
-    (root / "odd" / "default.json").write_text(json.dumps({**manifest, "name": ODD_NAME}))
-    return root
 
 
 @pytest.fixture(scope="module")
@@ -123,11 +55,6 @@ def written(material, bench):
 @pytest.fixture(scope="module")
 def report(written):
     return json.loads((written / "report.json").read_text())
-
-
-def run(capsys, *arguments):
-    code = main([*map(str, arguments), "--json"])
-    return code, json.loads(capsys.readouterr().out)
 
 
 def test_page_has_every_section_and_parses(written, report):
@@ -274,76 +201,6 @@ def test_markdown_holds_the_tables(written):
     assert 4 == len(re.findall(r"(?<!\\)\|", row))
 
 
-def test_write_keeps_what_was_measured_over_noise(capsys, material, tmp_path):
-    """
-    With --write the manifest has accuracy and keyword recall at each level, and the command.
-    """
-    copy = tmp_path / "copy"
-    shutil.copytree(material / "odd", copy)
-
-    _, report = run(
-        capsys,
-        *("report", copy / "default.json", "--data", material / "clips"),
-        *("--noise", material / "noise", "--write"),
-    )
-
-    noise = models.load(copy / "default.json").metrics["noise"]
-    assert ["1 recordings of noise"] == noise["sources"]
-    measured = report["models"][0]["noise"]
-    assert [row["accuracy"] for row in measured] == [row["accuracy"] for row in noise["levels"]]
-    assert 5 == len(noise["levels"])
-    assert report["command"] == noise["command"]
-
-
-def test_broken_model_among_several_is_one_line(capsys, material, tmp_path):
-    """
-    A file that is not its manifest's ends the report before anything is measured.
-    """
-    broken = tmp_path / "broken"
-    shutil.copytree(material / "odd", broken)
-    content = bytearray((broken / "default.tflite").read_bytes())
-    content[1000] ^= 1
-    (broken / "default.tflite").write_bytes(content)
-
-    code = main(
-        [
-            *("report", "default", str(broken / "default.json")),
-            *("--data", str(material / "clips"), "--out", str(tmp_path / "out")),
-        ]
-    )
-
-    error = capsys.readouterr().err
-    assert 1 == code
-    assert 1 == error.count("\n")
-    assert f"{broken / 'default.tflite'}: expected sha256" in error
-    assert [] == list((tmp_path / "out").glob("*"))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (["--streams", "nowhere"], "expected DIR, misses=DIR or accepts=DIR"),
-        (["--streams", "misses={spoken}"], "to count accepts on"),
-        (["--streams", "{noise}"], "expected {noise}/truth.csv"),
-        (["--split", "validation"], "--split: expected --data"),
-        (["--noise", "{noise}", "--run-bench"], "--noise: expected --data"),
-        (["--bench", "{spoken}/truth.csv"], "expected what kws-bench --json wrote"),
-        (["--data", "{clips}", "--noise", "{odd}"], "expected recordings of noise"),
-    ],
-)
-def test_wrong_options_are_one_line(capsys, material, arguments, line):
-    """
-    What cannot be measured is said before anything is.
-    """
-    folders = {path.name: path for path in material.iterdir()}
-
-    code = main(["report", "default", *(text.format(**folders) for text in arguments)])
-
-    error = capsys.readouterr().err
-    assert (1, 1) == (code, error.count("\n"))
-    assert line.format(**folders) in error
-
-
 def test_bench_of_another_file_is_refused(capsys, bench, tmp_path):
     """
     Figures of a model that has changed since do not count for it.
@@ -374,41 +231,3 @@ def test_half_a_comparison_is_no_measurement(capsys, bench, tmp_path, change):
 
     assert 1 == main(["report", "default", "--bench", str(other)])
     assert "expected what kws-bench --json wrote, got other JSON" in capsys.readouterr().err
-
-
-def test_page_without_measurements_says_how_to_get_them(capsys, tmp_path):
-    """
-    With --out DIR alone the page has what the files tell, and names the options for the rest.
-    """
-    assert 0 == main(["report", "default", "--out", str(tmp_path / "page")])
-
-    words = " ".join(Page((tmp_path / "page" / "report.html").read_text()).words)
-    assert 6 == words.count("Not measured")
-    assert "--streams adds it" in words
-    assert "report.html" in capsys.readouterr().out
-
-
-def test_markdown_file_is_the_table_of_manifests(tmp_path):
-    """
-    `--out FILE.md` writes what stdout would have got.
-    """
-    path = tmp_path / "table.md"
-
-    assert 0 == main(["report", "default", "--out", str(path)])
-    assert "| default 3 |" in path.read_text()
-
-
-def test_report_needs_no_tensorflow():
-    """
-    Everything behind the page imports without TensorFlow or Keras.
-    """
-    code = (
-        "import sys, training.cli.reporting\n"
-        "print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
-    )
-
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=200, check=True
-    )
-
-    assert "[]" == done.stdout.strip()

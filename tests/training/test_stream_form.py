@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +45,7 @@ from training.tflite_graph import Graph
 
 # TensorFlow's own, about its converter's default and its old interpreter.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.timeout(240),
     pytest.mark.filterwarnings("ignore:Statistics for quantized inputs:UserWarning"),
     pytest.mark.filterwarnings(r"ignore:\s*Warning. tf.lite.Interpreter is deprecated"),
@@ -58,10 +61,16 @@ def speech(demo_audio: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def manifest_of(tmp_path_factory, speech) -> Callable[[keras.Model], ModelManifest]:
-    """Make an int8 window form with a manifest from a network with random weights."""
+def manifest_of(tmp_path_factory, speech) -> Callable[..., ModelManifest]:
+    """Make an int8 window form with a manifest from a network with random weights.
 
-    def make(model: keras.Model) -> ModelManifest:
+    Each network and seed is converted once: leave its folder as it is.
+    """
+
+    @functools.cache
+    def make(build: Callable[[], keras.Model], seed: int = 3) -> ModelManifest:
+        keras.utils.set_random_seed(seed)
+        model = build()
         folder = tmp_path_factory.mktemp("model")
         windows = np.stack([speech[at : at + FRAMES] for at in range(0, 500, 13)])
         make_it_tell_windows_apart(model, windows)
@@ -107,8 +116,7 @@ def test_stream_equals_window(manifest_of, speech, tmp_path, build, hops):
     """
     Every hop's posterior is the window form's, to the last integer, whatever the hop.
     """
-    keras.utils.set_random_seed(3)
-    manifest = manifest_of(build())
+    manifest = manifest_of(build)
     posteriors = WindowModel(manifest, hop_frames=1, kernels="reference").push(speech[:300])
 
     assert len(np.unique(posteriors, axis=0)) > 10
@@ -196,7 +204,7 @@ def test_no_stream_form_is_said_with_the_reason(
     """
     Padding in time, or a hop that the strides do not divide: a clear error, nothing written.
     """
-    manifest = manifest_of(build())
+    manifest = manifest_of(build)
 
     with pytest.raises(NoStreamFormError, match=message):
         add_stream_form(manifest, speech, hop_frames=hop_frames, out=tmp_path)
@@ -207,7 +215,7 @@ def test_a_stream_form_that_differs_is_found(manifest_of, speech, tmp_path):
     """
     One changed weight in the stream form fails the comparison that export makes.
     """
-    manifest = manifest_of(ds_tc_resnet())
+    manifest = manifest_of(ds_tc_resnet)
     streamed, made = add_stream_form(manifest, speech, hop_frames=10, out=tmp_path)
     assert check_equality(streamed, speech) > 100
     changed = damaged(made)
@@ -256,12 +264,13 @@ def test_a_float_network_streams_too(speech):
             np.testing.assert_allclose(found["posterior"], expected, atol=1e-4)
 
 
-def test_its_own_folder_keeps_its_own_manifest(manifest_of, speech):
+def test_its_own_folder_keeps_its_own_manifest(manifest_of, speech, tmp_path):
     """
     In the folder where the model lies, its manifest is written anew, whatever its name.
     """
-    manifest = manifest_of(ds_tc_resnet())
-    folder = manifest.path.parent
+    manifest = manifest_of(ds_tc_resnet)
+    folder = tmp_path / "own"
+    shutil.copytree(manifest.path.parent, folder)
     own = replace(manifest, path=folder / "mine.json")
 
     streamed, _ = add_stream_form(own, speech, hop_frames=10, out=folder)
@@ -274,12 +283,11 @@ def test_another_model_of_that_name_is_not_overwritten(manifest_of, speech, tmp_
     """
     Where a manifest of the same name tells of other weights, nothing is written.
     """
-    keras.utils.set_random_seed(5)
-    add_stream_form(manifest_of(ds_tc_resnet()), speech, hop_frames=10, out=tmp_path)
+    add_stream_form(manifest_of(ds_tc_resnet), speech, hop_frames=10, out=tmp_path)
     before = (tmp_path / "made.stream.tflite").read_bytes()
 
     with pytest.raises(ConfigError, match="another model of this name is there already"):
-        add_stream_form(manifest_of(ds_tc_resnet()), speech, hop_frames=10, out=tmp_path)
+        add_stream_form(manifest_of(ds_tc_resnet, 5), speech, hop_frames=10, out=tmp_path)
     assert before == (tmp_path / "made.stream.tflite").read_bytes()
 
 
@@ -288,7 +296,7 @@ def test_too_little_speech_proves_nothing(manifest_of, speech, tmp_path):
     Less than two windows would leave states unused, so it is refused.
     """
     with pytest.raises(ConfigError, match=r"at least 1.96 s of speech .*, got 1.95 s"):
-        add_stream_form(manifest_of(ds_cnn()), speech[:195], hop_frames=10, out=tmp_path)
+        add_stream_form(manifest_of(ds_cnn), speech[:195], hop_frames=10, out=tmp_path)
 
 
 def test_export_writes_both_forms(default_manifest):

@@ -19,6 +19,7 @@ def converted(model) -> bytes:
     return tf.lite.TFLiteConverter.from_keras_model(made).convert()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("name", "params"),
@@ -26,7 +27,8 @@ def converted(model) -> bytes:
         ("maxpool4", {"filters": [4, 8, 8, 16]}),
         ("ds_cnn", {"filters": 16, "n_blocks": 2}),
         ("tc_resnet", {}),
-        ("bc_resnet", {"tau": 1}),
+        # The first two of its four stages have all kinds of its blocks.
+        ("bc_resnet", {"tau": 1, "dilations": [1, 2]}),
     ],
 )
 def test_file_costs_what_the_network_does(name, params):

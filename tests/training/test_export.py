@@ -1,10 +1,8 @@
-"""A few steps of real training on made audio, resumed, exported and run by the runtime."""
+"""A trained network as int8 model and manifest: proved when it is made, run by the runtime."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 import keras
-from small_recipes import recipe_for
+from small_fits import SMALL, make_recipe
 
 from kws import KeywordSpotter, models
 from kws.errors import ConfigError, KwsError
@@ -24,9 +22,7 @@ from kws.window_model import WindowModel
 from training import export as exports
 from training import fit as fits
 from training import models as architectures
-from training import recipe as recipes
 from training.export import ParityError
-from training.recipe import Recipe
 from training.run_folder import RunFolder
 
 # Slow to import, and all on one fit: a machine under load needs its time.
@@ -37,151 +33,18 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Statistics for quantized inputs:UserWarning"),
     pytest.mark.filterwarnings(r"ignore:\s*Warning. tf.lite.Interpreter is deprecated"),
 ]
-SMALL = {
-    "ds_tc_resnet": {"stem_filters": 16, "blocks": [[16, 5, 2]], "head_filters": 16},
-    "conv1d": {"stem": [4, 5, 2], "stages": [[6, 3, 2]]},
-    "conv1d_skip": {"stem": [4, 5, 2], "stages": [[6, 3, 2]]},
-    "ds_cnn": {"filters": 8, "n_blocks": 1},
-    "matchboxnet": {"n_blocks": 1, "filters": 8, "edge_filters": 12},
-    "maxpool4": {"filters": [4, 6]},
-    "resnet18": {"filters": [4, 6], "blocks": [1, 1]},
-    "strided8": {"filters": [4, 4, 6, 6]},
-    "tc_resnet": {"channels": [4, 6]},
-}
-
-
-def make_recipe(clips: Path, architecture: str = "ds_tc_resnet", **sections: Any) -> Recipe:
-    own = {
-        "model": {"name": architecture, "params": SMALL[architecture]},
-        "fit": {"epochs": 2, "warmup_epochs": 0.5},
-        "export": {"calibration_clips": 16, "max_accuracy_loss": 0.2},
-        "decision": {"thresholds": {"yes": 0.6}},
-    }
-    return recipe_for(clips, **{**own, **sections})
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory, write_tree) -> Path:
-    """Three words of tones with four validation clips each, and noise."""
-    counts = {word: {"training": 8, "validation": 4} for word in ("yes", "no", "cat")}
-    return write_tree(tmp_path_factory.mktemp("data") / "clips", counts, noise_s=30)
+def trained(clips, tmp_path_factory) -> RunFolder:
+    """A run of two epochs, at its end."""
+    return fits.fit(make_recipe(clips), tmp_path_factory.mktemp("runs") / "tiny", verbose=0)
 
 
 @pytest.fixture(scope="module")
-def interrupted(clips, tmp_path_factory) -> RunFolder:
-    """A run that stops after the first of its two epochs."""
-
-    class Stop(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            self.model.stop_training = True
-
-    out = tmp_path_factory.mktemp("runs") / "tiny"
-    its_callbacks = fits._callbacks
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fits, "_callbacks", lambda *given: [*its_callbacks(*given), Stop()])
-        fits.fit(make_recipe(clips), out, verbose=0)
-    return RunFolder(out)
-
-
-@pytest.fixture(scope="module")
-def first_epoch(interrupted) -> list[dict[str, float]]:
-    """What the interrupted run had logged."""
-    return fits.read_history(interrupted.history)
-
-
-@pytest.fixture(scope="module")
-def resumed(interrupted, first_epoch, clips) -> RunFolder:
-    """The same run, gone on to its end."""
-    return fits.fit(make_recipe(clips), interrupted.path, resume=True, verbose=0)
-
-
-@pytest.fixture(scope="module")
-def exported(resumed, tmp_path_factory) -> Path:
+def exported(trained, tmp_path_factory) -> Path:
     """The manifest of the trained model."""
-    return exports.export(resumed, tmp_path_factory.mktemp("models"), name="lamp", version="7")
-
-
-def test_a_run_writes_all_it_promises(interrupted, first_epoch):
-    """
-    After an epoch there are recipe, best weights, state, history, curves and TensorBoard's log.
-    """
-    names = {path.name for path in interrupted.path.iterdir()}
-
-    assert {
-        "recipe.json",
-        "best.weights.h5",
-        "last.keras",
-        "history.csv",
-        "curves.png",
-        "tensorboard",
-    } <= names
-    assert interrupted.curves.read_bytes()[:4] == b"\x89PNG"
-    assert [row["epoch"] for row in first_epoch] == [0]
-    assert not any(name.startswith(".") for name in names)
-
-
-def test_a_run_can_be_read_back(interrupted, clips):
-    """
-    The folder tells by which recipe it was made.
-    """
-    assert recipes.to_table(interrupted.read_recipe()) == recipes.to_table(make_recipe(clips))
-
-
-def test_resume_goes_on_with_the_next_epoch(resumed, first_epoch):
-    """
-    The second epoch follows the first: one row each, and as many steps as two epochs have.
-    """
-    history = fits.read_history(resumed.history)
-    state = keras.models.load_model(resumed.state)
-
-    assert [row["epoch"] for row in history] == [0, 1]
-    assert history[0] == first_epoch[0]
-    assert int(state.optimizer.iterations.numpy()) == 4
-
-
-def test_best_weights_are_those_of_the_best_epoch(resumed, clips):
-    """
-    The averaged weights on disk score what the history says of the best epoch.
-    """
-    recipe = make_recipe(clips)
-    model = fits.build_model(recipe)
-    model.load_weights(resumed.best)
-    features, targets = fits.validation_arrays(recipe)
-    predicted = model.predict(features, verbose=0).argmax(axis=1)
-    best = max(row["val_accuracy"] for row in fits.read_history(resumed.history))
-
-    assert np.mean(predicted == targets.argmax(axis=1)) == pytest.approx(best, abs=1e-6)
-
-
-def test_a_finished_run_has_nothing_left_to_do(resumed, clips, caplog):
-    """
-    Resuming after the last epoch trains no further.
-    """
-    with caplog.at_level(logging.INFO, logger="training"):
-        fits.fit(make_recipe(clips), resumed.path, resume=True, verbose=0)
-
-    assert "all 2 epochs are done" in caplog.text
-    assert len(fits.read_history(resumed.history)) == 2
-
-
-def test_a_run_is_not_overwritten_nor_mixed(resumed, clips):
-    """
-    Without --resume a folder with a run is refused, with it another recipe is.
-    """
-    other = dataclasses.replace(make_recipe(clips), seed=2)
-
-    with pytest.raises(ConfigError, match=r"holds a run already; go on with --resume"):
-        fits.fit(make_recipe(clips), resumed.path)
-    with pytest.raises(ConfigError, match=r"its recipe\.json differs from the recipe given"):
-        fits.fit(other, resumed.path, resume=True)
-
-
-def test_missing_data_is_told_before_training(tmp_path):
-    """
-    A folder that is not there is one clear error.
-    """
-    with pytest.raises(ConfigError, match="none: expected a folder with one folder a word"):
-        fits.fit(make_recipe(tmp_path / "none"), tmp_path / "run", verbose=0)
+    return exports.export(trained, tmp_path_factory.mktemp("models"), name="lamp", version="7")
 
 
 def test_export_writes_model_and_manifest(exported):
@@ -246,13 +109,13 @@ def test_the_runtime_spots_with_the_exported_model(exported, demo_audio):
     np.testing.assert_allclose(np.sum(posteriors, axis=1), 1, atol=0.03)
 
 
-def test_int8_in_the_runtime_is_close_to_the_float_model(exported, resumed, clips):
+def test_int8_in_the_runtime_is_close_to_the_float_model(exported, trained, clips):
     """
     On the validation clips quantization moves no posterior far.
     """
     recipe = make_recipe(clips)
     model = fits.build_model(recipe)
-    model.load_weights(resumed.best)
+    model.load_weights(trained.best)
     features, _ = fits.validation_arrays(recipe)
     runtime = WindowModel(read_manifest(exported), hop_frames=10)
 
@@ -342,30 +205,6 @@ def test_a_folder_without_a_run_cannot_be_exported(tmp_path, clips):
     run.start(make_recipe(clips))
     with pytest.raises(KwsError, match=r"no best\.weights\.h5; train at least one epoch first"):
         exports.export(run, tmp_path / "out")
-
-
-def test_an_unknown_architecture_names_the_choices(clips):
-    """
-    Names and parameters that do not fit are errors of ours.
-    """
-    recipe = make_recipe(clips)
-
-    with pytest.raises(ConfigError, match=r"expected one of bc_resnet, .*ds_cnn.*got 'resnet'"):
-        fits.build_model(
-            dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, name="resnet"))
-        )
-    with pytest.raises(ConfigError, match=r"model\.params of ds_tc_resnet: .*colour"):
-        fits.build_model(
-            dataclasses.replace(
-                recipe, model=dataclasses.replace(recipe.model, params={"colour": 1})
-            )
-        )
-    with pytest.raises(ConfigError, match="at least 8 time steps must reach the pooling, got "):
-        fits.build_model(
-            dataclasses.replace(
-                recipe, model=dataclasses.replace(recipe.model, params={"blocks": [[16, 41, 1]]})
-            )
-        )
 
 
 @pytest.mark.skipif("tensorflow" not in installed(), reason="TensorFlow has no metadata here")
