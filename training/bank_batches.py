@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,9 @@ from training.distillation import blended, without_false_keywords
 from training.features import FeatureMaker
 from training.recipe import Recipe
 from training.settings import filled_in
+
+if TYPE_CHECKING:
+    from training.imitation import Imitated
 
 FloatArray = NDArray[np.float32]
 # What a bank was drawn from and what it was kept from: a run's manifest states the recipe's.
@@ -42,6 +47,8 @@ class BankBatchMaker:
         self._samples = ShardRows(bank, SAMPLES)
         self._labels = bank.read_labels()
         self._taught = self._teachers_words(bank)
+        name = recipe.bank.imitate
+        self._imitated = _imitated(bank, name) if name else None
         self._features = FeatureMaker(recipe.frontend)
         self._pass = (-1, np.empty(0, np.intp))
 
@@ -67,6 +74,8 @@ class BankBatchMaker:
         targets = self._targets(chosen)
         if features.ndim == 3:
             augmentation.mask_features(features, recipe.augmentation, rng)
+        if self._imitated:
+            targets = np.concatenate([targets, self._imitated.of(chosen)], axis=1)
         if recipe.augmentation.mixup_probability:
             features, targets = augmentation.mix_up(features, targets, recipe.augmentation, rng)
         return features, targets
@@ -133,6 +142,13 @@ def _check_words(recipe: Recipe, bank: ClipBank) -> None:
             f"{bank.path}: drawn with other settings in [source] or [words] than the recipe's; "
             "draw another bank"
         )
+
+
+def _imitated(bank: ClipBank, name: str) -> Imitated:
+    # Here, because it needs TensorFlow, which other batches do without.
+    from training.imitation import Imitated
+
+    return Imitated(bank, name)
 
 
 def open_bank(recipe: Recipe) -> ClipBank:

@@ -45,10 +45,13 @@ class Teacher:
         self._input = self._model.memory(self._model.inputs[0])
         self._output = self._model.memory(self._model.outputs[0])
 
-    def posteriors(self, samples: NDArray[np.int16]) -> FloatArray:
-        """Return float32 ``(n, n_labels)`` of clips ``(n, n_samples)``."""
+    def hear(self, samples: NDArray[np.int16]) -> FloatArray:
+        """Return what it says of clips ``(n, n_samples)``: float32 ``(n, n_labels)``.
+
+        Of a network that ends in an embedding: ``(n, n_steps, size)``.
+        """
         windows = self._features.windows(samples, n_frames=self._n_frames)
-        heard = np.empty((len(windows), self._output.shape[1]), np.float32)
+        heard = np.empty((len(windows), *self._output.shape[1:]), np.float32)
         for index, window in enumerate(windows):
             self._input[0] = window
             self._model.interpreter.invoke()
@@ -83,13 +86,22 @@ def teach(
             f"got {', '.join(recipe.data.labels)}"
         )
     _check_weights(bank, run, name)
-    kind = f"teacher-{name}"
-    wanted = [n for n in range(bank.n_shards) if not bank.file(n, kind).is_file()]
-    n_done = bank.n_shards - len(wanted)
-    yield n_done, bank.n_shards
     model = fit.build_model(recipe)
     model.load_weights(run.best)
     content = convert_float(model)
+    yield from listen(bank, content, recipe, kind=f"teacher-{name}", n_processes=n_processes)
+
+
+def listen(
+    bank: ClipBank, content: bytes, recipe: Recipe, *, kind: str, n_processes: int
+) -> Iterator[tuple[int, int]]:
+    """Write what a float .tflite file says of every clip; yield (shards done, shards in all).
+
+    Shards of this `kind` that are there stay.
+    """
+    wanted = [n for n in range(bank.n_shards) if not bank.file(n, kind).is_file()]
+    n_done = bank.n_shards - len(wanted)
+    yield n_done, bank.n_shards
     with _pool(n_processes, _open_teacher, (content, recipe)) as pool:
         running = [pool.submit(_teach_shard, bank, shard, kind) for shard in wanted]
         try:
@@ -160,7 +172,7 @@ def _open_teacher(content: bytes, recipe: Recipe) -> None:
 def _teach_shard(bank: ClipBank, shard: int, kind: str) -> None:
     assert _teacher is not None
     samples = np.load(bank.file(shard, SAMPLES), mmap_mode="r")
-    parts = [_teacher.posteriors(samples[n : n + 256]) for n in range(0, len(samples), 256)]
+    parts = [_teacher.hear(samples[n : n + 256]) for n in range(0, len(samples), 256)]
     save_array(bank.file(shard, kind), np.concatenate(parts).astype(np.float16))
 
 

@@ -13,18 +13,13 @@ from kws.errors import ConfigError, KwsError
 from training import fit
 from training.data.clips import fit_length
 from training.features import FeatureMaker
+from training.pooling import pooling_layer
 from training.recipe import Recipe
 from training.run_folder import RunFolder
 
 FloatArray = NDArray[np.float32]
 # Of windows at once: a few MB of features.
 BATCH = 256
-POOLING = (
-    layers.GlobalAveragePooling1D,
-    layers.GlobalAveragePooling2D,
-    layers.GlobalMaxPooling1D,
-    layers.GlobalMaxPooling2D,
-)
 
 
 class Embedder:
@@ -113,22 +108,6 @@ class Embedder:
             features = self._features.windows(samples, n_frames=self.recipe.model.window_frames)
             parts.append(model.predict(features, batch_size=BATCH, verbose=0))
         return np.concatenate(parts)
-
-
-def pooling_layer(model: keras.Model) -> keras.layers.Layer:
-    """Return the last global pooling of a network; its head comes after it.
-
-    Raises
-    ------
-    ConfigError
-        If there is none.
-    """
-    for layer in reversed(model.layers):
-        if isinstance(layer, POOLING):
-            return layer
-    raise ConfigError(
-        f"{model.name}: expected a network with a global pooling before its head, found none"
-    )
 
 
 def _layer(model: keras.Model, name: str) -> keras.layers.Layer:

@@ -15,20 +15,20 @@ from training import models
 from training.class_clips import class_data
 from training.class_recipe import resolved
 from training.class_scores import SCORES, write_scores
+from training.compiled import compile_model, warn_of_long_average
 from training.curves import draw_curves
 from training.data import protocol
 from training.data.clips import Clip, fit_length
 from training.features import FeatureMaker
 from training.feeder import BatchFeeder
 from training.first_weights import freeze, load_first_weights
+from training.imitation import find, with_imitation
 from training.memory import keep_freed_memory
 from training.picture_batches import picture_features
 from training.recipe import Recipe
 from training.run_folder import RunFolder, atomically
 
 logger = logging.getLogger(__name__)
-# With more of them the statistics of batch normalisation do not fit the average: one label always.
-MOST_OF_FIRST_WEIGHTS = 0.05
 FloatArray = NDArray[np.float32]
 
 
@@ -89,7 +89,9 @@ def _score(recipe: Recipe, run: RunFolder) -> None:
     write_scores(
         recipe,
         run.path,
-        lambda clips: model.predict(clip_features(clips, recipe), batch_size=64, verbose=0),
+        lambda clips: model.predict(clip_features(clips, recipe), batch_size=64, verbose=0)[
+            :, : len(recipe.data.labels)
+        ],
     )
 
 
@@ -107,7 +109,9 @@ def validation_arrays(recipe: Recipe) -> tuple[FloatArray, FloatArray]:
     clips = validation_clips(recipe)
     features = clip_features(clips, recipe)
     labels = recipe.data.labels
-    targets = np.eye(len(labels), dtype=np.float32)[[labels.index(clip.label) for clip in clips]]
+    # As long as the network's output: what an imitated embedding would say is not known here.
+    targets = np.zeros((len(clips), n_outputs(recipe)), np.float32)
+    targets[range(len(clips)), [labels.index(clip.label) for clip in clips]] = 1
     return features, targets
 
 
@@ -128,12 +132,20 @@ def clip_features(clips: list[Clip], recipe: Recipe) -> FloatArray:
 
 def build_model(recipe: Recipe) -> keras.Model:
     """Return the recipe's network with fresh weights."""
-    return models.build(
+    model = models.build(
         recipe.model.name,
         input_shape=recipe.input_shape,
         n_labels=len(recipe.data.labels),
         params=recipe.model.params,
     )
+    name = recipe.bank.imitate
+    return with_imitation(model, name) if name else model
+
+
+def n_outputs(recipe: Recipe) -> int:
+    """Return how many numbers the recipe's network gives: its labels and what it imitates."""
+    imitated = find(recipe.bank.imitate) if recipe.bank.imitate else None
+    return len(recipe.data.labels) + (imitated.n_steps * imitated.size if imitated else 0)
 
 
 def _model(recipe: Recipe, run: RunFolder) -> tuple[keras.Model, int]:
@@ -142,8 +154,7 @@ def _model(recipe: Recipe, run: RunFolder) -> tuple[keras.Model, int]:
         model = keras.models.load_model(run.state)
         state = [variable.numpy() for variable in model.optimizer.variables]
         # Anew, because Keras does not save which variables are not decayed.
-        _compile(model, recipe)
-        model.optimizer.build(model.trainable_variables)
+        compile_model(model, recipe)
         for variable, value in zip(model.optimizer.variables, state):
             variable.assign(value)
         return model, int(model.optimizer.iterations.numpy()) // recipe.fit.steps_per_epoch
@@ -155,56 +166,8 @@ def fresh_model(recipe: Recipe) -> keras.Model:
     model = build_model(recipe)
     load_first_weights(model, recipe)
     freeze(model, recipe.fit.frozen_layers)
-    _compile(model, recipe)
+    compile_model(model, recipe)
     return model
-
-
-def _compile(model: keras.Model, recipe: Recipe) -> None:
-    model.compile(
-        optimizer=_optimizer(recipe),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.fit.label_smoothing),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-    )
-
-
-def _optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
-    config = recipe.fit
-    steps = config.epochs * config.steps_per_epoch
-    warmup = min(int(config.warmup_epochs * config.steps_per_epoch), steps - 1)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=config.learning_rate / 25,
-        decay_steps=steps - warmup,
-        alpha=0.002,
-        warmup_target=config.learning_rate,
-        warmup_steps=warmup,
-    )
-    optimizer = keras.optimizers.AdamW(
-        schedule,
-        weight_decay=config.weight_decay,
-        use_ema=config.ema_momentum > 0,
-        ema_momentum=config.ema_momentum or 0.99,
-        # The averages are swapped in for validation by a callback; never overwrite by itself.
-        ema_overwrite_frequency=None,
-    )
-    # Biases and the scale and shift of batch normalisation are not decayed.
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
-
-
-def warn_of_long_average(recipe: Recipe) -> None:
-    """Say so where the average of the weights would still hold much of the random first ones."""
-    config = recipe.fit
-    n_steps = config.epochs * config.steps_per_epoch
-    left = config.ema_momentum**n_steps
-    if left > MOST_OF_FIRST_WEIGHTS and not config.start_from:
-        logger.warning(
-            "fit.ema_momentum = %g over %d steps: the averaged weights, which are validated and "
-            "kept, are still %.0f %% the random first ones; --set fit.ema_momentum=%.3g",
-            config.ema_momentum,
-            n_steps,
-            100 * left,
-            max(0.0, 1 - 20 / n_steps),
-        )
 
 
 def _callbacks(recipe: Recipe, run: RunFolder) -> list[keras.callbacks.Callback]:

@@ -210,7 +210,18 @@ class BankConfig:
     teachers: tuple[str, ...] = ()
     """Which of the runs that taught the bank count; none named: all."""
 
+    imitate: str = ""
+    """Published embedding that the network learns to say besides its labels:
+    ``speech-embedding``, once `kws-train teach` has let it listen to the bank."""
+
+    imitation_weight: float = 1.0
+    """Of the mean squared error of the imitation, each number with deviation 1, in the loss."""
+
     def __post_init__(self) -> None:
+        if self.imitation_weight <= 0:
+            raise ConfigError(f"bank.imitation_weight must be above 0, got {self.imitation_weight}")
+        if self.imitate and not self.path:
+            raise ConfigError("bank.imitate needs a bank that the embedding heard; set bank.path")
         if not 0 <= self.teacher_weight <= 1:
             raise ConfigError(f"bank.teacher_weight must lie in 0..1, got {self.teacher_weight}")
 

@@ -26,7 +26,7 @@ from training.run_folder import atomically
 RATE = 16_000
 TIMEOUT_S = 20
 # A word is an argument of a command and the name of a folder: nothing in it may mean more.
-WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
+WORD = re.compile(r"[^\W\d_]+(?:[' -][^\W\d_]+)*")
 ESPEAK_ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-029", "en-gb-x-gbclan")
 ESPEAK_TIMBRES = ("m1", "m3", "m7", "f1", "f2", "f4", "Annie", "Andy", "Alex", "belinda", "steph")
 FLITE_VOICES = ("awb", "kal16", "rms", "slt")
@@ -116,13 +116,16 @@ def synthesise(
     Raises
     ------
     ConfigError
-        If a word has more than letters, apostrophes and hyphens, or no clips are asked for.
+        If a word has more than letters, apostrophes, hyphens and single spaces between them, or
+        no clips are asked for.
     """
     if n_clips < 1:
         raise ConfigError(f"--clips: expected at least 1, got {n_clips}")
     for word in words:
         if not WORD.fullmatch(word):
-            raise ConfigError(f"expected a word of letters, ' and - inside it, got {word!r}")
+            raise ConfigError(
+                f"expected a word of letters, with ' - or a space inside it, got {word!r}"
+            )
     for index, word in enumerate(words):
         yield index, len(words)
         folder = out / word

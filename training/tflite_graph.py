@@ -100,18 +100,20 @@ class Graph:
     def add_tensor(self, name: str, shape: Sequence[int], *, like: int) -> int:
         """Return a new computed tensor of the type and quantization of `like`."""
         model = self.tensor(like)
-        self.model.buffers.append(schema.BufferT())
-        return self._append(name, shape, model.type, model.quantization)
+        return self.append(name, shape, model.type, model.quantization, schema.BufferT())
 
     def add_constant(self, name: str, value: Sequence[int]) -> int:
         """Return a new constant int32 vector."""
         buffer = schema.BufferT()
         array = np.asarray(value, dtype=np.int32)
         buffer.data = np.frombuffer(array.tobytes(), dtype=np.uint8)
-        self.model.buffers.append(buffer)
-        return self._append(name, array.shape, schema.TensorType.INT32, None)
+        return self.append(name, array.shape, schema.TensorType.INT32, None, buffer)
 
-    def _append(self, name: str, shape: Sequence[int], kind: int, quantization: Any) -> int:
+    def append(
+        self, name: str, shape: Sequence[int], kind: int, quantization: Any, buffer: Any
+    ) -> int:
+        """Return a new tensor of the schema's type `kind`, its content in `buffer`."""
+        self.model.buffers.append(buffer)
         tensor = schema.TensorT()
         tensor.name = name.encode()
         tensor.shape = np.asarray(shape, dtype=np.int32)
@@ -126,7 +128,7 @@ class Graph:
         # Version 2 of each is the first that takes int8.
         code = getattr(schema.BuiltinOperator, name)
         made = schema.OperatorT()
-        made.opcodeIndex = self._opcode(code, version=2)
+        made.opcodeIndex = self.opcode(code, version=2)
         made.inputs = np.asarray(inputs, dtype=np.int32)
         made.outputs = np.asarray([output], dtype=np.int32)
         if name == "CONCATENATION":
@@ -138,7 +140,8 @@ class Graph:
             made.builtinOptions = schema.SliceOptionsT()
         return made
 
-    def _opcode(self, code: int, *, version: int) -> int:
+    def opcode(self, code: int, *, version: int) -> int:
+        """Return the index of a builtin operator of at least this version, added if need be."""
         for index, known in enumerate(self.model.operatorCodes):
             if max(known.builtinCode, known.deprecatedBuiltinCode) == code:
                 known.version = max(known.version, version)
@@ -149,6 +152,25 @@ class Graph:
         made.version = version
         self.model.operatorCodes.append(made)
         return len(self.model.operatorCodes) - 1
+
+    def absorb(self, other: Graph) -> dict[int, int]:
+        """Take over the tensors of another graph; return their indices here, by those there.
+
+        Its operators are left where they are, but speak of this graph's operator codes.
+        """
+        place = {}
+        for index, tensor in enumerate(other._graph.tensors):
+            self.model.buffers.append(other.model.buffers[tensor.buffer])
+            tensor.buffer = len(self.model.buffers) - 1
+            self._graph.tensors.append(tensor)
+            place[index] = len(self._graph.tensors) - 1
+        codes = [
+            self.opcode(max(code.builtinCode, code.deprecatedBuiltinCode), version=code.version)
+            for code in other.model.operatorCodes
+        ]
+        for operator in other._graph.operators:
+            operator.opcodeIndex = codes[operator.opcodeIndex]
+        return place
 
     def rebuild(
         self, operators: list[Any], *, inputs: dict[str, int], outputs: dict[str, int]

@@ -11,7 +11,8 @@ from small_recipes import recipe_for
 
 from kws.errors import ConfigError, KwsError
 from training import fit
-from training.embedding import Embedder, pooling_layer
+from training.embedding import Embedder
+from training.pooling import pooling_layer
 from training.run_folder import RunFolder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]

@@ -34,10 +34,10 @@ def add_parsers(commands: Any, add_recipe: Callable[[argparse.ArgumentParser], N
         commands,
         "teach",
         examples=EXAMPLES,
-        text="write what a trained run says of a bank's clips, as soft labels",
+        text="write what a trained run, or a published embedding, says of a bank's clips",
     )
     teach.add_argument("bank", type=Path, metavar="BANK")
-    teach.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    teach.add_argument("runs", nargs="+", metavar="RUN|speech-embedding")
     teach.add_argument("--processes", type=int, default=2, help="at a time (default: 2)")
     synthesise = program.add_command(
         commands,
@@ -75,12 +75,18 @@ def teach(arguments: argparse.Namespace) -> int:
     from training.bank import ClipBank
     from training.distillation import teach as teach_bank
     from training.distillation import teacher_name
+    from training.imitation import EMBEDDINGS, teach_embedding
     from training.run_folder import RunFolder
 
-    for path in arguments.runs:
-        name = teacher_name(path)
+    n_processes = arguments.processes
+    for name in arguments.runs:
         opened = ClipBank.open(arguments.bank)
-        shards = teach_bank(opened, RunFolder(path), name=name, n_processes=arguments.processes)
+        if name in EMBEDDINGS:
+            shards = teach_embedding(opened, name, n_processes=n_processes)
+        else:
+            run = RunFolder(Path(name))
+            name = teacher_name(run.path)
+            shards = teach_bank(opened, run, name=name, n_processes=n_processes)
         _shown(f"{name} listens", shards)
         print(f"{arguments.bank}: taught by {name}")
     return 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kws.cli import program
 from kws.errors import MissingDependencyError
-from training.cli import banking, comparing, exporting, picturing, streaming, together
+from training.cli import backbones, banking, comparing, exporting, picturing, streaming, together
 
 if TYPE_CHECKING:
     from training.recipe import Recipe
@@ -44,11 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(arguments: argparse.Namespace) -> int:
     commands = {
         "ablate": picturing.ablate,
+        "backbone": backbones.backbone,
         "bank": lambda arguments: banking.bank(arguments, _load),
         "compare": comparing.compare,
         "fetch": _fetch,
+        "few-shot": backbones.few_shot,
         "fit": _fit,
         "mine": _mine,
+        "negatives": backbones.negatives,
         "export": exporting.export,
         "pictures": lambda arguments: picturing.pictures(arguments, _load),
         "recipes": _recipes,
@@ -92,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     mine.add_argument(
         "--least", type=float, default=0.3, help="posterior that counts (default: 0.3)"
     )
+    backbones.add_parsers(commands)
     banking.add_parsers(commands, _add_recipe)
     comparing.add_parser(commands)
     exporting.add_parser(commands)

@@ -1,0 +1,73 @@
+"""Teaching a word at the (virtual) microphone, from end to end."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from presence import not_here
+
+pytest.importorskip("sklearn", reason="kws-enroll needs its extra")
+pytest.importorskip("ai_edge_litert.schema_py_generated", reason="needs the schema of TFLite")
+
+from kws.audio_file import read_file
+from kws.spotter import KeywordSpotter
+
+N_RECORDINGS = 4
+
+
+def spoken(word: str, n: int, folder: Path) -> Path:
+    """Write what somebody says who is asked for a word `n` times: each followed by a pause."""
+    from training.synthesis import say, voices
+
+    rng = np.random.default_rng(11)
+    wanted = voices(rng)
+    parts = []
+    for _ in range(n):
+        parts += [0.5 * say(next(wanted), word), np.zeros(20_000)]
+    samples = np.concatenate(parts)
+    path = folder / f"{word}.wav"
+    soundfile.write(path, (samples + rng.normal(0, 8, len(samples))).astype(np.int16), 16_000)
+    return path
+
+
+def test_a_word_said_at_the_microphone_is_taught_and_heard(virtual_microphone, tmp_path):
+    """Four times said, kept as four files, taught, and heard by the model that comes out."""
+    if not shutil.which("espeak-ng"):
+        not_here("no espeak-ng: apt install espeak-ng")
+    said = spoken("computer", N_RECORDINGS + 2, tmp_path)
+    out = tmp_path / "my"
+    program = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "training.cli.enroll", "computer", "--record"),
+            *(str(N_RECORDINGS), "--yes", "--json", "--copies", "20", "--out", str(out)),
+        ],
+        env=virtual_microphone.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert program.stderr is not None
+        first = program.stderr.readline()
+        assert first.startswith(f"1 of {N_RECORDINGS}: say 'computer'"), first
+        virtual_microphone.play(said)
+        result, told = program.communicate(timeout=90)
+    finally:
+        program.kill()
+
+    assert program.returncode == 0, told
+    files = sorted(path.name for path in (out / "recordings" / "computer").iterdir())
+    assert [f"computer-{n:03d}.wav" for n in range(1, N_RECORDINGS + 1)] == files
+    model = json.loads(result)["model"]
+    spotter = KeywordSpotter.from_model(model)
+    found = [hit.keyword for block in read_file(said) for hit in spotter.process(block)]
+    assert len(found) >= N_RECORDINGS
+    assert {"computer"} == set(found)

@@ -1,0 +1,152 @@
+"""`kws-train backbone`, `negatives` and `few-shot`: what `kws-enroll` stands on, and how far."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from kws.cli import program
+
+EXAMPLES = """\
+  kws-train backbone runs/words --out my
+  kws-train negatives my/words.json --speech librispeech --words speech_commands --noise esc10
+  kws-train few-shot computer jarvis --clips wake_words --speech dev_clean --out reports/few-shot
+"""
+
+
+def add_parsers(commands: Any) -> None:
+    """Add the three commands."""
+    backbone = program.add_command(
+        commands,
+        "backbone",
+        examples=EXAMPLES,
+        text="cut a trained run before its head: the embedding that kws-enroll learns words on",
+    )
+    backbone.add_argument("run", type=Path, metavar="RUN", help="a run of the recipe words")
+    backbone.add_argument("--out", type=Path, required=True, metavar="DIR")
+    backbone.add_argument("--name", default="words", help="of its files (default: words)")
+    backbone.add_argument("--version", default="1", dest="backbone_version", metavar="V")
+    _add_negatives(commands)
+    _add_few_shot(commands)
+
+
+def _add_negatives(commands: Any) -> None:
+    made = program.add_command(
+        commands,
+        "negatives",
+        examples=EXAMPLES,
+        text="embed hours of speech and noise, for words to be told from",
+    )
+    made.add_argument("backbone", metavar="BACKBONE", help="its .json file; the bank goes beside")
+    made.add_argument("--speech", type=Path, nargs="+", default=[], metavar="DIR")
+    made.add_argument("--words", type=Path, metavar="DIR", help="one folder a word")
+    made.add_argument("--noise", type=Path, nargs="+", default=[], metavar="DIR")
+    for name, default in (("speech", 20_000), ("word", 5_000), ("noise", 3_000)):
+        made.add_argument(
+            f"--{name}-windows",
+            type=int,
+            default=default,
+            metavar="N",
+            help=f"kept of each folder of {name} (default: {default})",
+        )
+
+
+def _add_few_shot(commands: Any) -> None:
+    made = program.add_command(
+        commands,
+        "few-shot",
+        examples=EXAMPLES,
+        text="misses by the number of recordings, over many draws, as table and picture",
+    )
+    made.add_argument("words", nargs="+", metavar="WORD")
+    made.add_argument("--clips", type=Path, required=True, metavar="DIR", help="DIR/WORD/*")
+    made.add_argument(
+        "--speech", type=Path, required=True, metavar="DIR", help="running speech to count on"
+    )
+    made.add_argument("--backbone", default="words", metavar="NAME|PATH")
+    made.add_argument("--counts", type=int, nargs="+", default=[1, 3, 5, 10, 20, 50])
+    made.add_argument("--draws", type=int, default=10)
+    made.add_argument("--head", default="logistic", help="as in kws-enroll (default: logistic)")
+    made.add_argument("--copies", type=int, default=60)
+    made.add_argument("--fa-per-hour", type=float, default=0.5)
+    made.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+
+def backbone(arguments: argparse.Namespace) -> int:
+    """Write a backbone."""
+    from training.own_words.make_backbone import make_backbone
+    from training.run_folder import RunFolder
+
+    made = make_backbone(
+        RunFolder(arguments.run),
+        arguments.out,
+        name=arguments.name,
+        version=arguments.backbone_version,
+    )
+    print(f"{made.path}: {len(made.read_file())} bytes; next: kws-train negatives {made.path}")
+    return 0
+
+
+def negatives(arguments: argparse.Namespace) -> int:
+    """Write the bank of negatives beside a backbone."""
+    from kws.errors import ConfigError
+    from training.own_words.backbone import Backbone, BackboneFile
+    from training.own_words.make_negatives import Source, make_negatives
+
+    opened = Backbone(BackboneFile.read(arguments.backbone))
+    sources = [Source("speech", one, arguments.speech_windows) for one in arguments.speech]
+    if arguments.words:
+        sources.append(Source("word", arguments.words, arguments.word_windows))
+    sources += [Source("noise", one, arguments.noise_windows) for one in arguments.noise]
+    if not arguments.speech:
+        raise ConfigError("--speech: expected at least one folder; thresholds are set on speech")
+    made = make_negatives(opened, sources)
+    path = opened.file.path.parent / opened.file.negatives
+    made.write(path)
+    print(
+        f"{path}: {len(made.embeddings)} windows, speech from {made.speech_hours:.1f} h, "
+        f"{path.stat().st_size} bytes"
+    )
+    return 0
+
+
+def few_shot(arguments: argparse.Namespace) -> int:
+    """Study words by the number of recordings."""
+    from training.own_words.backbone import Backbone, BackboneFile
+    from training.own_words.enrolment import EnrolmentConfig
+    from training.own_words.few_shot import FewShotStudy, embedded_speech
+    from training.own_words.few_shot_report import write_study
+    from training.own_words.negatives import Negatives
+    from training.own_words.recordings import read_recordings
+
+    opened = Backbone(BackboneFile.read(arguments.backbone))
+    file = opened.file
+    config = EnrolmentConfig(
+        head=arguments.head, copies=arguments.copies, per_hour=arguments.fa_per_hour
+    )
+    shipped = Negatives.read(file.path.parent / file.negatives, backbone=file.sha256)
+    recordings = {
+        word: read_recordings(word, arguments.clips / word, skip=_passed_over)
+        for word in arguments.words
+    }
+    speech = embedded_speech(opened, arguments.speech)
+    study = FewShotStudy(opened, shipped, speech, config)
+    trials = []
+    for trial in study.trials(recordings, counts=arguments.counts, draws=arguments.draws):
+        trials.append(trial)
+        print(
+            f"{trial.word} {trial.n_recordings} #{trial.draw}: {100 * trial.missed:.1f} % missed, "
+            f"{trial.per_hour:.2f} false accepts an hour",
+            file=sys.stderr,
+            flush=True,
+        )
+        # After each, so that a stop loses nothing.
+        table = write_study(arguments.out, trials, config)
+    print(table)
+    return 0
+
+
+def _passed_over(reason: str) -> None:
+    print(f"kws-train: passed over: {reason}", file=sys.stderr)

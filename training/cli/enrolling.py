@@ -1,0 +1,160 @@
+"""What `kws-enroll` does, once its extra is installed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from kws.cli import program
+from kws.errors import ConfigError
+from training.own_words.add_to import base_of
+from training.own_words.backbone import Backbone, BackboneFile
+from training.own_words.enrolment import EnrolmentConfig, Taught, Teacher
+from training.own_words.negatives import Negatives
+from training.own_words.own_model import Made, make_model
+from training.own_words.own_negatives import with_folders
+from training.own_words.recordings import Recording, folders_of, read_recordings
+from training.own_words.report import write_report
+from training.own_words.verdict import WordVerdict, verdicts
+
+RECORDINGS = "recordings"
+
+
+def say(line: str) -> None:
+    """Tell the user; stdout is for results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def enroll(arguments: argparse.Namespace) -> int:
+    """Teach the words and write the model."""
+    words: list[str] = [" ".join(word.split()) for word in arguments.words]
+    name = arguments.name or "-".join(words).replace(" ", "-")
+    config = EnrolmentConfig(
+        head=arguments.head,
+        copies=arguments.copies,
+        per_hour=arguments.fa_per_hour,
+        seed=arguments.seed,
+    )
+    backbone = Backbone(BackboneFile.read(arguments.backbone))
+    base = base_of(arguments.add_to, backbone.file, words) if arguments.add_to else None
+    negatives = _negatives(backbone, arguments.negatives).without(words)
+    recordings = _recordings(arguments, words)
+    with _progress() as progress:
+        task = progress.add_task("", total=1.0)
+
+        def show(what: str, share: float) -> None:
+            progress.update(task, description=what, completed=share)
+
+        teacher = Teacher(backbone, negatives, config, progress=show)
+        taught = teacher.teach(recordings)
+        show("writing the model", 0.95)
+        found = verdicts(taught)
+        metrics = {"enrolment": {word: verdict.table() for word, verdict in found.items()}}
+        made = make_model(
+            backbone, taught, config, arguments.out, name=name, metrics=metrics, base=base
+        )
+        report = write_report(arguments.out / "report", made, taught, found)
+        show("done", 1.0)
+    _tell(arguments, made, found, taught, report)
+    return 0
+
+
+def _negatives(backbone: Backbone, folders: list[Path]) -> Negatives:
+    file = backbone.file
+    shipped = Negatives.read(file.path.parent / file.negatives, backbone=file.sha256)
+    return with_folders(shipped, backbone, folders) if folders else shipped
+
+
+def _recordings(arguments: argparse.Namespace, words: list[str]) -> dict[str, list[Recording]]:
+    """Return the recordings to learn from; new ones first go into OUT/recordings."""
+    kept: Path = arguments.out / RECORDINGS
+    if arguments.clips is not None:
+        found = {
+            word: read_recordings(word, folder)
+            for word, folder in folders_of(words, arguments.clips).items()
+        }
+    elif arguments.synthesise is not None:
+        found = _synthesised(words, kept, arguments.synthesise, arguments.seed)
+    else:
+        found = _recorded(words, kept, arguments)
+    for word, recordings in found.items():
+        say(f"{word}: {len(recordings)} recordings from {recordings[0].path.parent}")
+    return found
+
+
+def _synthesised(
+    words: list[str], kept: Path, n_clips: int, seed: int
+) -> dict[str, list[Recording]]:
+    from training.synthesis import synthesise
+
+    for done, total in synthesise(words, kept, n_clips=n_clips, seed=seed):
+        say(f"synthesised {done} of {total} words")
+    say(
+        "synthesised voices only: good enough to try an idea; people will be missed more often "
+        "than the verdict says. Some recordings of your own do more."
+    )
+    return {word: read_recordings(word, kept / word) for word in words}
+
+
+def _recorded(
+    words: list[str], kept: Path, arguments: argparse.Namespace
+) -> dict[str, list[Recording]]:
+    from training.cli.asking import keeper
+    from training.own_words.guided import microphone_blocks, record
+
+    if arguments.record < 1:
+        raise ConfigError(f"--record: expected at least 1, got {arguments.record}")
+    device = arguments.device
+    device = int(device) if device is not None and device.isdecimal() else device
+    with microphone_blocks(device) as blocks:
+        for word in words:
+            record(
+                word,
+                kept / word,
+                blocks,
+                n_recordings=arguments.record,
+                say=say,
+                keep=keeper(ask=not arguments.yes and sys.stdin.isatty()),
+            )
+    # Those of earlier sessions count too.
+    return {word: read_recordings(word, kept / word) for word in words}
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+
+
+def _tell(
+    arguments: argparse.Namespace,
+    made: Made,
+    found: Mapping[str, WordVerdict],
+    taught: Taught,
+    report: Path,
+) -> None:
+    """Print the verdict, and where everything is."""
+    if arguments.json:
+        program.print_json(
+            {
+                "model": str(made.manifest.path),
+                "words": {word: verdict.table() for word, verdict in found.items()},
+                "parity": round(made.most_difference, 4),
+                "report": str(report),
+            }
+        )
+        return
+    for verdict in found.values():
+        print("\n".join(verdict.lines()))
+    print(f"{made.manifest.path}: posteriors within {made.most_difference:.3f} of what was taught")
+    print(f"{report}: pictures and numbers")
+    print(f"listen:  kws-listen --model {made.manifest.path}")

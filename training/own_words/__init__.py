@@ -1,0 +1,1 @@
+"""Words of one's own: from a handful of recordings to a model that streams, without TensorFlow."""

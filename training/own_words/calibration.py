@@ -1,0 +1,62 @@
+"""Where the threshold lies: what a word's score does on hours without it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+# Of the windows of running speech, those with the highest scores, whose tail is fitted.
+TAIL_WINDOWS = 100
+HOPS_PER_HOUR = 36_000
+HOPS_PER_FALSE_ACCEPT = 2.0
+"""Neighbouring hops, 100 ms apart, that lie above a threshold together: they are one event."""
+
+
+@dataclass(frozen=True)
+class Tail:
+    """How often scores of random windows of speech lie above a high level.
+
+    An exponential tail, fitted to the highest scores (peaks over threshold; Pickands 1975, of
+    shape 0): a bank of windows is too small to count events as rare as one in two hours.
+    """
+
+    level: float
+    """Score above which `share` of the windows lie."""
+
+    share: float
+    scale: float
+    """Mean excess over `level`."""
+
+    n_windows: int
+    """Windows that the share was counted on."""
+
+    @classmethod
+    def of(cls, scores: FloatArray) -> Tail:
+        """Return the tail of the scores ``(n,)`` of random windows."""
+        ordered = np.sort(scores)[::-1]
+        n_tail = min(TAIL_WINDOWS, len(ordered) // 4)
+        level = float(ordered[n_tail])
+        excess = ordered[:n_tail] - level
+        return cls(level, n_tail / len(ordered), float(max(excess.mean(), 1e-3)), len(ordered))
+
+    def threshold(self, per_hour: float) -> float:
+        """Return the score that false accepts exceed `per_hour` times an hour."""
+        share = per_hour * HOPS_PER_FALSE_ACCEPT / HOPS_PER_HOUR
+        return self.level + self.scale * float(np.log(self.share / share))
+
+    def per_hour(self, threshold: float) -> float:
+        """Return how many false accepts an hour a threshold makes."""
+        share = self.share * float(np.exp(-(threshold - self.level) / self.scale))
+        return min(share, 1.0) * HOPS_PER_HOUR / HOPS_PER_FALSE_ACCEPT
+
+    def interval(self, threshold: float) -> tuple[float, float]:
+        """Return where the rate lies with 95 %: the scale is known from 100 excesses only."""
+        reach = 1.96 / np.sqrt(TAIL_WINDOWS)
+        rates = []
+        for factor in (1 / (1 + reach), 1 / (1 - reach)):
+            other = Tail(self.level, self.share, self.scale * factor, self.n_windows)
+            rates.append(other.per_hour(threshold))
+        return rates[0], rates[1]

@@ -1,0 +1,63 @@
+"""Copies of a recording as other rooms, distances and moments would have made them.
+
+Everything here is made, nothing recorded: whoever teaches a word has no collection of noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.augmentation import add_noise, change_speed, reverberate, to_int16
+from training.data.clips import SAMPLE_RATE
+from training.data.made_noise import coloured
+from training.own_words.recordings import Recording
+
+FloatArray = NDArray[np.float32]
+# The last hops that hold the whole word: a hop is 100 ms, and two of them must be sure of it.
+MAX_SHIFT = SAMPLE_RATE * 120 // 1000
+SPEED = (0.88, 1.14)
+GAIN_DB = (-24.0, 6.0)
+SNR_DB = (3.0, 30.0)
+NOISE_PROBABILITY, ROOM_PROBABILITY = 0.75, 0.4
+DECAY_S = (0.1, 0.6)
+"""Reverberation time (60 dB) of a made room: a furnished one to a bare one."""
+
+
+def windows(
+    recording: Recording, rng: np.random.Generator, *, n_copies: int, n_samples: int = SAMPLE_RATE
+) -> Iterator[NDArray[np.int16]]:
+    """Yield `n_copies` windows ``(n_samples,)`` with the word in them, the first as it is."""
+    yield recording.window(n_samples=n_samples)
+    for _ in range(n_copies - 1):
+        yield _copy(recording, rng, n_samples)
+
+
+def _copy(recording: Recording, rng: np.random.Generator, n_samples: int) -> NDArray[np.int16]:
+    # Wider than the window: what a faster copy draws in from the sides is real audio.
+    margin = n_samples // 4
+    shift = int(rng.integers(-MAX_SHIFT, MAX_SHIFT + 1))
+    wide = recording.window(shift=shift, n_samples=n_samples + 2 * margin).astype(np.float32)
+    wide = change_speed(wide, float(rng.uniform(*SPEED)))
+    if rng.random() < ROOM_PROBABILITY:
+        wide = reverberate(wide, made_room(rng))
+    samples = wide[margin : margin + n_samples]
+    if rng.random() < NOISE_PROBABILITY:
+        samples = add_noise(samples, coloured(rng, n_samples), float(rng.uniform(*SNR_DB)))
+    return to_int16(samples * np.float32(10 ** (rng.uniform(*GAIN_DB) / 20)))
+
+
+def made_room(rng: np.random.Generator) -> FloatArray:
+    """Return a room response of unit energy: noise that decays behind a direct sound.
+
+    Polack's model (1988), with a drawn reverberation time and a drawn distance.
+    """
+    decay_s = rng.uniform(*DECAY_S)
+    n_samples = int(decay_s * SAMPLE_RATE * 0.75)
+    times = np.arange(n_samples) / SAMPLE_RATE
+    tail = rng.standard_normal(n_samples) * 10.0 ** (-3.0 * times / decay_s)
+    tail *= rng.uniform(0.1, 1.0) / np.sqrt(np.sum(tail**2))
+    tail[0] += 1.0
+    return np.asarray(tail / np.sqrt(np.sum(tail**2)), np.float32)

@@ -1,0 +1,248 @@
+"""Teach words: from recordings to a calibrated head and a verdict on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kws.errors import ConfigError
+from training.own_words import heads
+from training.own_words.alignment import aligned
+from training.own_words.backbone import Backbone
+from training.own_words.calibration import Tail
+from training.own_words.copies import windows
+from training.own_words.head import Head
+from training.own_words.negatives import SPEECH, Negatives
+from training.own_words.recordings import Recording
+
+FloatArray = NDArray[np.float32]
+# Negatives that a head is fitted to: the hardest, and as many at random for the rest of the space.
+HARD, RANDOM = 6_000, 6_000
+FOLDS = 2
+MOST_LEFT_OUT = 10
+# A word said well lies this far above its threshold, so that its posterior is 0.98 there.
+TYPICAL_LOGIT = 4.0
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class EnrolmentConfig:
+    """How words are taught."""
+
+    head: str = "logistic"
+    """One of `heads.KINDS`."""
+
+    copies: int = 60
+    """Windows made of each recording."""
+
+    per_hour: float = 0.5
+    """False accepts an hour, of each word, that thresholds are set for."""
+
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.head not in heads.KINDS:
+            raise ConfigError(
+                f"--head: expected one of {', '.join(heads.KINDS)}, got {self.head!r}"
+            )
+        if self.copies < 1:
+            raise ConfigError(f"--copies: expected at least 1, got {self.copies}")
+        if not 0 < self.per_hour <= 100:
+            raise ConfigError(f"--fa-per-hour: expected above 0, up to 100, got {self.per_hour}")
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A head for some words, and what is known of it."""
+
+    head: Head
+    """Calibrated: a logit of 0 is the threshold."""
+
+    tails: Mapping[str, Tail]
+    """Each word's scores on speech that its head had not learned from, before calibration."""
+
+    thresholds: Mapping[str, float]
+    recordings: Mapping[str, list[Recording]]
+    left_out: Mapping[str, list[float]] = field(default_factory=dict)
+    """For each recording the logit that a head taught by the others gives it, at its best hop."""
+
+    confused: Mapping[str, list[tuple[str, float]]] = field(default_factory=dict)
+    """Words of the bank that go above the threshold, and the share of their windows that do."""
+
+
+class Teacher:
+    """Learns heads on one backbone and one set of negatives.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    negatives : Negatives
+        Windows without the words.
+    config : EnrolmentConfig
+    progress : callable, optional
+        Called with what is being done and how far it is, 0..1.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        negatives: Negatives,
+        config: EnrolmentConfig | None = None,
+        *,
+        progress: Progress = lambda what, share: None,
+    ) -> None:
+        self.backbone = backbone
+        self.config = config or EnrolmentConfig()
+        self._negatives = negatives
+        self._real = backbone.real(negatives.embeddings)
+        self._progress = progress
+
+    def teach(
+        self, recordings: Mapping[str, Sequence[Recording]], *, leave_out: bool = True
+    ) -> Taught:
+        """Return what the recordings of each word teach.
+
+        Without `leave_out` no recording is tried by a head that the others taught, which takes
+        as many times as long as there are recordings, up to ten.
+
+        Raises
+        ------
+        ConfigError
+            If a word has no recording.
+        """
+        words = tuple(recordings)
+        for word in words:
+            if not recordings[word]:
+                raise ConfigError(f"{word!r}: expected at least one recording, got none")
+        self._progress("finding the words", 0.0)
+        found = {word: aligned(recordings[word], self.backbone) for word in words}
+        copies = [self._copies(found[word], number) for number, word in enumerate(words)]
+        positives, labels = heads.stacked([np.concatenate(parts) for parts in copies])
+        self._progress("learning", 0.3)
+        everything = np.ones(len(self._real), bool)
+        head = self._learn(words, positives, labels, everything)
+        self._progress("trying it on speech it has not learned from", 0.5)
+        held_out = self._held_out(words, positives, labels)
+        speech = self._negatives.kinds == SPEECH
+        tails = {word: Tail.of(held_out[speech, number]) for number, word in enumerate(words)}
+        thresholds = {word: tails[word].threshold(self.config.per_hour) for word in words}
+        level = np.array([thresholds[word] for word in words], np.float32)
+        gain = self._gain(head, positives, labels, level)
+        calibrated = head.calibrated(level, gain)
+        self._progress("leaving each recording out in turn", 0.7)
+        left_out = {
+            word: self._left_out(words, copies, number, found[word], level, gain)
+            if leave_out
+            else []
+            for number, word in enumerate(words)
+        }
+        return Taught(
+            head=calibrated,
+            tails=tails,
+            thresholds=thresholds,
+            recordings=found,
+            left_out=left_out,
+            confused={
+                word: self._confused(held_out[:, number] - thresholds[word])
+                for number, word in enumerate(words)
+            },
+        )
+
+    def _copies(self, recordings: Sequence[Recording], number: int) -> list[FloatArray]:
+        """Return the embeddings of the copies of each recording."""
+        parts = []
+        for index, one in enumerate(recordings):
+            rng = np.random.default_rng((self.config.seed, number, index))
+            made = windows(
+                one,
+                rng,
+                n_copies=self.config.copies,
+                n_samples=self.backbone.file.window_samples,
+            )
+            parts.append(self.backbone.embed(made))
+            self._progress("hearing copies of the recordings", 0.3 * index / len(recordings))
+        return parts
+
+    def _learn(
+        self,
+        words: tuple[str, ...],
+        positives: FloatArray,
+        labels: NDArray[np.intp],
+        chosen: NDArray[np.bool_],
+    ) -> Head:
+        """Return a head learned on the hardest of the chosen negatives and some of the others."""
+        learn = heads.KINDS[self.config.head]
+        real = self._real[chosen]
+        rng = np.random.default_rng(self.config.seed)
+        some = rng.choice(len(real), min(RANDOM, len(real)), replace=False)
+        first = learn(heads.Examples(words, positives, labels, real[some]))
+        hard = heads.hardest(first, real, HARD)
+        both = np.union1d(some, hard)
+        return learn(heads.Examples(words, positives, labels, real[both]))
+
+    def _held_out(
+        self, words: tuple[str, ...], positives: FloatArray, labels: NDArray[np.intp]
+    ) -> FloatArray:
+        """Return the logits of all negatives by heads that did not learn from their speakers."""
+        fold = self._negatives.groups % FOLDS
+        logits = np.empty((len(self._real), len(words)), np.float32)
+        for number in range(FOLDS):
+            head = self._learn(words, positives, labels, fold != number)
+            logits[fold == number] = head.logits(self._real[fold == number])
+        return logits
+
+    def _gain(
+        self, head: Head, positives: FloatArray, labels: NDArray[np.intp], level: FloatArray
+    ) -> FloatArray:
+        """Return factors that put a typical copy of each word at `TYPICAL_LOGIT`."""
+        logits = head.logits(positives)
+        typical = np.array(
+            [np.median(logits[labels == number, number]) for number in range(len(level))]
+        )
+        return np.asarray(np.clip(TYPICAL_LOGIT / np.maximum(typical - level, 0.5), 0.25, 4.0))
+
+    def _left_out(
+        self,
+        words: tuple[str, ...],
+        copies: list[list[FloatArray]],
+        number: int,
+        recordings: Sequence[Recording],
+        level: FloatArray,
+        gain: FloatArray,
+    ) -> list[float]:
+        """Return the best logit of each recording by a head that did not learn from it."""
+        if len(recordings) < 2:
+            return []
+        heard = []
+        everything = np.ones(len(self._real), bool)
+        for fold in range(min(MOST_LEFT_OUT, len(recordings))):
+            left = range(fold, len(recordings), MOST_LEFT_OUT)
+            kept = [
+                np.concatenate([p for i, p in enumerate(parts) if word != number or i not in left])
+                for word, parts in enumerate(copies)
+            ]
+            positives, labels = heads.stacked(kept)
+            head = self._learn(words, positives, labels, everything).calibrated(level, gain)
+            heard += [(index, self._best(head, recordings[index], number)) for index in left]
+        return [logit for _, logit in sorted(heard)]
+
+    def _best(self, head: Head, recording: Recording, number: int) -> float:
+        """Return the highest logit of a word over the hops of a recording."""
+        n_samples = self.backbone.file.window_samples
+        # As in running audio: the word moves through the window.
+        padded = np.pad(recording.samples, n_samples // 2)
+        embeddings = self.backbone.real(self.backbone.embed_long(padded))
+        return float(head.logits(embeddings)[:, number].max())
+
+    def _confused(self, above: FloatArray) -> list[tuple[str, float]]:
+        """Return which words of the bank go above the threshold, the worst first."""
+        labels = self._negatives.labels
+        shares = {
+            str(word): float(np.mean(above[labels == word] >= 0))
+            for word in np.unique(labels[labels != ""])
+        }
+        worst = sorted(shares.items(), key=lambda item: -item[1])
+        return [(word, share) for word, share in worst if share > 0.02][:5]

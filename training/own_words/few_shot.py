@@ -1,0 +1,179 @@
+"""How much a word needs: misses by the number of recordings, drawn many times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kws.errors import ConfigError
+from training.data.clips import Clip
+from training.data.folders import AUDIO_SUFFIXES
+from training.own_words.backbone import Backbone
+from training.own_words.enrolment import EnrolmentConfig, Teacher
+from training.own_words.head import Head
+from training.own_words.negatives import Negatives
+from training.own_words.own_model import SMOOTHING_MS, SUPPRESSION_MS, THRESHOLD
+from training.own_words.recordings import Recording
+
+FloatArray = NDArray[np.float32]
+HOP_S = 0.1
+# More of them tell nothing new of the miss rate, and each is heard for some seconds.
+MOST_TRIED = 300
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One draw of recordings, and what they taught."""
+
+    word: str
+    n_recordings: int
+    draw: int
+    missed: float
+    """Part of the other recordings that is not heard, at the threshold that was set."""
+
+    per_hour: float
+    """False accepts an hour on held-out speech, at the threshold that was set."""
+
+    missed_at_rate: float
+    """Part that is not heard where the threshold makes the wanted false accepts an hour on the
+    held-out speech itself."""
+
+
+class FewShotStudy:
+    """Draw recordings, teach a word, and try it on the others and on speech not learned from.
+
+    Parameters
+    ----------
+    backbone : Backbone
+    negatives : Negatives
+        What heads learn from and thresholds are set on.
+    speech : sequence of ndarray of int16
+        Running speech without the words that nothing was learned from.
+    config : EnrolmentConfig
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        negatives: Negatives,
+        speech: Sequence[NDArray[np.int8]],
+        config: EnrolmentConfig,
+    ) -> None:
+        self._backbone = backbone
+        self._negatives = negatives
+        self._speech = [backbone.real(one) for one in speech]
+        self._hours = sum(len(one) for one in speech) * HOP_S / 3600
+        self._config = config
+
+    def trials(
+        self, recordings: Mapping[str, Sequence[Recording]], *, counts: Sequence[int], draws: int
+    ) -> Iterator[Trial]:
+        """Yield a trial for each word, number of recordings and draw.
+
+        The recordings of a draw are by other speakers than those tried, as far as file names
+        tell speakers (Speech Commands'): of others each file counts as a speaker.
+
+        Raises
+        ------
+        ConfigError
+            If a word has too few recordings.
+        """
+        for word, found in recordings.items():
+            if len(found) <= max(counts):
+                raise ConfigError(
+                    f"{word!r}: expected more than {max(counts)} recordings, got {len(found)}"
+                )
+            heard = [self._embedded(one) for one in found]
+            negatives = self._negatives.without([word])
+            teacher = Teacher(self._backbone, negatives, self._config)
+            for n_recordings in counts:
+                for draw in range(draws):
+                    rng = np.random.default_rng((self._config.seed, n_recordings, draw))
+                    yield self._trial(teacher, found, heard, n_recordings, draw, rng)
+
+    def _trial(
+        self,
+        teacher: Teacher,
+        found: Sequence[Recording],
+        heard: Sequence[FloatArray],
+        n_recordings: int,
+        draw: int,
+        rng: np.random.Generator,
+    ) -> Trial:
+        order = rng.permutation(len(found))
+        learned = order[:n_recordings]
+        speakers = {speaker(found[i].path) for i in learned}
+        tried = [i for i in order[n_recordings:] if speaker(found[i].path) not in speakers]
+        word = found[0].word
+        taught = teacher.teach({word: [found[i] for i in learned]}, leave_out=False)
+        best = np.array([self._smoothed(taught.head, heard[i]).max() for i in tried[:MOST_TRIED]])
+        speech = [self._smoothed(taught.head, one) for one in self._speech]
+        level = _level_for(speech, self._config.per_hour * self._hours)
+        return Trial(
+            word=word,
+            n_recordings=n_recordings,
+            draw=draw,
+            missed=float(np.mean(best < THRESHOLD)),
+            per_hour=sum(events(one, THRESHOLD) for one in speech) / self._hours,
+            missed_at_rate=float(np.mean(best < level)),
+        )
+
+    def _embedded(self, recording: Recording) -> FloatArray:
+        """Return the embeddings of all hops at which some of a recording is in the window."""
+        n_samples = self._backbone.file.window_samples
+        padded = np.pad(recording.samples, n_samples // 2)
+        return self._backbone.real(self._backbone.embed_long(padded))
+
+    def _smoothed(self, head: Head, embeddings: FloatArray) -> FloatArray:
+        """Return the score that the spotter would compare with the threshold, at each hop."""
+        if not len(embeddings):
+            return np.zeros(1, np.float32)
+        posterior = head.posteriors(embeddings)[:, 0]
+        n_hops = max(1, round(SMOOTHING_MS / 1000 / HOP_S))
+        total = np.concatenate(([0.0], np.cumsum(posterior, dtype=np.float64)))
+        ends = np.arange(1, len(posterior) + 1)
+        starts = np.maximum(0, ends - n_hops)
+        return np.asarray((total[ends] - total[starts]) / (ends - starts), np.float32)
+
+
+def embedded_speech(backbone: Backbone, folder: Path) -> list[NDArray[np.int8]]:
+    """Return the embeddings of all hops of each audio file of a folder.
+
+    Raises
+    ------
+    ConfigError
+        If there is no audio.
+    """
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+    if not paths:
+        raise ConfigError(f"{folder}: expected audio files, found none")
+    return [backbone.embed_long(Clip(path, "").read()) for path in paths]
+
+
+def events(scores: FloatArray, threshold: float) -> int:
+    """Return how often the spotter fires: once, then not again before a quiet time."""
+    above = np.flatnonzero(scores >= threshold)
+    quiet_hops = SUPPRESSION_MS / 1000 / HOP_S
+    return int(len(above) > 0) + int(np.sum(np.diff(above) > quiet_hops))
+
+
+def _level_for(speech: Sequence[FloatArray], n_events: float) -> float:
+    """Return the lowest threshold that makes at most `n_events` firings."""
+    levels = np.unique(np.concatenate(speech))
+    low, high = 0, len(levels)
+    while low < high:
+        middle = (low + high) // 2
+        if sum(events(one, float(levels[middle])) for one in speech) <= n_events:
+            high = middle
+        else:
+            low = middle + 1
+    return float(levels[low]) if low < len(levels) else float(levels[-1]) + 1e-6
+
+
+def speaker(path: Path) -> str:
+    """Return who speaks in a file, as far as its name tells: Speech Commands' ``ID_nohash_N``."""
+    return path.stem.split("_nohash_")[0]

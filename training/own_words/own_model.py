@@ -1,0 +1,201 @@
+"""From a taught head to the files that the runtime takes: both forms, manifest, parity."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kws import __version__
+from kws.checksum import sha256
+from kws.config import DecisionConfig
+from kws.errors import ConfigError, KwsError
+from kws.frontend import log_mel
+from kws.manifest import ModelManifest, WindowForm, write_manifest
+from kws.window_model import WindowModel
+from training.own_words.add_to import Base
+from training.own_words.backbone import Backbone
+from training.own_words.enrolment import EnrolmentConfig, Taught
+from training.own_words.graft import graft
+from training.own_words.union import union
+from training.stream_export import add_stream_form
+
+logger = logging.getLogger(__name__)
+REST, OTHER = "_unknown_", "_other_"
+"""None of the words; beside a model that has a `REST` of its own, none of the own words."""
+
+THRESHOLD = 0.5
+# Two hops of 100 ms: a click or a syllable that looks like the word for one of them is passed.
+SMOOTHING_MS, SUPPRESSION_MS = 200, 800
+# Int8 weights move a posterior by so much, in the middle of its range.
+MOST_DIFFERENCE = 0.08
+
+
+class ParityError(KwsError, RuntimeError):
+    """The exported model says something else than what was taught."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A model that lies in a folder, and how far it is from what was taught."""
+
+    manifest: ModelManifest
+    most_difference: float
+    """Largest difference of a posterior from the taught head's, on the recordings."""
+
+
+def make_model(
+    backbone: Backbone,
+    taught: Taught,
+    config: EnrolmentConfig,
+    out: Path,
+    *,
+    name: str,
+    metrics: Mapping[str, Any],
+    base: Base | None = None,
+) -> Made:
+    """Write ``NAME.tflite``, ``NAME.stream.tflite`` and ``NAME.json`` into `out`.
+
+    Nothing is written unless the model says what was taught: the files are made in a folder of
+    their own and then moved, the manifest last. With a `base`, its words and their thresholds
+    come first, and it keeps saying what it said.
+
+    Raises
+    ------
+    ParityError
+        If a posterior is more than 0.08 from the taught head's.
+    ConfigError
+        If `name` is no name of a file.
+    """
+    if Path(name).name != name or name.startswith("."):
+        raise ConfigError(f"expected a name for files, got {name!r}")
+    samples = [one.window() for found in taught.recordings.values() for one in found]
+    spans = hidden_spans(taught, backbone.embed(samples))
+    content = graft(backbone.content, taught.head, spans=spans, where=backbone.file.file)
+    if base:
+        content = union(base.content, content, where=f"{base.manifest.name} + {name}")
+    manifest = _manifest(backbone, taught, config, name=name, content=content, metrics=metrics)
+    if base:
+        manifest = _beside(base.manifest, manifest)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".kws-", dir=out) as folder:
+        staging = Path(folder)
+        staged = replace(manifest, path=staging / f"{name}.json")
+        (staging / manifest.window.file).write_bytes(content)
+        write_manifest(staged, staged.path)
+        difference = check_parity(staged, backbone, taught, samples)
+        frames = _frames(backbone, samples)
+        final, _ = add_stream_form(staged, frames, hop_frames=backbone.file.hop_frames, out=staging)
+        assert final.stream is not None
+        for file in (final.window.file, final.stream.file, f"{name}.json"):
+            (staging / file).replace(out / file)
+    return Made(replace(final, path=out / f"{name}.json"), difference)
+
+
+def hidden_spans(taught: Taught, embeddings: NDArray[np.float32]) -> list[float]:
+    """Return for each hidden layer the largest output, with room for what was not heard."""
+    spans, x = [], embeddings
+    for layer in taught.head.layers[:-1]:
+        x = np.maximum(x @ layer.weights + layer.bias, 0)
+        spans.append(1.25 * float(max(x.max(), 1e-3)))
+    return spans
+
+
+def check_parity(
+    manifest: ModelManifest,
+    backbone: Backbone,
+    taught: Taught,
+    samples: Sequence[NDArray[np.int16]],
+) -> float:
+    """Return the largest difference of the model's posteriors from the taught head's.
+
+    Raises
+    ------
+    ParityError
+        If it is more than `MOST_DIFFERENCE`.
+    """
+    model = WindowModel(manifest, hop_frames=backbone.file.hop_frames)
+    n_frames = manifest.window.window_frames
+    heard = np.stack([model.predict(log_mel(one, manifest.frontend)[:n_frames]) for one in samples])
+    wanted = taught.head.posteriors(backbone.embed(samples))
+    # Behind the labels of a model that the words were added to.
+    heard = heard[:, -wanted.shape[1] :]
+    difference = float(np.abs(heard - wanted).max())
+    if difference > MOST_DIFFERENCE:
+        raise ParityError(
+            f"{manifest.window.file}: expected posteriors within {MOST_DIFFERENCE} of what was "
+            f"taught, got {difference:.3f}; --head logistic loses the least"
+        )
+    return difference
+
+
+def _beside(base: ModelManifest, own: ModelManifest) -> ModelManifest:
+    """Return the manifest of a model that says what both say."""
+    decision = base.decision
+    thresholds = {word: decision.threshold(word) for word in base.keywords}
+    return replace(
+        own,
+        labels=(*base.labels, *own.keywords, OTHER),
+        # The words that were there are decided on as they were tuned.
+        decision=replace(decision, thresholds={**thresholds, **own.decision.thresholds}),
+        description=f"{base.name} {base.version}, and own words: {', '.join(own.keywords)}",
+        attribution=tuple(dict.fromkeys((*base.attribution, *own.attribution))),
+        training={**own.training, "added_to": f"{base.name} {base.version}"},
+    )
+
+
+def _frames(backbone: Backbone, samples: Sequence[NDArray[np.int16]]) -> NDArray[np.float32]:
+    """Return log-mel of some recordings in a row, long enough to try the stream on."""
+    audio = np.concatenate([*samples[:10], np.zeros(2 * backbone.file.window_samples, np.int16)])
+    return log_mel(audio, backbone.file.frontend)
+
+
+def _manifest(
+    backbone: Backbone,
+    taught: Taught,
+    config: EnrolmentConfig,
+    *,
+    name: str,
+    content: bytes,
+    metrics: Mapping[str, Any],
+) -> ModelManifest:
+    file = backbone.file
+    words = taught.head.words
+    return ModelManifest(
+        name=name,
+        version="1",
+        labels=(*words, REST),
+        frontend=file.frontend,
+        window=WindowForm(
+            file=f"{name}.tflite",
+            sha256=sha256(content),
+            window_samples=file.window_samples,
+            window_frames=file.window_frames,
+        ),
+        decision=DecisionConfig(
+            smoothing_ms=SMOOTHING_MS,
+            suppression_ms=SUPPRESSION_MS,
+            default_threshold=THRESHOLD,
+            thresholds=dict.fromkeys(words, THRESHOLD),
+        ),
+        description=f"Own words: {', '.join(words)}",
+        licence=file.licence,
+        attribution=file.attribution,
+        metrics=dict(metrics),
+        training={
+            "backbone": f"{file.name} {file.version}",
+            "backbone_sha256": file.sha256,
+            "head": config.head,
+            "seed": config.seed,
+            "recordings": {word: len(found) for word, found in taught.recordings.items()},
+            "date": date.today().isoformat(),
+            "kws": __version__,
+        },
+    )
