@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import re
+import select
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,8 @@ UNKNOWN_LENGTH = 0x7FFF_0000
 # Read at once, over all channels: a header may promise a thousand of them, and Python takes memory
 # for all that is asked for.
 MAX_VALUES = 512_000
+# How often whoever reads a pipe in which nothing comes may do something else.
+WAIT_S = 0.25
 
 
 def read_file(
@@ -59,10 +62,17 @@ def read_file(
         raise AudioError(f"{path}: expected audio, got not a single sample at {sample_rate} Hz")
 
 
-def read_pcm(stream: BinaryIO, *, chunk_samples: int = 1_600) -> Iterator[NDArray[np.int16]]:
+def read_pcm(
+    stream: BinaryIO,
+    *,
+    chunk_samples: int = 1_600,
+    on_wait: Callable[[], None] | None = None,
+) -> Iterator[NDArray[np.int16]]:
     """Yield raw signed 16-bit little-endian mono PCM from a pipe as int16 ``(n,)``.
 
-    Pieces come as soon as the pipe has them, never longer than `chunk_samples`.
+    Pieces come as soon as the pipe has them, never longer than `chunk_samples`. While nothing
+    comes `on_wait` is called four times a second: of a stream with a file behind it, from which
+    nobody has read before.
 
     Raises
     ------
@@ -71,7 +81,7 @@ def read_pcm(stream: BinaryIO, *, chunk_samples: int = 1_600) -> Iterator[NDArra
         cannot be read.
     """
     _check_chunk(chunk_samples)
-    read = _blocking_reader(stream)
+    read = _blocking_reader(stream, on_wait)
     n_bytes = 2 * min(chunk_samples, MAX_VALUES)
     data = read(n_bytes)
     # A pipe may bring even the mark of a file type in pieces.
@@ -156,7 +166,9 @@ def _decoded(path: Path, sound: Any, n_samples: int) -> NDArray[np.int16]:
         raise AudioError(f"{path}: cannot be decoded: {error}") from error
 
 
-def _blocking_reader(stream: BinaryIO) -> Callable[[int], bytes]:
+def _blocking_reader(
+    stream: BinaryIO, on_wait: Callable[[], None] | None = None
+) -> Callable[[int], bytes]:
     """Return a function that waits for bytes and returns those that are there."""
     read = getattr(stream, "read1", stream.read)
     # Where a program that shares the pipe has set it not to block, a pause would look like the
@@ -165,12 +177,25 @@ def _blocking_reader(stream: BinaryIO) -> Callable[[int], bytes]:
         os.set_blocking(stream.fileno(), True)
 
     def wait_and_read(n_bytes: int) -> bytes:
+        if on_wait is not None:
+            _wait(stream, on_wait)
         try:
             return bytes(read(n_bytes))
         except OSError as error:
             raise AudioError(f"stdin: cannot be read: {error.strerror or error}") from error
 
     return wait_and_read
+
+
+def _wait(stream: BinaryIO, on_wait: Callable[[], None]) -> None:
+    """Return when there is something to read; without a file to ask, at once."""
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), select.POLLIN)
+    except (AttributeError, OSError, ValueError):
+        return
+    while not poll.poll(1_000 * WAIT_S):
+        on_wait()
 
 
 def _open(path: Path) -> Any:

@@ -61,9 +61,9 @@ class AudioSystem:
         """Return an open microphone; see `kws.microphone.Microphone`."""
         return microphone.Microphone(device, sample_rate=sample_rate, config=config, ready=ready)
 
-    def look_again(self) -> None:
-        """Find out what is plugged in now."""
-        microphone.look_again()
+    def look_again(self) -> bool:
+        """Find out what is plugged in now; False where that cannot be done."""
+        return microphone.look_again()
 
     def hush(self) -> None:
         """Keep the libraries from printing, until `speak`."""

@@ -23,26 +23,36 @@ class DcBlocker:
 
     ``mean[n] = mean[n-1] + a * (x[n] - mean[n-1])`` and ``y[n] = x[n] - mean[n]``; written as a
     scaled cumulative sum, because numpy has no recursive filter and scipy takes 0.6 s to import.
+    In the first 64 ms the mean is that of all samples since the start, ``1 / (n + 1)`` in the
+    place of ``a``: a start from zero would turn an offset into a click.
     """
 
     def __init__(self, sample_rate: int) -> None:
         self._decay = math.exp(-2 * math.pi * DC_CORNER_HZ / sample_rate)
         self._powers = self._decay ** np.arange(1, PIECE_SAMPLES + 1)
-        self._mean: float | None = None
+        # So long one sample counts for more than `a` in the mean of all.
+        self._start_samples = int(1 / (1 - self._decay))
+        self._n_samples = 0
+        self._sum = self._mean = 0.0
 
     def push(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return float64 ``(n,)`` without its offset."""
-        if self._mean is None and len(samples):
-            # A start from zero would turn an offset into a click.
-            self._mean = float(samples[:PIECE_SAMPLES].mean())
-        pieces = [
+        n_start = min(len(samples), self._start_samples - self._n_samples)
+        pieces = [self._start(samples[:n_start])] if n_start else []
+        pieces += [
             self._piece(samples[at : at + PIECE_SAMPLES])
-            for at in range(0, len(samples), PIECE_SAMPLES)
+            for at in range(n_start, len(samples), PIECE_SAMPLES)
         ]
         return np.concatenate(pieces) if pieces else samples
 
+    def _start(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
+        sums = self._sum + np.cumsum(samples)
+        means = sums / np.arange(self._n_samples + 1, self._n_samples + len(samples) + 1)
+        self._n_samples += len(samples)
+        self._sum, self._mean = float(sums[-1]), float(means[-1])
+        return np.asarray(samples - means)
+
     def _piece(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
-        assert self._mean is not None
         powers = self._powers[: len(samples)]
         means = powers * (self._mean + (1 - self._decay) * np.cumsum(samples / powers))
         self._mean = float(means[-1])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,52 +16,17 @@ from kws.conditioning import Conditioner
 from kws.connection import Connection, Piece
 from kws.decision import Detection
 from kws.errors import ConfigError, DeviceError
+from kws.listener_reports import REPORT_S, ListenerEvent, ListenerStatistics, LossReport
 from kws.signal_health import SignalHealth
 from kws.spotter import KeywordSpotter
+
+__all__ = ["REPORT_S", "TICK_S", "Listener", "ListenerEvent", "ListenerStatistics"]
 
 logger = logging.getLogger(__name__)
 # At least so often the listening thread comes round, whatever the device does.
 TICK_S = 0.25
-# Losses are told no more often than this.
-REPORT_S = 1.0
+# For the callbacks that wait or run at the end, beside what letting the microphone go may take.
 CALLBACKS_S = 0.4
-
-
-class ListenerEvent(NamedTuple):
-    """Something that happened to the microphone."""
-
-    kind: str
-    """``lost``, ``returned``, ``overload``, ``overflow``, ``silent`` or ``clipped``."""
-
-    text: str
-    """A sentence for people."""
-
-    time_s: float
-    """Audio time at which it was noticed."""
-
-
-class ListenerStatistics(NamedTuple):
-    """What a listener has done since it was opened."""
-
-    audio_s: float
-    """Audio that went by, lost samples included."""
-
-    detections: int
-    lost_samples: int
-    """Samples, at the spotter's rate, that never reached it: dropped because they came too fast
-    for the consumer, or gone by while the device was lost."""
-
-    overflows: int
-    """How often the device lost input before it could hand it over, of unknown length."""
-
-    losses: int
-    """How often the device was lost."""
-
-    clipped_samples: int
-    """Samples at full scale, because of the device's level or the gain."""
-
-    dropped_callbacks: int
-    """Detections that a callback was too slow for."""
 
 
 class Listener:
@@ -71,6 +35,14 @@ class Listener:
     Opens the microphone when entered as a context. `wait` (or iteration) does the work in the
     caller's thread; callbacks run in a thread of their own. A device that is lost is opened again
     as soon as it is back.
+
+    Each of several listeners in a process needs a spotter of its own. While one of them has its
+    microphone open, another one that has lost its device cannot have PortAudio look for what is
+    plugged in now, because that would end all streams: it finds its device again only under its
+    old name and card number, and says so in the log.
+
+    Streams that the program itself has opened with sounddevice are not known to a listener. They
+    end when it looks for its lost device, unless `CaptureConfig.reconnect` is off.
 
     Parameters
     ----------
@@ -99,6 +71,10 @@ class Listener:
         self.on_gap: Callable[[int], None] | None = None
         """Called with the number of samples that are missing before the next ones."""
 
+        self.on_detection: Callable[[Detection], None] | None = None
+        """Called with each detection from the thread that listens, in order with `on_samples` and
+        `on_gap`: for recorders. It must not take long; callbacks of `on` may."""
+
         self.on_event: Callable[[ListenerEvent], None] | None = None
         """Called when the microphone is lost, back, or in trouble; without it that is logged."""
 
@@ -117,9 +93,8 @@ class Listener:
         """Start all counts anew."""
         self._conditioner: Conditioner | None = None
         self._health = SignalHealth(self.spotter.sample_rate)
-        self._n_detections = self._lost = self._unreported = self._clipped = 0
-        self._overflows_seen = 0
-        self._reported_at = float("-inf")
+        self._report = LossReport(self._tell, sample_rate=self.spotter.sample_rate)
+        self._n_detections = self._lost = self._clipped = 0
 
     def __enter__(self) -> Listener:
         self.open()
@@ -181,8 +156,10 @@ class Listener:
         Raises
         ------
         DeviceError
-            If the device cannot be found or opened.
+            If the device cannot be found or opened, or the listener is open already.
         """
+        if self._connection is not None and not self._connection.closed:
+            raise DeviceError("the listener is open already; close it before it is opened again")
         self.spotter.reset()
         self._stopping = False
         self._forget()
@@ -251,7 +228,7 @@ class Listener:
         found = []
         if piece.cut:
             dropped = round(piece.dropped * wanted / piece.rate)
-            self._unreported += dropped
+            self._report.drop(dropped)
             found += self._skip(dropped + round(piece.gap_s * wanted))
         if piece.news is not None:
             self._tell("returned", piece.news)
@@ -271,6 +248,8 @@ class Listener:
         found = self.spotter.process(samples)
         self._n_detections += len(found)
         for detection in found:
+            if self.on_detection is not None:
+                self.on_detection(detection)
             self._callbacks.post(detection)
         return found
 
@@ -294,20 +273,7 @@ class Listener:
         self._callbacks.tend()
         if self.on_tick is not None:
             self.on_tick()
-        now = self._system.now()
-        if now - self._reported_at < REPORT_S:
-            return
-        overflows = self.statistics.overflows - self._overflows_seen
-        if not self._unreported and not overflows:
-            return
-        self._reported_at = now
-        if self._unreported:
-            lost_s = self._unreported / self.spotter.sample_rate
-            self._tell("overload", f"{lost_s:.2f} s of audio lost: the machine cannot keep up")
-            self._unreported = 0
-        if overflows:
-            self._tell("overflow", "the device lost input before it was handed over")
-            self._overflows_seen += overflows
+        self._report.tend(self._system.now(), overflows=self.statistics.overflows)
 
     def _tell(self, kind: str, text: str) -> None:
         if self.on_event is None:

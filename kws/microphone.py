@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import threading
-import time
+import weakref
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,17 @@ from kws.device_choice import InputDevice, choose
 from kws.errors import DeviceError, MissingDependencyError, SoundServerGoneError
 from kws.patient_call import PatientCall
 from kws.ring_buffer import RingBuffer
+from kws.thread_cpu import SpinWatch, library_threads
 
 # Audio the consumer may fall behind before the oldest is dropped.
 BUFFER_S = 4
 # PortAudio 19.6 may loop for ever, at full speed, over an ALSA device that goes before its first
-# block (WaitForFrames reads a variable that was never set). A sound server that hangs takes no CPU.
-SPIN_S = 3.0
-SPIN_SHARE = 0.5
+# block (WaitForFrames reads a variable that was never set), in the thread that it reads in. A
+# sound server that hangs takes no CPU. So often it is looked at:
+SPIN_LOOK_S = 1.0
+# Microphones that are open, or about to be: PortAudio cannot start anew under any of them.
+_in_use: weakref.WeakSet[Microphone] = weakref.WeakSet()
+_in_use_lock = threading.Lock()
 
 
 def list_devices() -> list[InputDevice]:
@@ -53,23 +57,43 @@ def list_devices() -> list[InputDevice]:
     ]
 
 
-def look_again() -> None:
+def look_again() -> bool:
     """Let PortAudio find out what is plugged in now: it lists devices once, when it starts.
 
-    This ends every PortAudio stream of the process.
+    That ends every PortAudio stream of the process: it is not done while a `Microphone` is open.
+    Streams that others have opened with sounddevice are not known here, and end.
+
+    Returns
+    -------
+    looked : bool
+        False if a microphone was open.
     """
     sounddevice = _sounddevice()
-    with contextlib.suppress(sounddevice.PortAudioError):
-        sounddevice._terminate()
-    try:
-        sounddevice._initialize()
-    except sounddevice.PortAudioError as error:
-        raise DeviceError(f"PortAudio cannot be started: {error}") from error
+    # Held meanwhile, so that none is opened on a PortAudio that is about to end.
+    with _in_use_lock:
+        if any(each.portaudio is sounddevice for each in _in_use):
+            return False
+        with contextlib.suppress(sounddevice.PortAudioError):
+            sounddevice._terminate()
+        try:
+            sounddevice._initialize()
+        except sounddevice.PortAudioError as error:
+            raise DeviceError(f"PortAudio cannot be started: {error}") from error
+    return True
 
 
 def give_up_on_portaudio() -> None:
-    """Let the process end though a call into PortAudio hangs: its exit handler would hang too."""
-    atexit.unregister(_sounddevice()._exit_handler)
+    """Let the process end though a call into PortAudio hangs: its exit handler would hang too.
+
+    Its threads run to the very end, past the moment at which Python unloads libraries: PortAudio
+    and the streams that are open are never given back.
+    """
+    import ctypes
+
+    sounddevice = _sounddevice()
+    atexit.unregister(sounddevice._exit_handler)
+    for kept in (sounddevice._lib, sounddevice._ffi, *(each.stream for each in _in_use)):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
 
 
 class Microphone:
@@ -102,25 +126,33 @@ class Microphone:
         config: CaptureConfig | None = None,
         ready: threading.Event | None = None,
     ) -> None:
-        self.device = choose(list_devices(), device)
+        self.portaudio = _sounddevice()
+        """The library that it is open in."""
+
         self.ended = threading.Event()
         """Set when the stream stopped by itself: the device is gone."""
+
+        self.stream: Any = None
+        """PortAudio's; None until it is open."""
 
         self.ready = threading.Event() if ready is None else ready
         self._config = CaptureConfig() if config is None else config
         self._column: int | None = None
         self._overflows = 0
-        self._stream = self._open_stream(sample_rate)
-        self.rate: int = int(self._stream.samplerate)
-        self.n_channels: int = self._stream.channels
-        """Channels that the device was opened with; the buffer holds their mean, or one."""
-
-        self.buffer = RingBuffer(self.rate * BUFFER_S)
+        with _in_use_lock:
+            _in_use.add(self)
         try:
-            self._stream.start()
-        except _sounddevice().PortAudioError as error:
-            self._stream.close(ignore_errors=True)
-            raise self._cannot("be started", str(error)) from error
+            self.device = choose(list_devices(), device)
+            self.stream = self._open_stream(sample_rate)
+            self.rate: int = round(self.stream.samplerate)
+            self.n_channels: int = self.stream.channels
+            """Channels that the device was opened with; the buffer holds their mean, or one."""
+
+            self.buffer = RingBuffer(self.rate * BUFFER_S)
+            self._threads = self._start()
+        except BaseException:
+            self._give_back()
+            raise
 
     @property
     def overflows(self) -> int:
@@ -142,31 +174,52 @@ class Microphone:
                 f"device {self.device.name}: the JACK server has ended, and PortAudio finds no "
                 "new one within this process; start it again"
             )
-        began_s, cpu_s = time.monotonic(), time.process_time()
-        closing = PatientCall(lambda: self._stream.close(ignore_errors=True), threading.Event())
-        while not closing.join(SPIN_S):
-            used_s = time.process_time() - cpu_s
-            if used_s > SPIN_SHARE * (time.monotonic() - began_s):
+        watch = SpinWatch(self._threads)
+
+        def close() -> None:
+            watch.add(threading.get_native_id())
+            self.stream.close(ignore_errors=True)
+
+        closing = PatientCall(close, threading.Event())
+        while not closing.join(SPIN_LOOK_S):
+            if watch.spins():
                 give_up_on_portaudio()
                 raise SoundServerGoneError(
                     f"device {self.device.name}: it went before its first block, which sends "
                     "PortAudio round in circles; start again"
                 )
+        # Not before: one that cannot be closed is still in PortAudio's hands.
+        self._give_back()
         closing.result()
+
+    def _give_back(self) -> None:
+        """Let PortAudio start anew, as far as this microphone is concerned."""
+        with _in_use_lock:
+            _in_use.discard(self)
+
+    def _start(self) -> frozenset[int]:
+        """Let blocks come; return the threads that PortAudio has started for that."""
+        before = library_threads()
+        try:
+            self.stream.start()
+        except self.portaudio.PortAudioError as error:
+            self.stream.close(ignore_errors=True)
+            raise self._cannot("be started", str(error)) from error
+        return library_threads() - before
 
     def _jack_is_gone(self) -> bool:
         """Tell whether PortAudio would wait ten minutes for JACK, and then abort the process."""
-        stream = self._stream
+        stream = self.stream
         # Elsewhere a stream that stops by itself says so before it counts as inactive.
         if stream.closed or stream.active or self.ended.is_set():
             return False
-        sounddevice = _sounddevice()
+        sounddevice = self.portaudio
         host = sounddevice.query_devices(self.device.index)["hostapi"]
         return "JACK" in str(sounddevice.query_hostapis(host)["name"])
 
     def _open_stream(self, sample_rate: int) -> Any:
         """Return the first stream that the device takes: our rate before its."""
-        sounddevice = _sounddevice()
+        sounddevice = self.portaudio
         config = self._config
         least = config.channel or 1
         if least > self.device.n_channels:

@@ -151,6 +151,9 @@ class FakePortAudioSystem(FakeAudio):
         for stream in self.streams:
             stream.stop()
 
+    # What sounddevice holds of PortAudio, never to be unloaded once a call into it hangs.
+    _lib = _ffi = object()
+
     def _exit_handler(self) -> None:
         raise AssertionError("registered nowhere")
 

@@ -36,6 +36,7 @@ LAYERS = [
         "signal_health",
         "service",
         "untrusted",
+        *("audio_clock", "listener_reports", "thread_cpu"),
     },
     {
         *("config", "quantization", "ring_buffer", "resample", "decimation"),
@@ -45,8 +46,8 @@ LAYERS = [
     {"mel", "models", "callbacks", "recorder", "audio_file"},
     {"frontend", "microphone"},
     {"frontend_kinds", "audio_system"},
-    {"posterior_model", "connection"},
-    {"window_model", "stream_model"},
+    {"posterior_model", "device_calls"},
+    {"window_model", "stream_model", "connection"},
     {"form_choice"},
     {"spotter"},
     {"listener"},

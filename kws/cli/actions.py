@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shlex
 import shutil
@@ -24,6 +25,8 @@ MAX_RUNNING = 8
 # A command that runs longer is told to end, and killed if it has not after the grace.
 TIMEOUT_S = 30.0
 GRACE_S = 2.0
+# How often `finish` looks after the commands.
+FINISH_TEND_S = 0.05
 
 
 @dataclass(eq=False)
@@ -128,6 +131,19 @@ class CommandRunner:
         for command in self._running:
             self._look_after(command)
         self._running = [each for each in self._running if each.process.returncode is None]
+
+    def finish(self) -> None:
+        """Wait for the commands that still run: each ends by itself, or is ended at its time-out.
+
+        After a second it is said what is waited for.
+        """
+        say_at = time.monotonic() + 1
+        while self._running:
+            if time.monotonic() >= say_at:
+                say_at = math.inf
+                logger.info("--exec: waiting for %d command(s) that still run", self.n_running)
+            time.sleep(FINISH_TEND_S)
+            self.tend()
 
     def close(self, timeout_s: float = 1.0) -> None:
         """Wait for the commands that still run, at most `timeout_s` for all of them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -35,6 +36,8 @@ class Meter:
         In the order of the model's output.
     keywords : sequence of str
         Those that may fire: they are shown.
+    hop_s : float
+        Time between scores.
 
     Raises
     ------
@@ -42,12 +45,15 @@ class Meter:
         If rich is not installed.
     """
 
-    def __init__(self, labels: Sequence[str], keywords: Sequence[str]) -> None:
+    def __init__(
+        self, labels: Sequence[str], keywords: Sequence[str], *, hop_s: float = 0.1
+    ) -> None:
         try:
             from rich.console import Console
             from rich.live import Live
         except ModuleNotFoundError as error:
             raise MissingDependencyError("--meter needs rich; pip install rich") from error
+        self._held_s = max(HELD_S, 2 * hop_s)
         self._rows = [(labels.index(keyword), keyword) for keyword in keywords]
         self._best = np.zeros(len(labels), dtype=np.float32)
         self._best_s = np.zeros(len(labels))
@@ -59,7 +65,14 @@ class Meter:
         self._trouble = "0 samples lost"
         now = time.monotonic()
         self._drawn_at, self._cpu_at = now, now
-        self._live = Live(console=Console(file=sys.stderr), auto_refresh=False, transient=True)
+        self._live = Live(
+            console=Console(file=sys.stderr),
+            auto_refresh=False,
+            transient=True,
+            # What is printed must go round the panel on the same terminal; elsewhere rich would
+            # take it away from whoever reads it.
+            redirect_stdout=_on_one_terminal(),
+        )
         self._live.start()
 
     def show_level(self, samples: NDArray[np.int16]) -> None:
@@ -73,7 +86,7 @@ class Meter:
         """Take the scores of a hop; the spotter's `on_posterior` hook."""
         shown = posterior if scores is None else scores
         self._time_s = time_s
-        fresh = (shown >= self._best) | (time_s - self._best_s > HELD_S)
+        fresh = (shown >= self._best) | (time_s - self._best_s > self._held_s)
         self._best[fresh] = shown[fresh]
         self._best_s[fresh] = time_s
 
@@ -82,9 +95,15 @@ class Meter:
         self._n_detections += 1
         self._last = f"last {detection.keyword} at {detection.time_s:.1f} s"
 
-    def show_trouble(self, text: str) -> None:
-        """Show how much audio was lost, and whether there is a microphone at all."""
-        self._trouble = text
+    def show_state(self, time_s: float, *, trouble: str) -> None:
+        """Show the time, also where there are no scores, and how much audio was lost.
+
+        Scores that are too old go: no newer ones come while a gate is closed or there is no
+        microphone.
+        """
+        self._time_s = time_s
+        self._trouble = trouble
+        self._best[time_s - self._best_s > self._held_s] = 0.0
         self._draw()
 
     def close(self) -> None:
@@ -117,6 +136,15 @@ class Meter:
         )
         table.add_row("", self._trouble, "")
         return table
+
+
+def _on_one_terminal() -> bool:
+    """Tell whether standard output goes to the terminal that standard error goes to."""
+    try:
+        output, error = sys.stdout.fileno(), sys.stderr.fileno()
+        return os.isatty(output) and os.path.samestat(os.fstat(output), os.fstat(error))
+    except (AttributeError, OSError, ValueError):
+        return False
 
 
 def _bar(share: float) -> str:

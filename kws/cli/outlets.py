@@ -57,27 +57,43 @@ class Outlets:
             self._command.run(detection)
         if self._meter is not None:
             self._meter.show_detection(detection)
+
+    def keep(self, detection: Detection) -> None:
+        """Let the audio of a detection be kept: before `hear` and `miss` are told what follows."""
         if self._recorder is not None:
             self._recorder.keep(detection)
 
-    def tend(self, counts: Callable[[], dict[str, Any]]) -> None:
-        """Do what is due; many times a second."""
+    def tend(self, counts: Callable[[], dict[str, Any]], *, listening: bool) -> None:
+        """Do what is due; many times a second, also where there is no microphone just now."""
         if self._command is not None:
             self._command.tend()
         if self._meter is not None:
             now = counts()
             lost, losses = now["lost_samples"], now.get("losses", 0)
-            self._meter.show_trouble(f"{lost} sample(s) lost, {losses} loss(es) of the device")
+            trouble = f"{lost} sample(s) lost, {losses} loss(es) of the device"
+            if not listening:
+                trouble = f"no microphone; {trouble}"
+            self._meter.show_state(now["audio_s"], trouble=trouble)
 
     def gauges(self) -> tuple[float, float]:
         """Return level in dB and CPU in percent of a core, since the last call."""
         return self._level.read(), self._cpu.read()
 
-    def close(self) -> None:
-        """End what was begun: the panel first, so that the rest can say something."""
+    def finish(self) -> None:
+        """Bring what was begun to its end, and wait for commands: at the end of a recording."""
+        self._put_away()
+        if self._command is not None:
+            self._command.finish()
+
+    def close(self, timeout_s: float) -> None:
+        """End what was begun; commands may go on for `timeout_s`, then they are left alone."""
+        self._put_away()
+        if self._command is not None:
+            self._command.close(timeout_s)
+
+    def _put_away(self) -> None:
+        """Take the panel away, so that the rest can say something, and write the last clips."""
         if self._meter is not None:
             self._meter.close()
         if self._recorder is not None:
             self._recorder.flush()
-        if self._command is not None:
-            self._command.close(0.4)

@@ -10,14 +10,23 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from kws import __version__
-from kws.errors import KwsError
+from kws.errors import ConfigError, KwsError
 
 EXIT_ERROR = 1
+EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+# So long after an interrupt others are of no use: everything ends already.
+ENDING_S = 2.0
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class UsageError(ConfigError):
+    """Options that do not go together."""
 
 
 def parser(name: str, description: str, *, examples: str) -> argparse.ArgumentParser:
@@ -91,7 +100,7 @@ def run(
             return command(arguments)
     except KwsError as error:
         print(f"{made.prog}: error: {error}", file=sys.stderr)
-        return EXIT_ERROR
+        return EXIT_USAGE if isinstance(error, UsageError) else EXIT_ERROR
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
@@ -123,6 +132,36 @@ def _terminate_as_interrupt() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def first_interrupt_only() -> Iterator[None]:
+    """Let one Ctrl-C or SIGTERM through, and for two seconds no other.
+
+    Who presses Ctrl-C twice means the end, and not an end that is cut off half-way.
+    """
+    # As for SIGTERM above; and whoever started us with SIGINT ignored wants it to stay so.
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield
+        return
+    quiet_until = float("-inf")
+
+    def interrupt(number: int, frame: object) -> None:
+        nonlocal quiet_until
+        now = time.monotonic()
+        if now >= quiet_until:
+            quiet_until = now + ENDING_S
+            raise KeyboardInterrupt
+
+    kept = [(number, signal.signal(number, interrupt)) for number in ENDING_SIGNALS]
+    try:
+        yield
+    finally:
+        for number, handler in kept:
+            signal.signal(number, handler)
 
 
 def _drop_output() -> None:

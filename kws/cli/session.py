@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from kws.audio_system import Source
     from kws.capture_config import CaptureConfig
     from kws.listener import Listener, ListenerEvent
+
+
+# From an interrupt to the summary, a sound server that hangs and commands that still run included;
+# and what the commands have of it at least.
+END_S = 0.5
+LEAST_REST_S = 0.1
 
 
 class Session:
@@ -55,6 +61,7 @@ class Session:
         self._audio_s = 0.0
         self._n_detections = self._gated_hops = 0
         self._announced = False
+        self._ending_since: float | None = None
         self.started = False
         """True once there is audio: from then on there is something to sum up."""
 
@@ -63,15 +70,17 @@ class Session:
         if source == "-":
             # Whoever feeds the pipe may wait for this line.
             self._announce(input=source)
-        for chunk in _chunks(source, realtime=realtime, sample_rate=self._spotter.sample_rate):
+        rate = self._spotter.sample_rate
+        for chunk in _chunks(source, realtime=realtime, sample_rate=rate, on_wait=self._tick):
             self.started = True
             self._announce(input=source)
             self._outlets.hear(chunk)
-            self._audio_s += len(chunk) / self._spotter.sample_rate
-            self._emit(self._spotter.process(chunk))
+            self._audio_s += len(chunk) / rate
+            self._emit_and_keep(self._spotter.process(chunk))
             self._gated_hops = self._spotter.gated_hops
             self._tick()
-        self._emit(self._spotter.flush())
+        self._emit_and_keep(self._spotter.flush())
+        self._outlets.finish()
 
     def listen_live(self, device: str | None, config: CaptureConfig) -> None:
         """Listen to a microphone until interrupted."""
@@ -82,6 +91,8 @@ class Session:
         listener = self._listener = Listener(self._spotter, device, config=config)
         listener.on_samples = self._outlets.hear
         listener.on_gap = self._outlets.miss
+        # Not when it is handed out: by then a gap may have been told.
+        listener.on_detection = self._outlets.keep
 
         def tell(event: ListenerEvent) -> None:
             service.status(event.text)
@@ -96,21 +107,31 @@ class Session:
             with listener:
                 source = listener.microphone
                 assert source is not None
-                opened = describe(source, config, self._spotter.sample_rate)
-                # First: whoever reads that we listen may end us in the same moment.
-                self.started = True
-                self._announce(
-                    input=source.device.name, rate=source.rate, channels=source.n_channels
-                )
-                if not self._as_json:
-                    say(f"listening to {opened} for: {', '.join(self._spotter.keywords)}")
-                    if sys.stderr.isatty():
-                        say("Ctrl-C ends")
-                service.ready(f"listening to {opened}")
-                for detection in listener.detections():
-                    self._emit([detection])
+                service.ready(f"listening to {self._introduce(source, config)}")
+                try:
+                    for detection in listener.detections():
+                        self._emit([detection])
+                finally:
+                    self._ending_since = time.monotonic()
         finally:
             service.stopping()
+
+    def _introduce(self, source: Source, config: CaptureConfig) -> str:
+        """Say what was opened, and return it."""
+        opened = describe(source, config, self._spotter.sample_rate)
+        # First: whoever reads that we listen may end us in the same moment.
+        self.started = True
+        self._announce(input=source.device.name, rate=source.rate, channels=source.n_channels)
+        if not self._as_json:
+            say(f"listening to {opened} for: {', '.join(self._spotter.keywords)}")
+            if sys.stderr.isatty():
+                say("Ctrl-C ends")
+        return opened
+
+    def rest_s(self) -> float:
+        """Return how long the end may still take: a server that hangs has had its share."""
+        gone_s = 0.0 if self._ending_since is None else time.monotonic() - self._ending_since
+        return max(LEAST_REST_S, END_S - gone_s)
 
     def summarise(self) -> None:
         """Print the one summary line."""
@@ -139,6 +160,11 @@ class Session:
             "detections": self._n_detections,
             "gated_hops": self._spotter.gated_hops,
         }
+
+    def _emit_and_keep(self, detections: list[Detection]) -> None:
+        for detection in detections:
+            self._outlets.keep(detection)
+        self._emit(detections)
 
     def _emit(self, detections: list[Detection]) -> None:
         for detection in detections:
@@ -173,7 +199,8 @@ class Session:
 
     def _tick(self) -> None:
         """Do what is due; many times a second."""
-        self._outlets.tend(self._counts)
+        listening = self._listener is None or self._listener.microphone is not None
+        self._outlets.tend(self._counts, listening=listening)
         now = time.monotonic()
         if self._status_every_s is None or now - self._status_at < self._status_every_s:
             return
@@ -183,7 +210,7 @@ class Session:
             **self._counts(),
             "level_db": round(level_db, 1),
             "cpu_percent": round(cpu_percent, 2),
-            "listening": self._listener is None or self._listener.microphone is not None,
+            "listening": listening,
         }
         if self._as_json:
             program.print_json({"type": "status", "event": "running", **record})
@@ -225,14 +252,16 @@ def describe(source: Source, config: CaptureConfig, wanted: int) -> str:
     return ", ".join(parts)
 
 
-def _chunks(source: str, *, realtime: bool, sample_rate: int) -> Iterator[NDArray[np.int16]]:
-    """Yield the samples of a file or of standard input."""
+def _chunks(
+    source: str, *, realtime: bool, sample_rate: int, on_wait: Callable[[], None]
+) -> Iterator[NDArray[np.int16]]:
+    """Yield the samples of a file or of standard input, which may keep us waiting."""
     from kws import audio_file
 
     if source == "-":
         if sys.stdin is None:
             raise AudioError("stdin: expected raw 16 kHz s16le PCM, got a closed one")
-        yield from audio_file.read_pcm(sys.stdin.buffer)
+        yield from audio_file.read_pcm(sys.stdin.buffer, on_wait=on_wait)
         return
     size = sample_rate // 10 if realtime else audio_file.CHUNK_SAMPLES
     started = time.monotonic()
