@@ -73,8 +73,18 @@ def test_the_model_is_like_any_other(taught):
 def test_the_words_of_default_stay_beside_it(spoken, tmp_path, capsys):
     """With --add-to the ten words are heard in the demo as before, and the new one too."""
     code = enroll(
-        ["computer", "--clips", str(spoken / "computer"), "--add-to", "default"]
-        + ["--out", str(tmp_path), "--copies", "20", "--json"]
+        [
+            "computer",
+            "--clips",
+            str(spoken / "computer"),
+            "--add-to",
+            "default",
+            "--out",
+            str(tmp_path),
+            "--copies",
+            "20",
+            "--json",
+        ]
     )
 
     assert code == 0

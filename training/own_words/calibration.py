@@ -12,7 +12,7 @@ FloatArray = NDArray[np.float32]
 TAIL_WINDOWS = 100
 HOPS_PER_HOUR = 36_000
 HOPS_PER_FALSE_ACCEPT = 2.0
-"""Neighbouring hops, 100 ms apart, that lie above a threshold together: they are one event."""
+"""Hops, 100 ms apart, at which a smoothed score stays above a threshold: they are one event."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Tail:
 
     @classmethod
     def of(cls, scores: FloatArray) -> Tail:
-        """Return the tail of the scores ``(n,)`` of random windows."""
+        """Return the tail of the scores ``(n,)`` at random hops."""
         ordered = np.sort(scores)[::-1]
         n_tail = min(TAIL_WINDOWS, len(ordered) // 4)
         level = float(ordered[n_tail])

@@ -15,12 +15,12 @@ from training.own_words.backbone import Backbone
 from training.own_words.calibration import Tail
 from training.own_words.copies import windows
 from training.own_words.head import Head
-from training.own_words.negatives import SPEECH, Negatives
+from training.own_words.negatives import Negatives
 from training.own_words.recordings import Recording
 
 FloatArray = NDArray[np.float32]
 # Negatives that a head is fitted to: the hardest, and as many at random for the rest of the space.
-HARD, RANDOM = 6_000, 6_000
+HARD, RANDOM = 8_000, 8_000
 FOLDS = 2
 MOST_LEFT_OUT = 10
 # A word said well lies this far above its threshold, so that its posterior is 0.98 there.
@@ -126,8 +126,8 @@ class Teacher:
         head = self._learn(words, positives, labels, everything)
         self._progress("trying it on speech it has not learned from", 0.5)
         held_out = self._held_out(words, positives, labels)
-        speech = self._negatives.kinds == SPEECH
-        tails = {word: Tail.of(held_out[speech, number]) for number, word in enumerate(words)}
+        pairs = self._negatives.speech_pairs(held_out)
+        tails = {word: Tail.of(pairs[:, number]) for number, word in enumerate(words)}
         thresholds = {word: tails[word].threshold(self.config.per_hour) for word in words}
         level = np.array([thresholds[word] for word in words], np.float32)
         gain = self._gain(head, positives, labels, level)

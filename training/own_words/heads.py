@@ -30,7 +30,7 @@ class Examples:
     """Float32 ``(m, size)``."""
 
 
-def logistic(examples: Examples, *, inverse_penalty: float = 0.01) -> Head:
+def logistic(examples: Examples, *, inverse_penalty: float = 0.3) -> Head:
     """Return multinomial logistic regression on embeddings (scikit-learn).
 
     Positives of a word together weigh a tenth of all negatives, so that a few recordings are

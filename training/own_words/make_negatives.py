@@ -84,8 +84,11 @@ def make_negatives(
         embeddings = np.concatenate([one for one, _, _ in found])
         groups = np.concatenate([group for _, group, _ in found])
         words = np.array([word for _, _, words in found for word in words])
-        n_kept = min(source.n_windows, len(embeddings))
-        kept = np.sort(rng.choice(len(embeddings), n_kept, replace=False))
+        if source.kind == "speech":
+            kept = neighbours([len(one) for one, _, _ in found], source.n_windows // 2, rng)
+        else:
+            n_kept = min(source.n_windows, len(embeddings))
+            kept = np.sort(rng.choice(len(embeddings), n_kept, replace=False))
         parts.append((embeddings[kept], groups[kept], words[kept], KINDS[source.kind]))
     return Negatives(
         embeddings=np.concatenate([part[0] for part in parts]),
@@ -100,3 +103,20 @@ def make_negatives(
             "attribution": list(backbone.file.attribution),
         },
     )
+
+
+def neighbours(lengths: list[int], n_pairs: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Draw pairs of windows one hop apart; return both of each, one behind the other.
+
+    Parameters
+    ----------
+    lengths : list of int
+        Windows of each file, in a row.
+    n_pairs : int
+        How many pairs, if there are so many.
+    """
+    ends = np.cumsum(lengths)
+    # A pair must not begin with the last window of a file.
+    firsts = np.setdiff1d(np.arange(int(ends[-1])), ends - 1)
+    chosen = np.sort(rng.choice(firsts, min(n_pairs, len(firsts)), replace=False))
+    return np.stack([chosen, chosen + 1], axis=1).reshape(-1)

@@ -29,7 +29,8 @@ class Negatives:
     """``(n_windows, size)``, as the backbone gives them."""
 
     kinds: NDArray[np.uint8]
-    """``(n_windows,)``: one of `KINDS`."""
+    """``(n_windows,)``: one of `KINDS`. Those of speech come in pairs one hop apart, one behind
+    the other, because a detection needs two hops in a row."""
 
     groups: NDArray[np.int16]
     """``(n_windows,)``: the speaker or recording, so that what was learned on one is tried on
@@ -46,6 +47,15 @@ class Negatives:
 
     about: dict[str, Any]
     """Where they come from: data, licences, command."""
+
+    def speech_pairs(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the spotter makes of each pair of speech: ``(n_pairs, ...)``.
+
+        It averages two posteriors. Their mean is above 1/2 where the sum of their logits is above
+        0, so that the mean of two logits is what is held against a threshold.
+        """
+        speech = logits[self.kinds == SPEECH]
+        return np.asarray((speech[0::2] + speech[1::2]) / 2)
 
     def without(self, words: Sequence[str]) -> Negatives:
         """Return the windows in which none of `words` is said."""

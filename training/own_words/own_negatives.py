@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from training.own_words.backbone import Backbone
-from training.own_words.make_negatives import NegativeMaker, Source
+from training.own_words.make_negatives import NegativeMaker, Source, neighbours
 from training.own_words.negatives import SPEECH, Negatives
 
 MOST_WINDOWS = 30_000
@@ -33,11 +33,10 @@ def with_folders(shipped: Negatives, backbone: Backbone, folders: Sequence[Path]
         for embeddings, _, _ in maker.windows(Source("speech", folder, MOST_WINDOWS))
     ]
     first_group = int(shipped.groups.max(initial=0)) + 1
-    groups = np.repeat(np.arange(first_group, first_group + len(found)), [len(f) for f in found])
-    embeddings = np.concatenate(found)
-    if len(embeddings) > MOST_WINDOWS:
-        kept = np.sort(np.random.default_rng(1).choice(len(embeddings), MOST_WINDOWS, False))
-        embeddings, groups = embeddings[kept], groups[kept]
+    lengths = [len(one) for one in found]
+    groups = np.repeat(np.arange(first_group, first_group + len(found)), lengths)
+    kept = neighbours(lengths, MOST_WINDOWS // 2, np.random.default_rng(1))
+    embeddings, groups = np.concatenate(found)[kept], groups[kept]
     return replace(
         shipped,
         embeddings=np.concatenate([shipped.embeddings, embeddings]),
