@@ -17,6 +17,7 @@ from training.augmentation import AugmentationConfig
 from training.picture_settings import SHAPE, PictureConfig
 from training.settings import BankConfig, DataConfig, ExportConfig, FitConfig, ModelConfig
 from training.source_settings import SourceConfig
+from training.transfer.settings import TransferConfig
 from training.word_settings import WordsConfig
 
 if sys.version_info >= (3, 11):
@@ -43,6 +44,7 @@ class Recipe:
     pictures: PictureConfig = field(default_factory=PictureConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     fit: FitConfig = field(default_factory=FitConfig)
+    transfer: TransferConfig = field(default_factory=TransferConfig)
     bank: BankConfig = field(default_factory=BankConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     decision: DecisionConfig = field(default_factory=DecisionConfig)
@@ -91,6 +93,7 @@ SECTIONS: dict[str, type] = {
     "pictures": PictureConfig,
     "model": ModelConfig,
     "fit": FitConfig,
+    "transfer": TransferConfig,
     "bank": BankConfig,
     "export": ExportConfig,
     "decision": DecisionConfig,

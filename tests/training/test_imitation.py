@@ -26,7 +26,7 @@ N_LABELS, N_STEPS, SIZE = 3, 3, 96
 
 @pytest.fixture(scope="module")
 def heard(bank, tmp_path_factory) -> ClipBank:
-    """A copy of the bank with made embeddings: number j of step i of a clip is drawn about i + j."""
+    """A copy of the bank with made embeddings: number j of step i is drawn about i + j."""
     path = tmp_path_factory.mktemp("heard") / "bank"
     shutil.copytree(bank.path, path)
     copied = ClipBank.open(path)

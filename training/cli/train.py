@@ -11,8 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kws.cli import program
-from kws.errors import MissingDependencyError
-from training.cli import backbones, banking, comparing, exporting, picturing, streaming, together
+from kws.errors import ConfigError, MissingDependencyError
+from training.cli import (
+    backbones,
+    banking,
+    comparing,
+    exporting,
+    picturing,
+    streaming,
+    together,
+    transferring,
+)
 
 if TYPE_CHECKING:
     from training.recipe import Recipe
@@ -20,6 +29,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   kws-train recipes
   kws-train fetch speech-commands --out data
+  kws-train fetch yamnet --out $KWS_DATA
   KWS_DATA=data kws-train fit default --out runs/default
   kws-train fit default --out runs/default --resume      after an interruption
   kws-train fit default --out runs/short --set fit.epochs=3 --set augmentation.noise_probability=0
@@ -28,6 +38,7 @@ EXAMPLES = """\
   kws-train mine runs/default-1 --out runs/hard.csv
   kws-train pictures cnn2d-pictures-random               spectrograms as PNG
   kws-train compare runs/one runs/two --out curves.png
+  kws-train transfer yamnet-esc10 --export               a head on YAMNet, as one model
   kws-train export runs/default --out my_models
   kws-train export default --c-array --out firmware/src   for microcontrollers
   kws-train stream default --hop-frames 2 --out fast      a stream form with steps of 20 ms
@@ -59,6 +70,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         "stream": streaming.stream,
         "synthesise": banking.synthesise,
         "teach": banking.teach,
+        "transfer": lambda arguments: transferring.transfer(arguments, _load),
     }
     try:
         return commands[arguments.command](arguments)
@@ -101,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     exporting.add_parser(commands)
     picturing.add_parsers(commands, _add_recipe)
     streaming.add_parser(commands)
+    transferring.add_parser(commands, _add_recipe)
     listed = program.add_command(
         commands, "recipes", examples=EXAMPLES, text="list the recipes that ship"
     )
@@ -117,19 +130,20 @@ def _parser() -> argparse.ArgumentParser:
         commands,
         "fetch",
         examples=EXAMPLES,
-        text="download a data set, checked by its SHA-256; goes on after a cut connection",
+        text="download a data set or YAMNet, checked by SHA-256; goes on after a cut connection",
     )
-    fetch.add_argument("what", choices=("speech-commands",))
+    fetch.add_argument("what", choices=("speech-commands", "yamnet"))
     fetch.add_argument(
         "--version",
         "--data-version",
         dest="data_version",
         default="0.02",
         choices=("0.01", "0.02"),
-        help="of the data set (default: 0.02)",
+        help="of Speech Commands (default: 0.02)",
     )
     fetch.add_argument("--out", type=Path, default=Path("data"), metavar="DIR")
-    fetch.add_argument("--url", help="another place to download the same archive from")
+    fetch.add_argument("--url", help="another place to download the same file from")
+    fetch.add_argument("--sha256", help="of a file that is packed otherwise, with --url")
     return made
 
 
@@ -154,6 +168,11 @@ def _load(arguments: argparse.Namespace) -> Recipe:
 
 def _fit(arguments: argparse.Namespace) -> int:
     recipe = _load(arguments)
+    if recipe.transfer.backbone:
+        raise ConfigError(
+            f"{recipe.name}: teaches a head on {recipe.transfer.backbone}, which is not trained; "
+            f"kws-train transfer {recipe.name}"
+        )
     from training.cluster import read_cluster
 
     cluster = read_cluster()
@@ -204,14 +223,21 @@ def _recipes(arguments: argparse.Namespace) -> int:
     rows: list[dict[str, Any]] = []
     for name in recipes.names():
         recipe = recipes.load(name)
-        row = {"name": name, "model": recipe.model.name, "description": recipe.description}
-        rows.append({**row, **_cost(recipe)} if arguments.table else row)
+        backbone = recipe.transfer.backbone
+        row = {
+            "name": name,
+            "model": backbone or recipe.model.name,
+            "description": recipe.description,
+        }
+        # What a backbone costs is told by its file, which may not be there.
+        has_cost = arguments.table and not backbone
+        rows.append({**row, **_cost(recipe)} if has_cost else row)
     if arguments.json:
         program.print_json({"recipes": rows})
         return 0
     for row in rows:
         cost = ""
-        if arguments.table:
+        if "parameters" in row:
             millions = row["multiplications"] / 1e6
             cost = f"{row['parameters']:>9,} parameters {millions:>7.2f} M MACs  "
         print(f"{row['name']:<16} {row['model']:<14} {cost}{row['description']}")
@@ -237,9 +263,14 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
-    from training.data.fetch import fetch_speech_commands
+    from training.data.fetch import fetch_speech_commands, fetch_yamnet
 
-    root = fetch_speech_commands(arguments.out, version=arguments.data_version, url=arguments.url)
+    if arguments.what == "yamnet":
+        print(fetch_yamnet(arguments.out, url=arguments.url, sha256=arguments.sha256))
+        return 0
+    root = fetch_speech_commands(
+        arguments.out, version=arguments.data_version, url=arguments.url, sha256=arguments.sha256
+    )
     print(root)
     return 0
 

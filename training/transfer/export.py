@@ -1,0 +1,202 @@
+"""Backbone and head as one model that the runtime takes, proved to say what was taught."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kws import __version__
+from kws.checksum import sha256
+from kws.errors import KwsError
+from kws.frontend_kinds import WholeFeatures, decimation_factor
+from kws.manifest import ModelManifest, WindowForm, write_manifest
+from kws.window_model import WindowModel
+from training import recipe as recipes
+from training.class_clips import class_data
+from training.own_words.head import Head
+from training.recipe import Recipe
+from training.tflite_graph import Graph
+from training.transfer.embeddings import Progress
+from training.transfer.graft import with_head
+from training.transfer.pipeline import Material, clip_means, report_of
+from training.transfer.windows import windows_of
+
+FloatArray = NDArray[np.float32]
+
+
+class ParityError(KwsError, RuntimeError):
+    """The exported model says something else than the pipeline."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What an exported model says of clips."""
+
+    windows: FloatArray
+    """Posteriors ``(n_windows, n_labels)`` of all windows, clip after clip."""
+
+    counts: list[int]
+    """Windows of each clip."""
+
+    @property
+    def clips(self) -> FloatArray:
+        """Return the mean of each clip's posteriors, ``(n_clips, n_labels)``."""
+        return clip_means(self.windows, self.counts)
+
+
+def export(
+    recipe: Recipe,
+    material: Material,
+    head: Head,
+    out: Path,
+    *,
+    version: str = "1",
+    progress: Progress = list,
+) -> tuple[Path, dict[str, Any]]:
+    """Write ``out/NAME.tflite`` and ``out/NAME.json``; return the manifest's path and metrics.
+
+    Nothing is written unless the model, in the runtime, gives the pipeline's posteriors on every
+    window of the validation clips.
+
+    Raises
+    ------
+    ParityError
+        If a posterior differs by more than ``transfer.tolerance``.
+    """
+    data = class_data(recipe)
+    clips = data.clips("testing") or data.clips("validation")
+    split = "testing" if data.clips("testing") else "validation"
+    content = graft(recipe, material, head)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".kws-", dir=out) as folder:
+        manifest = describe(recipe, material, content, version=version)
+        manifest = replace(manifest, path=Path(folder) / f"{recipe.name}.json")
+        file = manifest.path.parent / manifest.window.file
+        file.write_bytes(content)
+        heard = listen(manifest, material, clips, short=recipe.transfer.short, progress=progress)
+        difference = check_parity(recipe, material, head, heard, clips)
+        report = report_of(heard.clips, clips, data.labels)
+        figures = {
+            "data": f"{Path(recipe.data.clips).name}, {len(data.labels)} classes",
+            "split": split,
+            "command": f"kws-train transfer {recipe.name} --export",
+            "posterior_of_a_clip": "mean over its windows",
+            "most_difference_from_pipeline": difference,
+            **{key: report[key] for key in ("n", "accuracy", "per_label")},
+        }
+        write_manifest(replace(manifest, metrics=figures), manifest.path)
+        file.replace(out / file.name)
+        manifest.path.replace(out / manifest.path.name)
+    return out / f"{recipe.name}.json", {**report, "most_difference": difference, "split": split}
+
+
+def graft(recipe: Recipe, material: Material, head: Head) -> bytes:
+    """Return the .tflite file of backbone and head."""
+    rows = material.examples(class_data(recipe).clips("training"))[0]
+    return with_head(material.backbone.content, head, rows, where=material.backbone.name)
+
+
+def listen(
+    manifest: ModelManifest,
+    material: Material,
+    clips: Sequence[Any],
+    *,
+    short: str,
+    progress: Progress = list,
+) -> Heard:
+    """Return what the exported model says of clips, through the runtime's own front end."""
+    backbone = material.backbone
+    model = WindowModel(manifest, hop_frames=1)
+    features = WholeFeatures(manifest.frontend)
+    shape = manifest.frontend.shape(model.window_frames)
+    found, counts = [], []
+    for clip in progress(clips):
+        windows = windows_of(
+            clip.read(),
+            n_samples=backbone.window_samples,
+            hop_samples=backbone.hop_samples,
+            short=short,
+        )
+        counts.append(len(windows))
+        for window in windows:
+            frames = features(window)[: model.window_frames]
+            found.append(model.predict(frames.reshape(shape)))
+    return Heard(np.stack(found), counts)
+
+
+def check_parity(
+    recipe: Recipe, material: Material, head: Head, heard: Heard, clips: Sequence[Any]
+) -> float:
+    """Return the largest difference of the model's posteriors from the pipeline's.
+
+    Raises
+    ------
+    ParityError
+        If it is more than ``transfer.tolerance``.
+    """
+    wanted = head.posteriors(np.concatenate(material.rows(clips)))
+    difference = float(np.abs(heard.windows - wanted).max())
+    if not difference <= recipe.transfer.tolerance:
+        raise ParityError(
+            f"{recipe.name}: expected posteriors of the exported model within "
+            f"{recipe.transfer.tolerance:g} of the pipeline's, got {difference:.4f}; if its "
+            "layers are int8, transfer.head = 'logistic' loses the least and tolerance = 0.1 is met"
+        )
+    return difference
+
+
+def describe(recipe: Recipe, material: Material, content: bytes, *, version: str) -> ModelManifest:
+    """Return the manifest, without metrics."""
+    backbone = material.backbone
+    table = recipes.to_table(recipe)
+    data = class_data(recipe)
+    kept = ("name", "description", "seed", "data", "source", "transfer")
+    return ModelManifest(
+        name=recipe.name,
+        version=version,
+        description=f"{recipe.description}. {_arithmetic(content)}",
+        licence=recipe.data.licence if recipe.data.licence != "not stated" else backbone.licence,
+        attribution=tuple(dict.fromkeys((*backbone.attribution, *recipe.data.attribution))),
+        labels=data.labels,
+        frontend=backbone.frontend,
+        window=WindowForm(
+            file=f"{recipe.name}.tflite",
+            sha256=sha256(content),
+            window_samples=backbone.window_samples // decimation_factor(backbone.frontend),
+            window_frames=backbone.window_frames,
+        ),
+        decision=recipe.decision,
+        training={
+            "recipe": {key: table[key] for key in kept},
+            "seed": recipe.seed,
+            **backbone.origin,
+            "data": {recipe.data.clips: {"training_clips": len(data.clips("training"))}},
+            "versions": {"kws": __version__, "python": platform.python_version()},
+            "date": date.today().isoformat(),
+        },
+    )
+
+
+def _arithmetic(content: bytes) -> str:
+    """Say in which numbers a model computes: nobody should take a float model for an int8 one."""
+    graph = Graph(content, where="model")
+    ends = [bool(graph.scale_and_zero_point(i)[0]) for i in (graph.inputs[0], graph.outputs[0])]
+    if all(ends):
+        return "Int8 throughout"
+    if any(ends):
+        return "Int8 up to the layers that are averaged, float32 behind them"
+    weights = {
+        bool(graph.scale_and_zero_point(int(op.inputs[1]))[0])
+        for op in graph.operators
+        if graph.op_name(op) in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+    }
+    stored = "some weights stored in int8, " if True in weights else ""
+    return f"Float32, not int8: {stored}every activation in float32"

@@ -1,0 +1,145 @@
+"""Clips through a backbone and a head: what learns, and what is said of each clip."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kws.errors import ConfigError
+from training import metrics
+from training.class_clips import class_data
+from training.class_scores import write_scores
+from training.data.splits import ClassData
+from training.own_words.head import Head
+from training.recipe import Recipe
+from training.run_folder import RunFolder
+from training.transfer.backbone import Backbone
+from training.transfer.embeddings import Embedded, Progress, embed_clips
+from training.transfer.heads import learn
+
+logger = logging.getLogger(__name__)
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Material:
+    """A recipe's clips as embeddings."""
+
+    backbone: Backbone
+    clips: list[Any]
+    embedded: Embedded
+    average: str
+
+    def rows(self, clips: Sequence[Any]) -> list[FloatArray]:
+        """Return the windows' embeddings of each of these clips."""
+        places = {clip: index for index, clip in enumerate(self.clips)}
+        return [self.embedded.of(places[clip]) for clip in clips]
+
+    def examples(self, clips: Sequence[Any]) -> tuple[FloatArray, list[int]]:
+        """Return what a head learns from, ``(n, size)``, and how many rows each clip has in it."""
+        rows = self.rows(clips)
+        if self.average == "embeddings":
+            rows = [one.mean(axis=0, keepdims=True) for one in rows]
+        return np.concatenate(rows), [len(one) for one in rows]
+
+    def posteriors(self, head: Head, clips: Sequence[Any]) -> FloatArray:
+        """Return the posteriors ``(n_clips, n_labels)`` of clips."""
+        rows, counts = self.examples(clips)
+        return clip_means(head.posteriors(rows), counts)
+
+
+def clip_means(rows: FloatArray, counts: Sequence[int]) -> FloatArray:
+    """Return the mean of each clip's rows."""
+    starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
+    sums = np.add.reduceat(rows, starts, axis=0)
+    return np.asarray(sums / np.asarray(counts)[:, None], np.float32)
+
+
+def gather(recipe: Recipe, backbone: Backbone, *, cache: Path, progress: Progress) -> Material:
+    """Return all clips of a recipe, of every split, as embeddings.
+
+    Raises
+    ------
+    ConfigError
+        If the recipe is none for transfer, or its source cannot be read or split.
+    """
+    if not recipe.source.kind or recipe.source.kind == "pictures":
+        raise ConfigError(
+            f"{recipe.name}: transfer needs a recipe whose source.kind is folders, csv or npz, got "
+            f"{recipe.source.kind!r}"
+        )
+    data = class_data(recipe)
+    # In an order of their own, so that every split of the same clips finds them in the cache.
+    clips = sorted((item.clip for split in data.items.values() for item in split), key=repr)
+    embedded = embed_clips(
+        backbone, clips, short=recipe.transfer.short, cache=cache, progress=progress
+    )
+    return Material(backbone, clips, embedded, recipe.transfer.average)
+
+
+def teach(recipe: Recipe, data: ClassData, material: Material) -> Head:
+    """Return a head that has learned from the training clips."""
+    clips = data.clips("training")
+    rows, counts = material.examples(clips)
+    of_clips = np.array([data.labels.index(clip.label) for clip in clips])
+    if missing := set(range(len(data.labels))) - set(of_clips):
+        names = ", ".join(data.labels[index] for index in sorted(missing))
+        raise ConfigError(f"{recipe.name}: no training clip of {names}")
+    labels = np.repeat(of_clips, counts)
+    return learn(rows, labels, data.labels, recipe.transfer, seed=recipe.seed)
+
+
+def score(recipe: Recipe, material: Material, out: Path) -> tuple[Recipe, Head, dict[str, Any]]:
+    """Teach a head and write ``recipe.json``, ``scores.json`` and the tables of predictions.
+
+    Returns
+    -------
+    recipe : Recipe
+        With its labels filled in.
+    head : Head
+    scores : dict
+        By split what `metrics.classification_report` gives.
+    """
+    data = class_data(recipe)
+    recipe = replace(recipe, data=replace(recipe.data, classes=data.labels))
+    head = teach(recipe, data, material)
+    run = RunFolder(out)
+    run.start(recipe)
+    return recipe, head, write_scores(recipe, out, lambda clips: material.posteriors(head, clips))
+
+
+def fold_recipes(recipe: Recipe, material: Material) -> dict[str, Recipe]:
+    """Return for each fold the recipe that is measured on it and learns from all others.
+
+    Raises
+    ------
+    ConfigError
+        If the recipe's source has no folds.
+    """
+    if recipe.source.split != "folds":
+        raise ConfigError(
+            f"{recipe.name}: --folds needs source.split = 'folds', got {recipe.source.split!r}"
+        )
+    items = [item for split in class_data(recipe).items.values() for item in split]
+    folds = sorted({item.fold for item in items}, key=lambda fold: (len(fold), fold))
+    return {
+        fold: replace(
+            recipe,
+            source=replace(recipe.source, validation_folds=(fold,), testing_folds=(), turn=0),
+        )
+        for fold in folds
+    }
+
+
+def report_of(
+    posteriors: FloatArray, clips: Sequence[Any], labels: Sequence[str]
+) -> dict[str, Any]:
+    """Return what `metrics.classification_report` says of the clips' posteriors."""
+    truth = [labels.index(clip.label) for clip in clips]
+    return metrics.classification_report(truth, metrics.argmax(posteriors), labels)
