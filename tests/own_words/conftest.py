@@ -37,7 +37,7 @@ def negatives(backbone) -> Negatives:
 
 @pytest.fixture(scope="session")
 def spoken(tmp_path_factory) -> Path:
-    """A folder a word, eight voices each, in 1.6 s of faint noise; the last two are for trying."""
+    """A folder a word, fourteen voices each, in 1.6 s of faint noise."""
     if not shutil.which("espeak-ng"):
         pytest.skip("needs espeak-ng; apt install espeak-ng")
     from training.synthesis import say, voices
@@ -48,9 +48,9 @@ def spoken(tmp_path_factory) -> Path:
         folder.mkdir()
         rng = np.random.default_rng(number)
         wanted = voices(rng)
-        for index in range(8):
+        for index in range(14):
             said = say(next(wanted), word)[:16_000]
             samples = rng.normal(0, 12, 25_600)
             samples[4_800 : 4_800 + len(said)] += 0.5 * said
-            soundfile.write(folder / f"{index}.wav", samples.astype(np.int16), 16_000)
+            soundfile.write(folder / f"{index:02d}.wav", samples.astype(np.int16), 16_000)
     return root

@@ -30,10 +30,10 @@ def heard(model: Path, audio: Path, **options) -> list[str]:
 
 @pytest.fixture(scope="module")
 def taught(spoken, tmp_path_factory):
-    """Six voices' "computer" taught; two are left for trying."""
+    """Twelve voices' "computer" taught; two are left for trying."""
     clips = tmp_path_factory.mktemp("clips") / "computer"
     clips.mkdir()
-    for path in sorted((spoken / "computer").iterdir())[:6]:
+    for path in sorted((spoken / "computer").iterdir())[:12]:
         (clips / path.name).write_bytes(path.read_bytes())
     out = tmp_path_factory.mktemp("my")
     code = enroll(["computer", "--clips", str(clips), "--out", str(out), "--copies", "30"])
@@ -43,13 +43,13 @@ def taught(spoken, tmp_path_factory):
 
 def test_the_word_is_heard_from_voices_that_did_not_teach_it(taught, spoken):
     """Both other voices are heard, once each, by both forms of the model."""
-    for path in sorted((spoken / "computer").iterdir())[6:]:
+    for path in sorted((spoken / "computer").iterdir())[12:]:
         for mode in ("stream", "window"):
             assert ["computer"] == heard(taught / "computer.json", path, mode=mode)
 
 
 def test_other_words_are_not_heard(taught, spoken):
-    """No "banana" of eight voices and none of the ten words of the demo is taken for it."""
+    """No "banana" of fourteen voices and none of the ten words of the demo is taken for it."""
     for path in (*sorted((spoken / "banana").iterdir()), DEMO):
         assert [] == heard(taught / "computer.json", path)
 
@@ -61,9 +61,9 @@ def test_the_model_is_like_any_other(taught):
     manifest = models.load(taught / "computer.json")
     assert ("computer",) == manifest.keywords
     assert manifest.stream is not None
-    assert {"computer": 6} == manifest.training["recordings"]
+    assert {"computer": 12} == manifest.training["recordings"]
     verdict = manifest.metrics["enrolment"]["computer"]
-    assert 6 == verdict["left_out_tried"]
+    assert 12 == verdict["left_out_tried"]
     report = (taught / "report" / "report.md").read_text(encoding="utf-8")
     assert "false accepts an hour" in report
     assert "![scores of computer](word-1.png)" in report
@@ -91,8 +91,8 @@ def test_the_words_of_default_stay_beside_it(spoken, tmp_path, capsys):
     told = json.loads(capsys.readouterr().out)
     model = Path(told["model"])
     assert heard(models.find("default"), DEMO) == heard(model, DEMO)
-    assert "computer" in heard(model, spoken / "computer" / "7.wav")
-    assert 8 == told["words"]["computer"]["recordings"]
+    assert "computer" in heard(model, spoken / "computer" / "07.wav")
+    assert 14 == told["words"]["computer"]["recordings"]
 
 
 def test_two_words_at_once(spoken, tmp_path, capsys):
@@ -104,7 +104,7 @@ def test_two_words_at_once(spoken, tmp_path, capsys):
     assert code == 0
     model = tmp_path / "computer-banana.json"
     for word in ("computer", "banana"):
-        assert [word] == heard(model, spoken / word / "0.wav")
+        assert [word] == heard(model, spoken / word / "00.wav")
     assert "banana: " in capsys.readouterr().out
 
 
@@ -137,7 +137,7 @@ def test_a_silent_recording_is_named(spoken, tmp_path, capsys):
     """Of several files the silent one is the one that the error names."""
     clips = tmp_path / "clips"
     clips.mkdir()
-    (clips / "0.wav").write_bytes((spoken / "computer" / "0.wav").read_bytes())
+    (clips / "00.wav").write_bytes((spoken / "computer" / "00.wav").read_bytes())
     soundfile.write(clips / "1.wav", np.zeros(16_000, np.int16), 16_000)
 
     assert 1 == enroll(["computer", "--clips", str(clips), "--out", str(tmp_path / "my")])

@@ -22,7 +22,7 @@ from training.own_words.recordings import Recording
 FloatArray = NDArray[np.float32]
 HOP_S = 0.1
 # More of them tell nothing new of the miss rate, and each is heard for some seconds.
-MOST_TRIED = 300
+MOST_RECORDINGS = 400
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,10 @@ class FewShotStudy:
                 raise ConfigError(
                     f"{word!r}: expected more than {max(counts)} recordings, got {len(found)}"
                 )
+            if len(found) > MOST_RECORDINGS:
+                rng = np.random.default_rng(self._config.seed)
+                kept = rng.choice(len(found), MOST_RECORDINGS, replace=False)
+                found = [found[i] for i in np.sort(kept)]
             heard = [self._embedded(one) for one in found]
             negatives = self._negatives.without([word])
             teacher = Teacher(self._backbone, negatives, self._config)
@@ -110,7 +114,7 @@ class FewShotStudy:
         tried = [i for i in order[n_recordings:] if speaker(found[i].path) not in speakers]
         word = found[0].word
         taught = teacher.teach({word: [found[i] for i in learned]}, leave_out=False)
-        best = np.array([self._smoothed(taught.head, heard[i]).max() for i in tried[:MOST_TRIED]])
+        best = np.array([self._smoothed(taught.head, heard[i]).max() for i in tried])
         speech = [self._smoothed(taught.head, one) for one in self._speech]
         level = _level_for(speech, self._config.per_hour * self._hours)
         return Trial(
