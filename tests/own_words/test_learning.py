@@ -9,7 +9,7 @@ pytest.importorskip("sklearn", reason="kws-enroll needs its extra")
 
 from kws.errors import ConfigError
 from training.own_words import heads
-from training.own_words.calibration import HOPS_PER_FALSE_ACCEPT, HOPS_PER_HOUR, Tail
+from training.own_words.calibration import HOPS_PER_FALSE_ACCEPT, Tail
 from training.own_words.few_shot import events
 from training.own_words.head import Head, Layer
 from training.own_words.negatives import Negatives
@@ -72,7 +72,7 @@ def test_the_tail_gives_the_rate_of_an_exponential(rng):
     threshold = Tail.of(scores).threshold(0.5)
 
     share = np.exp(-threshold / 0.7)
-    per_hour = share * HOPS_PER_HOUR / HOPS_PER_FALSE_ACCEPT
+    per_hour = share * 36_000 / HOPS_PER_FALSE_ACCEPT
     assert 0.25 < per_hour < 1.0
 
 
@@ -99,7 +99,7 @@ def test_the_interval_holds_the_rate_and_grows_with_the_reach(rng):
 )
 def test_firings_are_counted_as_the_spotter_fires(scores, n_events):
     """At or above the threshold once, then not before 0.8 s of quiet."""
-    assert n_events == events(np.array(scores, np.float32), 0.5)
+    assert n_events == events(np.array(scores, np.float32), 0.5, 0.1)
 
 
 def bank(rng, n: int = 30) -> Negatives:

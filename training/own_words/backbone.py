@@ -18,6 +18,7 @@ from kws.interpreter import open_model
 from kws.models import FIRMWARE_MODELS
 from kws.quantization import FrameQuantizer, dequantize
 from training.features import FeatureMaker
+from training.own_words.stream_steps import StreamSteps
 
 FloatArray = NDArray[np.float32]
 SHIPPED = FIRMWARE_MODELS / "backbones"
@@ -94,6 +95,12 @@ class Backbone:
             zero_point=tensor.zero_point,
             dtype=tensor.dtype,
         )
+        self._long = StreamSteps(
+            self.content,
+            self._quantizer,
+            window_frames=file.window_frames,
+            hop_frames=file.hop_frames,
+        )
         self._features = FeatureMaker(file.frontend)
 
     @property
@@ -110,13 +117,17 @@ class Backbone:
         """
         return self.real(np.array([self._ints(self._frames(w)) for w in windows], np.int8))
 
-    def embed_long(self, samples: NDArray[np.int16], *, hop_frames: int = 10) -> NDArray[np.int8]:
-        """Return the int8 embeddings of all windows of a recording, one every `hop_frames`."""
+    @property
+    def hop_s(self) -> float:
+        """Time from one hop of the stream form to the next, in s."""
+        return self.file.hop_frames * self.file.frontend.frame_step_ms / 1000
+
+    def embed_long(self, samples: NDArray[np.int16]) -> NDArray[np.int8]:
+        """Return the int8 embeddings at all hops of a recording, ``(n_hops, size)``."""
         frames = self._frames(samples)
-        n_frames = self.file.window_frames
-        starts = range(0, len(frames) - n_frames + 1, hop_frames)
-        found = [self._ints(frames[start : start + n_frames]) for start in starts]
-        return np.array(found, np.int8).reshape(-1, self.size)
+        if len(frames) < self.file.window_frames:
+            return np.empty((0, self.size), np.int8)
+        return self._long.embed(frames)
 
     def real(self, embeddings: NDArray[np.int8]) -> FloatArray:
         """Return the real values of int8 embeddings."""

@@ -127,7 +127,8 @@ class Teacher:
         self._progress("trying it on speech it has not learned from", 0.5)
         held_out = self._held_out(words, positives, labels)
         pairs = self._negatives.speech_pairs(held_out)
-        tails = {word: Tail.of(pairs[:, number]) for number, word in enumerate(words)}
+        hop_s = self.backbone.hop_s
+        tails = {word: Tail.of(pairs[:, n], hop_s=hop_s) for n, word in enumerate(words)}
         thresholds = {word: tails[word].threshold(self.config.per_hour) for word in words}
         level = np.array([thresholds[word] for word in words], np.float32)
         gain = self._gain(head, positives, labels, level)

@@ -16,11 +16,10 @@ from training.own_words.backbone import Backbone
 from training.own_words.enrolment import EnrolmentConfig, Teacher
 from training.own_words.head import Head
 from training.own_words.negatives import Negatives
-from training.own_words.own_model import SMOOTHING_MS, SUPPRESSION_MS, THRESHOLD
+from training.own_words.own_model import SMOOTHING_HOPS, SUPPRESSION_MS, THRESHOLD
 from training.own_words.recordings import Recording
 
 FloatArray = NDArray[np.float32]
-HOP_S = 0.1
 # More of them tell nothing new of the miss rate, and each is heard for some seconds.
 MOST_RECORDINGS = 400
 
@@ -66,7 +65,7 @@ class FewShotStudy:
         self._backbone = backbone
         self._negatives = negatives
         self._speech = [backbone.real(one) for one in speech]
-        self._hours = sum(len(one) for one in speech) * HOP_S / 3600
+        self._hours = sum(len(one) for one in speech) * backbone.hop_s / 3600
         self._config = config
 
     def trials(
@@ -116,13 +115,14 @@ class FewShotStudy:
         taught = teacher.teach({word: [found[i] for i in learned]}, leave_out=False)
         best = np.array([self._smoothed(taught.head, heard[i]).max() for i in tried])
         speech = [self._smoothed(taught.head, one) for one in self._speech]
-        level = _level_for(speech, self._config.per_hour * self._hours)
+        hop_s = self._backbone.hop_s
+        level = _level_for(speech, self._config.per_hour * self._hours, hop_s)
         return Trial(
             word=word,
             n_recordings=n_recordings,
             draw=draw,
             missed=float(np.mean(best < THRESHOLD)),
-            per_hour=sum(events(one, THRESHOLD) for one in speech) / self._hours,
+            per_hour=sum(events(one, THRESHOLD, hop_s) for one in speech) / self._hours,
             missed_at_rate=float(np.mean(best < level)),
         )
 
@@ -137,7 +137,7 @@ class FewShotStudy:
         if not len(embeddings):
             return np.zeros(1, np.float32)
         posterior = head.posteriors(embeddings)[:, 0]
-        n_hops = max(1, round(SMOOTHING_MS / 1000 / HOP_S))
+        n_hops = SMOOTHING_HOPS
         total = np.concatenate(([0.0], np.cumsum(posterior, dtype=np.float64)))
         ends = np.arange(1, len(posterior) + 1)
         starts = np.maximum(0, ends - n_hops)
@@ -158,20 +158,20 @@ def embedded_speech(backbone: Backbone, folder: Path) -> list[NDArray[np.int8]]:
     return [backbone.embed_long(Clip(path, "").read()) for path in paths]
 
 
-def events(scores: FloatArray, threshold: float) -> int:
+def events(scores: FloatArray, threshold: float, hop_s: float) -> int:
     """Return how often the spotter fires: once, then not again before a quiet time."""
     above = np.flatnonzero(scores >= threshold)
-    quiet_hops = SUPPRESSION_MS / 1000 / HOP_S
+    quiet_hops = SUPPRESSION_MS / 1000 / hop_s
     return int(len(above) > 0) + int(np.sum(np.diff(above) > quiet_hops))
 
 
-def _level_for(speech: Sequence[FloatArray], n_events: float) -> float:
+def _level_for(speech: Sequence[FloatArray], n_events: float, hop_s: float) -> float:
     """Return the lowest threshold that makes at most `n_events` firings."""
     levels = np.unique(np.concatenate(speech))
     low, high = 0, len(levels)
     while low < high:
         middle = (low + high) // 2
-        if sum(events(one, float(levels[middle])) for one in speech) <= n_events:
+        if sum(events(one, float(levels[middle]), hop_s) for one in speech) <= n_events:
             high = middle
         else:
             low = middle + 1

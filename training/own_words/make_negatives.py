@@ -15,8 +15,6 @@ from training.data.folders import AUDIO_SUFFIXES, NOISE_FOLDER
 from training.own_words.backbone import Backbone
 from training.own_words.negatives import KINDS, Negatives
 
-HOP_FRAMES = 10
-
 
 @dataclass(frozen=True)
 class Source:
@@ -58,10 +56,10 @@ class NegativeMaker:
                 continue
             samples = Clip(path, word).read()
             if word:
-                samples = fit_length(samples, SAMPLE_RATE)
+                samples = fit_length(samples, max(SAMPLE_RATE, self._backbone.file.window_samples))
             if source.kind == "speech":
                 self.speech_hours += len(samples) / SAMPLE_RATE / 3600
-            found = self._backbone.embed_long(samples, hop_frames=HOP_FRAMES)
+            found = self._backbone.embed_long(samples)
             group = self._group(path, source.kind)
             yield found, np.full(len(found), group, np.int16), [word.lower()] * len(found)
 

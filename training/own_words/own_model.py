@@ -32,8 +32,8 @@ REST, OTHER = "_unknown_", "_other_"
 """None of the words; beside a model that has a `REST` of its own, none of the own words."""
 
 THRESHOLD = 0.5
-# Two hops of 100 ms: a click or a syllable that looks like the word for one of them is passed.
-SMOOTHING_MS, SUPPRESSION_MS = 200, 800
+# A click or a syllable that looks like the word at a single hop is passed.
+SMOOTHING_HOPS, SUPPRESSION_MS = 2, 800
 # Int8 weights move a posterior by so much, in the middle of its range; more where the features come
 # in the int8 steps of another model's input.
 MOST_DIFFERENCE, MOST_DIFFERENCE_ADDED = 0.08, 0.15
@@ -183,7 +183,7 @@ def _manifest(
             window_frames=file.window_frames,
         ),
         decision=DecisionConfig(
-            smoothing_ms=SMOOTHING_MS,
+            smoothing_ms=round(1000 * SMOOTHING_HOPS * backbone.hop_s),
             suppression_ms=SUPPRESSION_MS,
             default_threshold=THRESHOLD,
             thresholds=dict.fromkeys(words, THRESHOLD),

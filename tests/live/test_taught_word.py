@@ -23,14 +23,14 @@ N_RECORDINGS = 4
 
 
 def spoken(word: str, n: int, folder: Path) -> Path:
-    """Write what somebody says who is asked for a word `n` times: each followed by a pause."""
+    """Write what somebody says who is asked for a word `n` times, louder and softer."""
     from training.synthesis import say, voices
 
     rng = np.random.default_rng(11)
-    wanted = voices(rng)
+    voice = next(voices(rng))
     parts = []
     for _ in range(n):
-        parts += [0.5 * say(next(wanted), word), np.zeros(20_000)]
+        parts += [rng.uniform(0.2, 0.6) * say(voice, word), np.zeros(20_000)]
     samples = np.concatenate(parts)
     path = folder / f"{word}.wav"
     soundfile.write(path, (samples + rng.normal(0, 8, len(samples))).astype(np.int16), 16_000)
