@@ -108,6 +108,11 @@ class Connection:
         """The open microphone; None while it is lost."""
         return self._source
 
+    @property
+    def lost(self) -> bool:
+        """True from a loss until the first audio after it."""
+        return self._clock.lost
+
     def open(self) -> Source:
         """Open the microphone for the first time.
 

@@ -216,6 +216,9 @@ class Listener:
                 self._tick()
                 if piece is not None:
                     yield from self._take(piece)
+                elif connection.lost:
+                    # Not only at the return, hours later: it may hold the end of a word.
+                    yield from self._hear_held_back()
         finally:
             # Time goes on while the device is away, whoever ends the waiting.
             away = round(connection.leave_gap_s() * self.spotter.sample_rate)
@@ -253,15 +256,19 @@ class Listener:
             self._callbacks.post(detection)
         return found
 
+    def _hear_held_back(self) -> list[Detection]:
+        """Return the detections in what the resampler has held back until now."""
+        conditioner, self._conditioner = self._conditioner, None
+        if conditioner is None:
+            return []
+        return self._hear(conditioner.finish(), conditioner.take_clipped())
+
     def _skip(self, n_samples: int) -> list[Detection]:
         """Let time go on over audio that never came; none is a cut of unknown length.
 
         Returns the detections in what the resampler has held back until now.
         """
-        found = []
-        conditioner, self._conditioner = self._conditioner, None
-        if conditioner is not None:
-            found = self._hear(conditioner.finish(), conditioner.take_clipped())
+        found = self._hear_held_back()
         self._lost += n_samples
         self.spotter.skip(n_samples)
         if self.on_gap is not None:

@@ -150,6 +150,47 @@ def test_audio_that_the_resampler_holds_back_is_heard_before_the_gap(watched, au
     assert listener.statistics.audio_s == pytest.approx(40.9, abs=5 * BLOCK_S)
 
 
+@pytest.mark.parametrize("back_s", [6.0, math.inf])
+def test_a_word_in_what_the_resampler_holds_back_is_told_at_the_loss(
+    watched, audio, spotter, demo, back_s
+):
+    """
+    Neither when the device is back, which may take hours, nor to callbacks alone where it is not.
+    """
+    opened_s = audio.opening_s()
+    spotter.reset()
+    expected = spotter.process(demo[round(opened_s * RATE) : 3 * RATE])[0]
+    # The block that ends with the deciding hop has come, the next one has not.
+    lost_s = opened_s + expected.time_s + BLOCK_S / 2
+    audio.rate = 48_000
+    audio.at(lost_s, audio.unplug)
+    audio.at(back_s, audio.plug_in)
+    with watched.listener as listener:
+        found = [(audio.time.now_s, one) for one in listener.detections(timeout_s=7.0)]
+
+    assert [(one.keyword, one.time_s) for _, one in found[:1]] == [
+        (expected.keyword, expected.time_s)
+    ]
+    assert lost_s <= found[0][0] < lost_s + TICK_S
+
+
+def test_a_consumer_that_is_busy_with_what_was_held_back_loses_no_time(watched, audio):
+    """
+    At the end of a wait the gap reaches to that moment, whatever the last samples cost.
+    """
+    audio.rate = 48_000
+    audio.at(2.0, lambda: setattr(watched, "busy_s", 0.7))
+    audio.at(2.0, audio.unplug)
+    with watched.listener as listener:
+        listener.wait(timeout_s=2.3)
+        elapsed_s = audio.time.now_s - audio.source.opened_s
+        told_s = listener.statistics.audio_s
+    watched.check_counts()
+
+    assert told_s == pytest.approx(elapsed_s, abs=1e-3)
+    assert elapsed_s > 2.3
+
+
 def test_without_reconnection_a_loss_ends_listening(spotter, audio):
     """
     The loss is an error of the waiting; the device is closed all the same.
