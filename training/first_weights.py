@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from kws.errors import ConfigError
-from training import models, pretrained
+from training import models, narrowing, pretrained
 from training.recipe import Recipe
 from training.run_folder import RunFolder
 from training.settings import filled_in
@@ -23,6 +23,9 @@ def load_first_weights(model: keras.Model, recipe: Recipe) -> None:
         If the run that is named has no weights, or a network of another form.
     """
     start_from = recipe.fit.start_from
+    if start_from and start_from == recipe.bank.imitate:
+        narrowing.start(model, recipe)
+        return
     if start_from in pretrained.NETWORKS:
         pretrained.NETWORKS[start_from](model)
         return

@@ -117,6 +117,7 @@ class Imitated:
             raise ConfigError(f"{spread}: not there; kws-train teach {bank.path} {name}")
         table = json.loads(spread.read_text(encoding="utf-8"))
         self._mean, self._std = (np.array(table[key], np.float32) for key in ("mean", "std"))
+        self.spread = (self._mean, self._std)
         self._rows = ShardRows(bank, f"embedding-{name}")
 
     def of(self, clips: NDArray[np.intp]) -> FloatArray:
