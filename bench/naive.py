@@ -23,6 +23,7 @@ import numpy as np
 from kws import models
 from kws.benchmark import DEMO, looped, run
 from kws.config import FrontendConfig
+from kws.form_choice import own_hop_ms
 from kws.interpreter import open_model
 from kws.manifest import ModelManifest
 from kws.mel import mel_filterbank
@@ -84,14 +85,19 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     samples = looped(arguments.input, arguments.seconds, sample_rate=16_000)
-    naive = NaiveSpotter(models.load(arguments.model), arguments.runtime)
+    manifest = models.load(arguments.model)
+    naive = NaiveSpotter(manifest, arguments.runtime)
+    # All three at the stream form's hop.
+    hop_ms = own_hop_ms(manifest)
     ours = {
-        mode: KeywordSpotter.from_model(arguments.model, mode=mode, runtime=arguments.runtime)
+        mode: KeywordSpotter.from_model(
+            arguments.model, hop_ms=hop_ms, mode=mode, runtime=arguments.runtime
+        )
         for mode in ("window", "stream")
     }
     cpus: dict[str, list[float]] = {"naive": [], "window": [], "stream": []}
     for _ in range(arguments.repeats):
-        cpus["naive"].append(naive_cpu(naive, samples, 1_600)[0])
+        cpus["naive"].append(naive_cpu(naive, samples, ours["stream"].hop_samples)[0])
         for mode, spotter in ours.items():
             timings = run(spotter, samples)
             cpus[mode].append(timings.cpu_s / timings.audio_s)

@@ -104,6 +104,7 @@ def side_report(
     return {
         "label": subject.label(),
         **subject.facts(),
+        "hops": bench_subject.n_hops(rounds),
         **bench_subject.figures(rounds),
         **bench_subject.starts(own, floor),
     }

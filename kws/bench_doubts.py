@@ -103,6 +103,22 @@ def of_figures(report: dict[str, Any], *, n_hops: int, paced: bool) -> list[str]
     return doubts
 
 
+def of_pair(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
+    """Return doubts about setting two subjects side by side.
+
+    Parameters
+    ----------
+    a, b : dict
+        With ``hop_ms``.
+    """
+    if a["hop_ms"] == b["hop_ms"]:
+        return []
+    return [
+        f"hops of {a['hop_ms']:g} ms (A) and {b['hop_ms']:g} ms (B): go by the CPU per second of "
+        "audio; whole hop and invoke are of hops of different length (--hop-ms sets both)"
+    ]
+
+
 def unique(doubts: Sequence[str]) -> list[str]:
     """Return each doubt once, in order."""
     return list(dict.fromkeys(doubts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def measure(options: Mapping[str, Any], plan: Plan, *, progress: Progress) -> Me
     """
     around = _Machine()
     subject = Subject(options)
-    samples = _samples(subject, plan)
+    samples = _samples((subject,), plan)
     cost = clock_cost()
     around.begin()
     beside = _beside_paced(subject, plan, cost, progress) if plan.paced else {}
@@ -82,7 +82,7 @@ def measure(options: Mapping[str, Any], plan: Plan, *, progress: Progress) -> Me
     facts = around.end()
     own, floor = bench_process.start_in_turn(
         subject.programs(),
-        _heard(subject, plan),
+        _heard((subject,), plan),
         n_rounds=N_STARTS,
         progress=lambda: progress("fresh processes"),
     )
@@ -110,13 +110,13 @@ def measure(options: Mapping[str, Any], plan: Plan, *, progress: Progress) -> Me
 def compare(
     options: tuple[Mapping[str, Any], Mapping[str, Any]], plan: Plan, *, progress: Progress
 ) -> Measured:
-    """Measure two subjects in turn, and give the ratios of A over B.
+    """Measure two subjects in turn, each at its own hop, and give the ratios of A over B.
 
     Parameters and errors as in `measure`, with the options of A and of B.
     """
     around = _Machine()
     pair = (Subject(options[0]), Subject(options[1]))
-    samples = _samples(pair[0], plan)
+    samples = _samples(pair, plan)
     if pair[0].plain.sample_rate != pair[1].plain.sample_rate:
         raise ConfigError("--compare: expected two models at the same sample rate")
     cost = clock_cost()
@@ -133,7 +133,7 @@ def compare(
     facts = around.end()
     starts = bench_compare.start_in_turn(
         pair,
-        _heard(pair[0], plan),
+        _heard(pair, plan),
         n_rounds=max(N_STARTS, plan.n_rounds),
         progress=lambda: progress("fresh processes"),
     )
@@ -148,10 +148,10 @@ def compare(
         "hop_ms": sides[0]["hop_ms"],
         **_what_ran(pair[0], rounds[0], plan),
     }
-    doubts = []
+    doubts = bench_doubts.of_pair(*sides)
     for name, side, of_side in zip("AB", sides, rounds):
         late = bench_subject.lateness(of_side, hop_ms=side["hop_ms"])
-        found = bench_doubts.of_figures({**side, **late}, n_hops=report["hops"], paced=plan.paced)
+        found = bench_doubts.of_figures({**side, **late}, n_hops=side["hops"], paced=plan.paced)
         found = [*bench_doubts.of_subject(side, facts), *found]
         doubts += [f"{name}: {doubt}" for doubt in found]
     doubts += bench_doubts.of_machine(facts, paced=plan.paced)
@@ -177,21 +177,22 @@ class _Machine:
         return {**self._facts, "during": during, "after": machine_state.snapshot()}
 
 
-def _samples(subject: Subject, plan: Plan) -> NDArray[np.int16]:
+def _samples(subjects: Sequence[Subject], plan: Plan) -> NDArray[np.int16]:
     """Return the audio of one run; refuse too little before anything is measured."""
-    least = benchmark.least_s(subject.plain)
+    least = max(benchmark.least_s(subject.plain) for subject in subjects)
     if plan.seconds < least:
         raise ConfigError(
             f"--seconds {plan.seconds:g}: expected at least {least:.1f} (a window, the hops of "
             "warm-up and one that counts)"
         )
-    return benchmark.looped(plan.audio, plan.seconds, sample_rate=subject.plain.sample_rate)
+    return benchmark.looped(plan.audio, plan.seconds, sample_rate=subjects[0].plain.sample_rate)
 
 
-def _heard(subject: Subject, plan: Plan) -> NDArray[np.int16]:
+def _heard(subjects: Sequence[Subject], plan: Plan) -> NDArray[np.int16]:
     """Return the audio of a fresh process: some hops after the first window."""
-    seconds = max(bench_process.HEARD_S, 4 * subject.plain.hop_ms / 1000)
-    return benchmark.looped(plan.audio, seconds, sample_rate=subject.plain.sample_rate)
+    longest_ms = max(subject.plain.hop_ms for subject in subjects)
+    seconds = max(bench_process.HEARD_S, 4 * longest_ms / 1000)
+    return benchmark.looped(plan.audio, seconds, sample_rate=subjects[0].plain.sample_rate)
 
 
 def _beside_paced(
@@ -213,7 +214,7 @@ def _what_ran(subject: Subject, rounds: list[Round], plan: Plan) -> dict[str, An
         "audio": plan.audio.name,
         "audio_s": round(rounds[0].plain.audio_s, 1),
         "rounds": len(rounds),
-        "hops": sum(len(item.plain.hop_s) for item in rounds),
+        "hops": bench_subject.n_hops(rounds),
         "warm_up_hops": benchmark.n_warm_up_hops(subject.plain),
     }
 

@@ -230,9 +230,16 @@ def _runs(report: Mapping[str, Any]) -> str:
     times = "once" if report["rounds"] == 1 else f"{report['rounds']} times"
     return (
         f"{report['audio_s']} s of {report['audio']} {pace}, {times}{each}: a hop every "
-        f"{report['hop_ms']} ms, {report['hops']} hops; a window and {report['warm_up_hops']} "
+        f"{_hops(report)}; a window and {report['warm_up_hops']} "
         "hops of warm-up before each time do not count"
     )
+
+
+def _hops(report: Mapping[str, Any]) -> str:
+    """Return how long the hops are and how many; of two subjects each one's where they differ."""
+    sides = [report[name] for name in "ab"] if "ratios" in report else [report]
+    texts = list(dict.fromkeys(f"{side['hop_ms']} ms, {side['hops']} hops" for side in sides))
+    return texts[0] if len(texts) == 1 else f"{texts[0]} (A), and every {texts[1]} (B)"
 
 
 def _machine(machine: Mapping[str, Any]) -> list[str]:

@@ -111,6 +111,11 @@ def figures(rounds: Sequence[Round]) -> dict[str, Any]:
     }
 
 
+def n_hops(rounds: Sequence[Round]) -> int:
+    """Return the hops that count, of the plain runs of all rounds."""
+    return sum(len(item.plain.hop_s) for item in rounds)
+
+
 def lateness(rounds: Sequence[Round], *, hop_ms: float) -> dict[str, Any]:
     """Return how many hops of paced runs began late, and how late the latest one."""
     late_s = np.concatenate([item.plain.late_s for item in rounds])

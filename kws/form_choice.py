@@ -9,14 +9,26 @@ from kws.stream_model import StreamModel
 from kws.window_model import WindowModel
 
 MODES = ("auto", "stream", "window")
+# Where no stream form says otherwise: fewer wake-ups save more CPU than less arithmetic does.
 HOP_MS = 100
 MAX_HOP_MS = 2_000
+
+
+def own_hop_ms(manifest: ModelManifest, *, mode: str = "auto") -> float:
+    """Return the time between windows of a model where nobody asks for another one.
+
+    That is the step of its stream form; `HOP_MS` where there is none, or where `mode` asks for
+    the window form, which runs at any hop.
+    """
+    if manifest.stream is None or mode == "window":
+        return HOP_MS
+    return manifest.frontend.duration_ms(manifest.stream.hop_frames)
 
 
 def open_form(
     manifest: ModelManifest,
     *,
-    hop_ms: float,
+    hop_ms: float | None,
     mode: str,
     runtime: str | None,
     kernels: str,
@@ -29,7 +41,8 @@ def open_form(
     KwsError
         If the model or a setting does not fit; the message says which.
     """
-    hop_frames = _hop_frames(manifest, hop_ms)
+    asked_ms = own_hop_ms(manifest, mode=mode) if hop_ms is None else hop_ms
+    hop_frames = _hop_frames(manifest, asked_ms)
     if mode not in MODES:
         raise ConfigError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
     form: type[StreamModel | WindowModel] = WindowModel

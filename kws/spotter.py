@@ -100,7 +100,7 @@ class KeywordSpotter:
         cls,
         name_or_path: str | Path = "default",
         *,
-        hop_ms: float = HOP_MS,
+        hop_ms: float | None = None,
         mode: str = "auto",
         runtime: str | None = None,
         kernels: str = "default",
@@ -115,10 +115,11 @@ class KeywordSpotter:
         ----------
         name_or_path : str or Path
             A name in `firmware_models`, or a manifest.
-        hop_ms : float
+        hop_ms : float, optional
             Time between windows, a multiple of the frame step; where that is no whole number of
             ms, the nearest number of frames is taken. Shorter: detections come sooner, and
-            cost more.
+            cost more. Without it the stream form's own (100 ms in the models that ship); 100 ms
+            where there is none, or `mode` is ``window``.
         mode : {"auto", "stream", "window"}
             Form of the model; ``auto`` takes the stream form if there is one and `hop_ms` is
             a multiple of its own. Both give the same posteriors.

@@ -25,6 +25,7 @@ from hypothesis import settings
 from kws import models
 from kws.audio_file import read_file
 from kws.config import DecisionConfig, FrontendConfig
+from kws.frontend import log_mel
 from kws.manifest import ModelManifest, WindowForm
 from kws.spotter import KeywordSpotter
 
@@ -114,6 +115,21 @@ def _synthesise(word: str) -> np.ndarray:
     samples = np.frombuffer(spoken[44 : len(spoken) // 2 * 2], dtype="<i2").astype(np.float64)
     times = np.arange(0, len(samples), rate / RATE)
     return np.interp(times, np.arange(len(samples)), samples).astype(np.int16)
+
+
+@pytest.fixture(scope="session")
+def eight_frame_model(
+    default_manifest: ModelManifest,
+    demo_audio: np.ndarray,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The manifest of the model that ships with a stream form of 80 ms, as its strides allow."""
+    pytest.importorskip("ai_edge_litert.schema_py_generated", reason="rewrites a .tflite file")
+    from training.stream_export import add_stream_form
+
+    frames = log_mel(demo_audio[: 3 * RATE], default_manifest.frontend)
+    out = tmp_path_factory.mktemp("eight")
+    return add_stream_form(default_manifest, frames, hop_frames=8, out=out)[0].path
 
 
 @pytest.fixture(scope="session")

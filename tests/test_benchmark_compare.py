@@ -92,6 +92,22 @@ def test_ratios_are_taken_round_by_round():
     assert {"invoke_us_p50": 0.5, "rss_mb": 0.5, "cold_start_s": 0.5} == halves
 
 
+def test_hops_of_two_lengths_are_compared_by_the_second_of_audio():
+    """
+    Ten hops of 100 ms and ten of 80 ms that cost alike: the shorter ones cost more a second.
+    """
+    hops = np.full(10, 1e-3)
+    split = Split(hops, hops / 2, {}, 0.0)
+    a, b = ([Round(benchmark.Timings(hops, 0.01, s, hops * 0), split)] for s in (1.0, 0.8))
+    starts = [[Start(0.2, 40.0)]] * 4
+
+    ratios = bench_compare.ratios((a, b), starts)
+
+    assert 0.8 == ratios["cpu_s_per_audio_s"]["median"]
+    assert 1.0 == ratios["hop_us_p50"]["median"]
+    assert (10, 10) == (bench_subject.n_hops(a), bench_subject.n_hops(b))
+
+
 def test_two_run_in_turn_and_neither_always_first(spotter_turns):
     """
     A B, B A, A B: both meet the same machine, and what drifts falls on both.

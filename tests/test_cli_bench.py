@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from kws import bench_report
 from kws.cli import bench, models
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -119,6 +120,48 @@ def test_comparison_gives_ratios_of_the_two(pair, default_manifest):
         assert sorted(order) == order
     for side in ("a", "b"):
         assert {"hop_us", "invoke_us", "rss_over_floor_mb", "label"} <= set(report[side])
+
+
+@pytest.mark.parametrize("mode", ["auto", "stream"])
+def test_a_model_is_measured_at_the_hop_of_its_stream_form(eight_frame_model, mode):
+    """
+    Without --hop-ms a model of 80 ms streams, and its hops are counted and doubted as such.
+    """
+    options = ["--model", str(eight_frame_model), "--mode", mode]
+
+    report = run_json("--seconds", "4", "--repeats", "1", *options)
+
+    assert ("stream", 80, 17) == tuple(report[key] for key in ("mode", "hop_ms", "hops"))
+
+
+def test_two_hops_are_compared_by_the_second_of_audio(eight_frame_model, capsys):
+    """
+    Models of 100 and of 80 ms run each at its own hop, which is told with its count; figures of a
+    hop are doubted.
+    """
+    options = ["--seconds", "4", "--repeats", "3", "--compare", "default", str(eight_frame_model)]
+    assert 0 == bench.main([*options, "--json"])
+    report = json.loads(capsys.readouterr().out)
+    text = "\n".join(bench_report.lines(report))
+
+    sides = [report["a"], report["b"]]
+    assert [("stream", 100, 30), ("stream", 80, 51)] == [
+        tuple(side[key] for key in ("mode", "hop_ms", "hops")) for side in sides
+    ]
+    assert "a hop every 100 ms, 30 hops (A), and every 80 ms, 51 hops (B); a window" in text
+    assert "doubtful                hops of 100 ms (A) and 80 ms (B)" in text
+
+
+def test_two_of_one_hop_are_compared_without_a_word_of_it(pair, capsys):
+    """
+    Where both run at one hop, that is told once and no figure is doubted for it.
+    """
+    _, report, _ = pair
+    text = "\n".join(bench_report.lines(report))
+
+    assert f"a hop every 100 ms, {report['hops']} hops; a window and" in text
+    assert "(A)" not in text
+    assert not any("hops of" in doubt for doubt in report["doubts"])
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,24 @@ def test_raw_pcm_on_stdin_equals_the_file(capsys):
     assert from_file == of_type("detection", records(done.stdout.decode()))
 
 
+@pytest.mark.parametrize("mode", ["auto", "stream"])
+def test_a_model_is_heard_at_the_hop_of_its_stream_form(capsys, eight_frame_model, mode):
+    """
+    Without --hop-ms a model of 80 ms hears the words as its window form does every 80 ms.
+    """
+    options = ["--input", str(DEMO), "--json", "--kernels", "reference"]
+    options += ["--model", str(eight_frame_model)]
+    assert 0 == main([*options, "--mode", "window", "--hop-ms", "80"])
+    expected = of_type("detection", records(capsys.readouterr().out))
+
+    assert 0 == main([*options, "--mode", mode])
+
+    output = capsys.readouterr()
+    assert len(expected) >= 9
+    assert expected == of_type("detection", records(output.out))
+    assert "window form" not in output.err
+
+
 def test_text_output_is_one_line_a_detection_and_summary_on_stderr(capsys):
     """
     stdout carries detections only; everything else goes to stderr.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from kws import __version__
 from kws.errors import ModelError
+from kws.form_choice import own_hop_ms
 from kws.manifest import ModelManifest, StreamForm
-from kws.spotter import HOP_MS
 from training import c_text
 from training.c_text import define, integer, numbers, real, string
 from training.micro_model import MicroModel, MicroTensor
@@ -89,7 +89,7 @@ def _frontend(manifest: ModelManifest, prefix: str) -> str:
 
 def _shapes(model: MicroModel, prefix: str) -> str:
     manifest, form = model.manifest, model.form
-    hop = max(1, round(HOP_MS / manifest.frontend.frame_step_ms))
+    hop = max(1, round(own_hop_ms(manifest) / manifest.frontend.frame_step_ms))
     values = {"WINDOW_FRAMES": integer(manifest.window.window_frames)}
     if isinstance(form, StreamForm):
         text = (

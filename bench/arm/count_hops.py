@@ -23,6 +23,7 @@ from marks import Marks
 
 from kws import models
 from kws.audio_file import read_file
+from kws.form_choice import own_hop_ms
 from kws.spotter import KeywordSpotter
 
 # Until the smoothing is filled and every lazy import and allocation is done.
@@ -111,13 +112,12 @@ def main() -> int:
     given = parser.parse_args()
 
     manifest = models.load(given.model)
-    # Both forms at the hop that the stream form was made for.
-    hop_frames = manifest.stream.hop_frames if manifest.stream else 10
 
     def make() -> KeywordSpotter:
         return KeywordSpotter.from_model(
             given.model,
-            hop_ms=hop_frames * manifest.frontend.frame_step_ms,
+            # Both forms at the hop that the stream form was made for.
+            hop_ms=own_hop_ms(manifest),
             mode=given.mode,
             runtime=given.runtime,
             kernels=given.kernels,

@@ -21,7 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from kws import models
 from kws.cli import listen
+from kws.form_choice import own_hop_ms
 from kws.interpreter import Tensor
 from kws.spotter import KeywordSpotter
 
@@ -127,8 +129,11 @@ def main() -> int:
     recorder = HopRecorder(given.replay)
     make = KeywordSpotter.from_model.__func__
 
-    def from_model(kind: type[KeywordSpotter], *args: Any, **options: Any) -> KeywordSpotter:
-        spotter = make(kind, *args, **options)
+    def from_model(kind: type[KeywordSpotter], model: str, **options: Any) -> KeywordSpotter:
+        if options["hop_ms"] is None:
+            # Both forms at the hop that the stream form was made for: they are compared.
+            options["hop_ms"] = own_hop_ms(models.load(model))
+        spotter = make(kind, model, **options)
         recorder.attach(spotter)
         return spotter
 

@@ -45,9 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         examples=EXAMPLES,
     )
     program.add_model_arguments(made)
-    made.add_argument(
-        "--hop-ms", type=int, default=100, metavar="MS", help="between windows (default: 100)"
-    )
+    program.add_hop_argument(made)
     made.add_argument(
         "--seconds",
         type=float,

@@ -100,14 +100,7 @@ def _add_microphone(group: argparse._ArgumentGroup) -> None:
 
 def _add_model(group: argparse._ArgumentGroup) -> None:
     program.add_model_arguments(group)
-    group.add_argument(
-        "--hop-ms",
-        type=int,
-        default=100,
-        metavar="MS",
-        help="time between windows, a multiple of 10; shorter detects sooner and costs more "
-        "(default: 100)",
-    )
+    program.add_hop_argument(group)
     group.add_argument(
         "--threshold",
         nargs="+",

@@ -13,8 +13,9 @@ import numpy as np
 from kws import models
 from kws.cli import program
 from kws.errors import KwsError
+from kws.form_choice import own_hop_ms
 from kws.manifest import ModelManifest, to_table
-from kws.spotter import HOP_MS, KeywordSpotter
+from kws.spotter import KeywordSpotter
 from kws.untrusted import one_line
 
 EXAMPLES = """\
@@ -166,13 +167,10 @@ def _problem(manifest: ModelManifest) -> str | None:
     """Return what is wrong with a model that can be opened, or None."""
     heard = {}
     for mode in ("window", "stream") if manifest.stream else ("window",):
-        hop_ms = (
-            manifest.frontend.duration_ms(manifest.stream.hop_frames) if manifest.stream else HOP_MS
-        )
         spotter = KeywordSpotter.from_model(
             manifest.path,
             mode=mode,
-            hop_ms=hop_ms,
+            hop_ms=own_hop_ms(manifest),
             kernels="reference",
         )
         # Noise, so that the windows differ: silence alone would hide a form that forgets.

@@ -86,6 +86,17 @@ def add_model_arguments(made: argparse._ActionsContainer, *, model: str | None =
     )
 
 
+def add_hop_argument(made: argparse._ActionsContainer) -> None:
+    """Add the option that chooses the hop: None where it is not given."""
+    made.add_argument(
+        "--hop-ms",
+        type=int,
+        metavar="MS",
+        help="time between windows, a multiple of 10; shorter detects sooner and costs more "
+        "(default: the step of the model's stream form; 100 without one, or with --mode window)",
+    )
+
+
 def run(
     command: Callable[[argparse.Namespace], int],
     made: argparse.ArgumentParser,

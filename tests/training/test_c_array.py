@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kws import models
 from kws.errors import ManifestError, ModelError
 from kws.manifest import ModelManifest, write_manifest
 from training.cli import train
@@ -63,6 +65,19 @@ def test_the_same_model_gives_the_same_files(default_manifest, written, tmp_path
     assert sorted(names) == sorted(path.name for path in (tmp_path / "new/folder").iterdir())
     for path in paths:
         assert path.read_bytes() == (written / path.name).read_bytes()
+
+
+def test_the_window_form_runs_as_often_as_its_thresholds_were_chosen_for(
+    written, eight_frame_model, tmp_path
+):
+    """
+    HOP_FRAMES of the window form are those of the stream form beside it.
+    """
+    c_array.write_c_arrays(models.load(eight_frame_model), tmp_path)
+
+    for folder, frames in ((written, 10), (tmp_path, 8)):
+        text = (folder / "default_model.h").read_text()
+        assert re.search(rf"_HOP_FRAMES\W+{frames}\n", text)
 
 
 def test_licence_and_sources_are_named(default_manifest, written):

@@ -63,6 +63,20 @@ def test_stream_scores_the_demo_recording(capsys, tmp_path):
     assert {"curve.png", "errors.csv"} == {path.name for path in (tmp_path / "out").iterdir()}
 
 
+def test_a_stream_is_scored_at_the_hop_of_the_stream_form(capsys, eight_frame_model):
+    """
+    Without --hop-ms a model of 80 ms streams; with it the hop is what was asked for.
+    """
+    options = ("stream", "--model", eight_frame_model, "--audio", DEMO, "--truth", TRUTH)
+
+    reports = [run(capsys, *options)[1], run(capsys, *options, "--hop-ms", 100)[1]]
+
+    assert [("stream", 80), ("window", 100)] == [
+        (report["mode"], report["hop_ms"]) for report in reports
+    ]
+    assert all(report["hits"] >= 9 for report in reports)
+
+
 def test_clips_counts_every_clip_without_a_split(capsys, tmp_path, clip_folder):
     """
     One folder a label: accuracy, figures per label, confusion, pictures and predictions.

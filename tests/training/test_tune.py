@@ -65,12 +65,14 @@ def tune(capsys, model, material, tmp_path, *more):
 
 
 @pytest.mark.parametrize("smoothing_ms", [100, 300, 500, 700])
-def test_kept_posteriors_smooth_to_the_spotters_scores(spotter, tmp_path, smoothing_ms):
+@pytest.mark.parametrize("hop_ms", [100, 80])
+def test_kept_posteriors_smooth_to_the_spotters_scores(request, tmp_path, hop_ms, smoothing_ms):
     """
     Times and scores are to the last bit those that the spotter itself makes of a file, its
-    flush at the end included, whatever the smoothing.
+    flush at the end included, whatever the smoothing and the hop of the stream form.
     """
-    manifest = models.load("default")
+    path = "default" if hop_ms == 100 else request.getfixturevalue("eight_frame_model")
+    manifest, spotter = models.load(path), KeywordSpotter.from_model(path)
     table = json.loads(manifest.path.read_text())
     table["decision"]["smoothing_ms"] = smoothing_ms
     for name in (manifest.window.file, manifest.stream.file):
@@ -83,6 +85,7 @@ def test_kept_posteriors_smooth_to_the_spotters_scores(spotter, tmp_path, smooth
     np.testing.assert_array_equal(expected.scores, scores.scores)
     np.testing.assert_array_equal(expected.times_s, scores.times_s)
     assert expected.duration_s == scores.duration_s
+    assert hop_ms == spotter.hop_ms
 
 
 def test_a_file_is_heard_once(spotter, tmp_path):
@@ -135,6 +138,17 @@ def test_what_the_other_half_holds_changes_nothing_that_is_chosen(
     assert 0 == before["reporting"]["false_accepts"]
     assert after["reporting"]["false_accepts"] >= 8
     assert ["11", "13"] == after["reporting"]["speakers"]
+
+
+def test_thresholds_are_tuned_at_the_hop_of_the_stream_form(
+    capsys, tmp_path, eight_frame_model, material
+):
+    """
+    Without --hop-ms a model of 80 ms is heard as it will run: streaming, every 80 ms.
+    """
+    _, report = tune(capsys, eight_frame_model, material, tmp_path, "--dry-run")
+
+    assert ("stream", 80) == (report["mode"], report["hop_ms"])
 
 
 def test_the_choice_goes_into_the_manifest_with_what_it_rests_on(capsys, tmp_path, model, material):

@@ -118,9 +118,7 @@ def _add_stream(commands: Any) -> None:
     made.add_argument(
         "--truth", type=Path, required=True, metavar="CSV", help="file,keyword,start_s,end_s"
     )
-    made.add_argument(
-        "--hop-ms", type=int, default=100, metavar="MS", help="between windows (default: 100)"
-    )
+    program.add_hop_argument(made)
     made.add_argument(
         "--threshold",
         nargs="+",

@@ -108,7 +108,7 @@ def _add_choices(made: argparse.ArgumentParser) -> None:
         help="median after the word's end that smoothing may bring (default: 0.3)",
     )
     made.add_argument("--floor", type=float, default=0.2, help="lowest threshold (default: 0.2)")
-    made.add_argument("--hop-ms", type=int, default=100, metavar="MS", help="(default: 100)")
+    program.add_hop_argument(made)
     made.add_argument(
         "--study",
         type=int,

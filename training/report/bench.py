@@ -67,7 +67,6 @@ def run_bench(
         "mode": "auto",
         "runtime": subject.runtime,
         "kernels": subject.kernels,
-        "hop_ms": 100,
         "n_threads": 1,
     }
     measured = bench_measure.measure(options, Plan(benchmark.DEMO, seconds, n_rounds), progress=say)
@@ -104,6 +103,6 @@ def _row(side: Mapping[str, Any], report: Mapping[str, Any], source: str) -> dic
     return {
         "source": source,
         **{name: side[name] for name in KEPT},
-        **{name: report.get(name) for name in OF_RUN},
+        **{name: side.get(name, report.get(name)) for name in OF_RUN},
         "machine": {name: machine.get(name) for name in OF_MACHINE},
     }

@@ -9,12 +9,10 @@ from typing import Any
 
 from kws import models
 from kws.errors import ConfigError, ModelError
+from kws.form_choice import own_hop_ms
 from kws.manifest import ModelManifest, StreamForm, WindowForm
 from kws.spotter import KeywordSpotter
 from training.clip_scores import ClipScorer
-
-# Without a stream form the whole window is computed at every hop of the usual length.
-USUAL_HOP_MS = 100
 
 
 @dataclass(frozen=True)
@@ -104,9 +102,8 @@ def _recipe(manifest: ModelManifest) -> str | None:
 
 def _cost(manifest: ModelManifest, files: dict[str, bytes]) -> dict[str, Any]:
     """Return parameters and multiplications; None with the reason where nothing can count them."""
-    stream = manifest.stream
-    hop_ms = manifest.frontend.duration_ms(stream.hop_frames) if stream else USUAL_HOP_MS
     parameters = manifest.training.get("parameters")
+    hop_ms = own_hop_ms(manifest)
     macs: dict[str, Any] = {"window": None, "hop": None, "hop_ms": hop_ms, "note": None}
     try:
         from training.tflite_cost import file_cost
@@ -118,6 +115,7 @@ def _cost(manifest: ModelManifest, files: dict[str, bytes]) -> dict[str, Any]:
         macs["note"] = str(error)
     else:
         window = costs["window"]
+        # Without a stream form the whole window is computed at every hop.
         macs["window"], macs["hop"] = window.macs, costs.get("stream", window).macs
         if window.not_counted:
             macs["note"] = f"without {', '.join(window.not_counted)}"
