@@ -43,6 +43,7 @@ class Embedder:
 
     def __init__(self, model: keras.Model, recipe: Recipe, *, taps: Sequence[str] = ()) -> None:
         self.recipe = recipe
+        self.whole = model
         pooled = pooling_layer(model)
         taps = tuple(taps) or (pooled.name,)
         outputs = [_averaged(_layer(model, name).output) for name in taps]

@@ -76,7 +76,7 @@ def add_stream_form(
     write_manifest(final, final.path)
     logger.info(
         "%s: equal to the window form at %d hops; %.1f %% of its multiplications",
-        final.path.parent / form.file,
+        form.file,
         n_hops,
         100 * made.macs / made.window_macs,
     )

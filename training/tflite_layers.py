@@ -1,4 +1,4 @@
-"""New int8 layers for a graph of a .tflite file: dense ones, softmax, another quantization."""
+"""New int8 layers for a graph of a .tflite file: dense ones, softmax, other steps, fewer frames."""
 
 from __future__ import annotations
 
@@ -89,6 +89,23 @@ def requantized(graph: Graph, source: int, *, like: int, name: str) -> tuple[Any
     made.builtinOptionsType = schema.BuiltinOptions.QuantizeOptions
     made.builtinOptions = schema.QuantizeOptionsT()
     return made, output
+
+
+def last_frames(graph: Graph, source: int, output: int, *, name: str) -> Any:
+    """Return the operator that makes of the frames of `source` its last ones, in `output`.
+
+    Parameters
+    ----------
+    source, output : int
+        Tensors ``(1, n_frames, n_bands)`` of the same int8 steps.
+    """
+    sizes = graph.shape(output)
+    begins = [0, graph.shape(source)[1] - sizes[1], 0]
+    where = [
+        graph.add_constant(f"{name}/{part}", value)
+        for part, value in (("begin", begins), ("size", sizes))
+    ]
+    return graph.operator("SLICE", [source, *where], output)
 
 
 def concatenated(graph: Graph, sources: Sequence[int], *, name: str) -> tuple[Any, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,13 @@ def add_parsers(commands: Any) -> None:
     backbone.add_argument("run", type=Path, metavar="RUN", help="a run of the recipe words")
     backbone.add_argument("--out", type=Path, required=True, metavar="DIR")
     backbone.add_argument("--name", default="words", help="of its files (default: words)")
+    backbone.add_argument(
+        "--moments",
+        type=int,
+        default=1,
+        metavar="N",
+        help="steps of the network that make an embedding, end to end (default: 1, their mean)",
+    )
     backbone.add_argument("--version", default="1", dest="backbone_version", metavar="V")
     _add_negatives(commands)
     _add_few_shot(commands)
@@ -43,7 +51,7 @@ def _add_negatives(commands: Any) -> None:
     made.add_argument("--speech", type=Path, nargs="+", default=[], metavar="DIR")
     made.add_argument("--words", type=Path, metavar="DIR", help="one folder a word")
     made.add_argument("--noise", type=Path, nargs="+", default=[], metavar="DIR")
-    for name, default in (("speech", 20_000), ("word", 5_000), ("noise", 3_000)):
+    for name, default in (("speech", 126_000), ("word", 8_000), ("noise", 2_000)):
         made.add_argument(
             f"--{name}-windows",
             type=int,
@@ -61,9 +69,15 @@ def _add_few_shot(commands: Any) -> None:
         text="misses by the number of recordings, over many draws, as table and picture",
     )
     made.add_argument("words", nargs="+", metavar="WORD")
-    made.add_argument("--clips", type=Path, required=True, metavar="DIR", help="DIR/WORD/*")
     made.add_argument(
-        "--speech", type=Path, required=True, metavar="DIR", help="running speech to count on"
+        "--clips", type=Path, nargs="+", required=True, metavar="DIR", help="DIR/WORD/* is in one"
+    )
+    made.add_argument(
+        "--speech",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="running speech to count on; DIR.words.csv beside it tells where a word is said",
     )
     made.add_argument("--backbone", default="words", metavar="NAME|PATH")
     made.add_argument("--counts", type=int, nargs="+", default=[1, 3, 5, 10, 20, 50])
@@ -71,7 +85,9 @@ def _add_few_shot(commands: Any) -> None:
     made.add_argument("--head", default="logistic", help="as in kws-enroll (default: logistic)")
     made.add_argument("--copies", type=int, default=60)
     made.add_argument("--fa-per-hour", type=float, default=0.5)
-    made.add_argument("--out", type=Path, required=True, metavar="DIR")
+    made.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="goes on with what lies there"
+    )
 
 
 def backbone(arguments: argparse.Namespace) -> int:
@@ -84,6 +100,7 @@ def backbone(arguments: argparse.Namespace) -> int:
         arguments.out,
         name=arguments.name,
         version=arguments.backbone_version,
+        moments=arguments.moments,
     )
     print(f"{made.path}: {len(made.read_file())} bytes; next: kws-train negatives {made.path}")
     return 0
@@ -106,7 +123,7 @@ def negatives(arguments: argparse.Namespace) -> int:
     path = opened.file.path.parent / opened.file.negatives
     made.write(path)
     print(
-        f"{path}: {len(made.embeddings)} windows, speech from {made.speech_hours:.1f} h, "
+        f"{path}: {len(made)} windows, {made.speech_hours(opened.hop_s):.1f} h of speech, "
         f"{path.stat().st_size} bytes"
     )
     return 0
@@ -117,7 +134,7 @@ def few_shot(arguments: argparse.Namespace) -> int:
     from training.own_words.backbone import Backbone, BackboneFile
     from training.own_words.enrolment import EnrolmentConfig
     from training.own_words.few_shot import FewShotStudy, embedded_speech
-    from training.own_words.few_shot_report import write_study
+    from training.own_words.few_shot_report import read_trials, write_study
     from training.own_words.negatives import Negatives
     from training.own_words.recordings import read_recordings
 
@@ -127,14 +144,19 @@ def few_shot(arguments: argparse.Namespace) -> int:
         head=arguments.head, copies=arguments.copies, per_hour=arguments.fa_per_hour
     )
     shipped = Negatives.read(file.path.parent / file.negatives, backbone=file.sha256)
-    recordings = {
-        word: read_recordings(word, arguments.clips / word, skip=_passed_over)
-        for word in arguments.words
-    }
-    speech = embedded_speech(opened, arguments.speech)
-    study = FewShotStudy(opened, shipped, speech, config)
-    trials = []
-    for trial in study.trials(recordings, counts=arguments.counts, draws=arguments.draws):
+    recordings = {}
+    for word in arguments.words:
+        places = [one / word for one in arguments.clips if (one / word).is_dir()]
+        folder = places[0] if places else arguments.clips[0] / word
+        recordings[word] = read_recordings(word, folder, skip=_passed_over)
+    about = {"backbone": file.sha256, "speech": arguments.speech.name, **asdict(config)}
+    trials = read_trials(arguments.out, about)
+    study = FewShotStudy(opened, shipped, embedded_speech(opened, arguments.speech), config)
+    done = {(trial.word, trial.n_recordings, trial.draw) for trial in trials}
+    table = ""
+    for trial in study.trials(
+        recordings, counts=arguments.counts, draws=arguments.draws, done=done
+    ):
         trials.append(trial)
         print(
             f"{trial.word} {trial.n_recordings} #{trial.draw}: {100 * trial.missed:.1f} % missed, "
@@ -144,7 +166,7 @@ def few_shot(arguments: argparse.Namespace) -> int:
         )
         # After each, so that a stop loses nothing.
         table = write_study(arguments.out, trials, config)
-    print(table)
+    print(table or write_study(arguments.out, trials, config))
     return 0
 
 

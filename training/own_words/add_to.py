@@ -9,6 +9,8 @@ from kws import models
 from kws.errors import ConfigError
 from kws.manifest import ModelManifest
 from training.own_words.backbone import BackboneFile
+from training.stream_plan import NoStreamFormError, plan_stream
+from training.tflite_graph import Graph
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,13 @@ class Base:
 
 
 def base_of(name_or_path: str, backbone: BackboneFile, words: Sequence[str]) -> Base:
-    """Return the model whose words are kept.
+    """Return the model whose words are kept; its window may be another than the backbone's.
 
     Raises
     ------
     ConfigError
-        If it has one of the words already, or another front end than the backbone.
+        If it has one of the words already, has another front end than the backbone, or cannot
+        be run on new frames as often as the backbone is.
     """
     manifest = models.load(name_or_path)
     there = sorted(set(words) & set(manifest.keywords))
@@ -35,11 +38,18 @@ def base_of(name_or_path: str, backbone: BackboneFile, words: Sequence[str]) -> 
             f"--add-to {name_or_path}: it knows {', '.join(there)} already; "
             "give your word another name, or teach it without --add-to"
         )
-    ours = (backbone.frontend, backbone.window_frames, backbone.window_samples)
-    window = manifest.window
-    if (manifest.frontend, window.window_frames, window.window_samples) != ours:
+    if manifest.frontend != backbone.frontend:
         raise ConfigError(
             f"--add-to {name_or_path}: expected a model with the front end of the backbone "
             f"{backbone.name}, as default, tiny and large have it"
         )
-    return Base(manifest, manifest.read_form(window))
+    content = manifest.read_form(manifest.window)
+    try:
+        # Now, because learning takes a while.
+        plan_stream(Graph(content, where=manifest.window.file), hop_frames=backbone.hop_frames)
+    except NoStreamFormError as error:
+        raise ConfigError(
+            f"--add-to {name_or_path}: expected a model that can be run every "
+            f"{backbone.hop_frames} frames, as the backbone {backbone.name} is: {error}"
+        ) from error
+    return Base(manifest, content)

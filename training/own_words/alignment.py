@@ -27,10 +27,15 @@ def aligned(recordings: Sequence[Recording], backbone: Backbone) -> list[Recordi
     if len(recordings) < 2:
         return list(recordings)
     shifts = np.arange(-REACH, REACH + 1, STEP)
+    n_samples = backbone.file.window_samples
     # Float32 (n_recordings, n_shifts, size), unit length.
     found = np.stack(
         [
-            _unit(backbone.embed(one.window(shift=-int(shift)) for shift in shifts))
+            _unit(
+                backbone.embed(
+                    one.window(shift=-int(shift), n_samples=n_samples) for shift in shifts
+                )
+            )
             for one in recordings
         ]
     )

@@ -37,6 +37,9 @@ class BackboneFile:
     window_frames: int
     window_samples: int
     hop_frames: int
+    moments: int
+    """Steps of the network that are laid end to end to an embedding: each later by a hop."""
+
     negatives: str
     licence: str
     attribution: tuple[str, ...]
@@ -128,6 +131,17 @@ class Backbone:
         if len(frames) < self.file.window_frames:
             return np.empty((0, self.size), np.int8)
         return self._long.embed(frames)
+
+    def steps(self, samples: NDArray[np.int16]) -> NDArray[np.int8]:
+        """Return the steps of a recording, ``(n_hops + moments - 1, size / moments)``.
+
+        An embedding is `moments` of them in a row: the same as `embed_long`, said once.
+        """
+        found = self.embed_long(samples)
+        size = self.size // self.file.moments
+        if not len(found):
+            return np.empty((0, size), np.int8)
+        return np.concatenate([found[:, :size], found[-1, size:].reshape(-1, size)])
 
     def real(self, embeddings: NDArray[np.int8]) -> FloatArray:
         """Return the real values of int8 embeddings."""

@@ -14,11 +14,16 @@ from training.augmentation import add_noise, change_speed, reverberate, to_int16
 from training.data.clips import SAMPLE_RATE
 from training.data.made_noise import coloured
 from training.own_words.recordings import Recording
+from training.own_words.tempo import change_tempo
 
 FloatArray = NDArray[np.float32]
 # The last hops that hold the whole word: a hop is 100 ms, and two of them must be sure of it.
 MAX_SHIFT = SAMPLE_RATE * 120 // 1000
 SPEED = (0.88, 1.14)
+VOICE, TEMPO = (0.82, 1.22), (0.8, 1.25)
+"""Of every other copy: how much higher pitch and formants lie, as of a smaller speaker, and how
+much faster it is said."""
+
 GAIN_DB = (-24.0, 6.0)
 SNR_DB = (3.0, 30.0)
 NOISE_PROBABILITY, ROOM_PROBABILITY = 0.75, 0.4
@@ -29,21 +34,31 @@ DECAY_S = (0.1, 0.6)
 def windows(
     recording: Recording, rng: np.random.Generator, *, n_copies: int, n_samples: int = SAMPLE_RATE
 ) -> Iterator[NDArray[np.int16]]:
-    """Yield `n_copies` windows ``(n_samples,)`` with the word in them, the first as it is."""
+    """Yield `n_copies` windows ``(n_samples,)`` with the word in them, the first as it is.
+
+    Every other one is said by another voice at another tempo.
+    """
     yield recording.window(n_samples=n_samples)
-    for _ in range(n_copies - 1):
-        yield _copy(recording, rng, n_samples)
+    for number in range(1, n_copies):
+        yield _copy(recording, rng, n_samples, other_voice=number % 2 == 0)
 
 
-def _copy(recording: Recording, rng: np.random.Generator, n_samples: int) -> NDArray[np.int16]:
-    # Wider than the window: what a faster copy draws in from the sides is real audio.
-    margin = n_samples // 4
+def _copy(
+    recording: Recording, rng: np.random.Generator, n_samples: int, *, other_voice: bool
+) -> NDArray[np.int16]:
     shift = int(rng.integers(-MAX_SHIFT, MAX_SHIFT + 1))
-    wide = recording.window(shift=shift, n_samples=n_samples + 2 * margin).astype(np.float32)
-    wide = change_speed(wide, float(rng.uniform(*SPEED)))
+    # Wider than the window: what a faster copy draws in from the sides is real audio.
+    wide = recording.window(n_samples=2 * n_samples).astype(np.float32)
+    if other_voice:
+        voice, tempo = (float(np.exp(rng.uniform(*np.log(span)))) for span in (VOICE, TEMPO))
+        wide = change_tempo(change_speed(wide, voice), tempo / voice)
+    else:
+        wide = change_speed(wide, float(rng.uniform(*SPEED)))
     if rng.random() < ROOM_PROBABILITY:
         wide = reverberate(wide, made_room(rng))
-    samples = wide[margin : margin + n_samples]
+    start = len(wide) // 2 - n_samples // 2 - shift
+    wide = np.pad(wide, n_samples)[start + n_samples :]
+    samples = wide[:n_samples]
     if rng.random() < NOISE_PROBABILITY:
         samples = add_noise(samples, coloured(rng, n_samples), float(rng.uniform(*SNR_DB)))
     return to_int16(samples * np.float32(10 ** (rng.uniform(*GAIN_DB) / 20)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kws.errors import ConfigError
 from training.data.clips import Clip
 from training.data.folders import AUDIO_SUFFIXES
+from training.data.running_speech import read_utterances
 from training.own_words.backbone import Backbone
 from training.own_words.enrolment import EnrolmentConfig, Teacher
 from training.own_words.head import Head
@@ -42,6 +43,17 @@ class Trial:
     held-out speech itself."""
 
 
+@dataclass(frozen=True)
+class Speech:
+    """A recording of running speech."""
+
+    embeddings: NDArray[np.int8]
+    """``(n_hops, size)``."""
+
+    words: frozenset[str]
+    """Words that are said in it, as far as that is known."""
+
+
 class FewShotStudy:
     """Draw recordings, teach a word, and try it on the others and on speech not learned from.
 
@@ -50,8 +62,8 @@ class FewShotStudy:
     backbone : Backbone
     negatives : Negatives
         What heads learn from and thresholds are set on.
-    speech : sequence of ndarray of int16
-        Running speech without the words that nothing was learned from.
+    speech : sequence of Speech
+        Running speech that nothing was learned from.
     config : EnrolmentConfig
     """
 
@@ -59,19 +71,23 @@ class FewShotStudy:
         self,
         backbone: Backbone,
         negatives: Negatives,
-        speech: Sequence[NDArray[np.int8]],
+        speech: Sequence[Speech],
         config: EnrolmentConfig,
     ) -> None:
         self._backbone = backbone
         self._negatives = negatives
-        self._speech = [backbone.real(one) for one in speech]
-        self._hours = sum(len(one) for one in speech) * backbone.hop_s / 3600
+        self._speech = speech
         self._config = config
 
     def trials(
-        self, recordings: Mapping[str, Sequence[Recording]], *, counts: Sequence[int], draws: int
+        self,
+        recordings: Mapping[str, Sequence[Recording]],
+        *,
+        counts: Sequence[int],
+        draws: int,
+        done: Collection[tuple[str, int, int]] = (),
     ) -> Iterator[Trial]:
-        """Yield a trial for each word, number of recordings and draw.
+        """Yield a trial for each word, number of recordings and draw that is not done yet.
 
         The recordings of a draw are by other speakers than those tried, as far as file names
         tell speakers (Speech Commands'): of others each file counts as a speaker.
@@ -90,23 +106,33 @@ class FewShotStudy:
                 rng = np.random.default_rng(self._config.seed)
                 kept = rng.choice(len(found), MOST_RECORDINGS, replace=False)
                 found = [found[i] for i in np.sort(kept)]
+            places = [(word, count, draw) for count in counts for draw in range(draws)]
+            if all(place in done for place in places):
+                continue
             heard = [self._embedded(one) for one in found]
+            # Where it is said, to hear it is no false accept.
+            speech = [
+                self._backbone.real(one.embeddings)
+                for one in self._speech
+                if word.lower() not in one.words
+            ]
             negatives = self._negatives.without([word])
             teacher = Teacher(self._backbone, negatives, self._config)
-            for n_recordings in counts:
-                for draw in range(draws):
-                    rng = np.random.default_rng((self._config.seed, n_recordings, draw))
-                    yield self._trial(teacher, found, heard, n_recordings, draw, rng)
+            for place in places:
+                if place not in done:
+                    _, n_recordings, draw = place
+                    yield self._trial(teacher, found, heard, speech, n_recordings, draw)
 
     def _trial(
         self,
         teacher: Teacher,
         found: Sequence[Recording],
         heard: Sequence[FloatArray],
+        speech: Sequence[FloatArray],
         n_recordings: int,
         draw: int,
-        rng: np.random.Generator,
     ) -> Trial:
+        rng = np.random.default_rng((self._config.seed, n_recordings, draw))
         order = rng.permutation(len(found))
         learned = order[:n_recordings]
         speakers = {speaker(found[i].path) for i in learned}
@@ -114,15 +140,16 @@ class FewShotStudy:
         word = found[0].word
         taught = teacher.teach({word: [found[i] for i in learned]}, leave_out=False)
         best = np.array([self._smoothed(taught.head, heard[i]).max() for i in tried])
-        speech = [self._smoothed(taught.head, one) for one in self._speech]
+        scores = [self._smoothed(taught.head, one) for one in speech]
         hop_s = self._backbone.hop_s
-        level = _level_for(speech, self._config.per_hour * self._hours, hop_s)
+        hours = sum(len(one) for one in speech) * hop_s / 3600
+        level = _level_for(scores, self._config.per_hour * hours, hop_s)
         return Trial(
             word=word,
             n_recordings=n_recordings,
             draw=draw,
             missed=float(np.mean(best < THRESHOLD)),
-            per_hour=sum(events(one, THRESHOLD, hop_s) for one in speech) / self._hours,
+            per_hour=sum(events(one, THRESHOLD, hop_s) for one in scores) / hours,
             missed_at_rate=float(np.mean(best < level)),
         )
 
@@ -144,8 +171,10 @@ class FewShotStudy:
         return np.asarray((total[ends] - total[starts]) / (ends - starts), np.float32)
 
 
-def embedded_speech(backbone: Backbone, folder: Path) -> list[NDArray[np.int8]]:
+def embedded_speech(backbone: Backbone, folder: Path) -> list[Speech]:
     """Return the embeddings of all hops of each audio file of a folder.
+
+    What is said in them is known where ``FOLDER.words.csv`` lies beside the folder.
 
     Raises
     ------
@@ -155,7 +184,14 @@ def embedded_speech(backbone: Backbone, folder: Path) -> list[NDArray[np.int8]]:
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
     if not paths:
         raise ConfigError(f"{folder}: expected audio files, found none")
-    return [backbone.embed_long(Clip(path, "").read()) for path in paths]
+    said: dict[str, frozenset[str]] = {}
+    if (folder.parent / f"{folder.name}.words.csv").is_file():
+        for utterance in read_utterances(folder.parent, folder.name):
+            said[utterance.path.stem] = frozenset(word.text for word in utterance.words)
+    return [
+        Speech(backbone.embed_long(Clip(path, "").read()), said.get(path.stem, frozenset()))
+        for path in paths
+    ]
 
 
 def events(scores: FloatArray, threshold: float, hop_s: float) -> int:

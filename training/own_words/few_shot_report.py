@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from kws.errors import ConfigError
 from training.own_words.enrolment import EnrolmentConfig
 from training.own_words.few_shot import Trial
 from training.run_folder import atomically
@@ -29,6 +31,38 @@ def write_study(out: Path, trials: Sequence[Trial], config: EnrolmentConfig) -> 
     atomically(out / "table.md", lambda path: path.write_text(text + "\n", encoding="utf-8"))
     atomically(out / "misses.png", partial(_draw, trials=trials, config=config))
     return text
+
+
+def read_trials(out: Path, about: Mapping[str, Any]) -> list[Trial]:
+    """Return the trials of a study that was broken off, and write down what it is about.
+
+    Raises
+    ------
+    ConfigError
+        If what lies there is about something else.
+    """
+    path = out / "study.json"
+    text = json.dumps(about, indent=2)
+    if not path.is_file():
+        out.mkdir(parents=True, exist_ok=True)
+        atomically(path, lambda target: target.write_text(text, encoding="utf-8"))
+        return []
+    if path.read_text(encoding="utf-8") != text:
+        raise ConfigError(f"{path}: a study of other settings; give another --out")
+    if not (out / "trials.csv").is_file():
+        return []
+    with open(out / "trials.csv", newline="", encoding="utf-8") as handle:
+        return [
+            Trial(
+                word=row["word"],
+                n_recordings=int(row["n_recordings"]),
+                draw=int(row["draw"]),
+                missed=float(row["missed"]),
+                per_hour=float(row["per_hour"]),
+                missed_at_rate=float(row["missed_at_rate"]),
+            )
+            for row in csv.DictReader(handle)
+        ]
 
 
 def table(trials: Sequence[Trial], config: EnrolmentConfig) -> str:

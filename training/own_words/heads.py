@@ -30,7 +30,7 @@ class Examples:
     """Float32 ``(m, size)``."""
 
 
-def logistic(examples: Examples, *, inverse_penalty: float = 0.3) -> Head:
+def logistic(examples: Examples, *, inverse_penalty: float = 0.02) -> Head:
     """Return multinomial logistic regression on embeddings (scikit-learn).
 
     Positives of a word together weigh a tenth of all negatives, so that a few recordings are
@@ -46,7 +46,7 @@ def logistic(examples: Examples, *, inverse_penalty: float = 0.3) -> Head:
     for word in range(n_words):
         rows = examples.labels == word
         weights[: len(rows)][rows] = 0.1 * len(examples.negatives) / max(1, rows.sum())
-    learned = LogisticRegression(C=inverse_penalty, max_iter=500)
+    learned = LogisticRegression(C=inverse_penalty, max_iter=200, tol=1e-3)
     with warnings.catch_warnings():
         # A head that is not quite at its optimum is as good.
         warnings.simplefilter("ignore")
@@ -142,12 +142,6 @@ def _unscaled(
     """Return a layer on embeddings as they are, of one on numbers of mean 0 and deviation 1."""
     unscaled = np.asarray(weights, np.float64) / spread[:, None]
     return Layer(np.asarray(unscaled, np.float32), np.asarray(bias - mean @ unscaled, np.float32))
-
-
-def hardest(head: Head, negatives: FloatArray, n_windows: int) -> NDArray[np.intp]:
-    """Return the negatives that a head takes most for its words, the worst first."""
-    scores = head.logits(negatives).max(axis=1)
-    return np.argsort(scores)[::-1][:n_windows]
 
 
 def stacked(parts: Sequence[FloatArray]) -> tuple[FloatArray, NDArray[np.intp]]:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
-from training.data.clips import SAMPLE_RATE, Clip, fit_length
+from training.data.clips import Clip
 from training.data.folders import AUDIO_SUFFIXES, NOISE_FOLDER
 from training.own_words.backbone import Backbone
 from training.own_words.negatives import KINDS, Negatives
+
+# Windows of a piece at most: many short pieces hold more different sounds than few long ones, but
+# each costs the steps of its first window.
+LONGEST = {"speech": 64, "word": 64, "noise": 12}
+# Of the steps' deviation. Coarser numbers compress better, which makes room for more speech; that
+# a negative is where it is only to within this is less than noise does to it.
+COARSENESS = 1.0
 
 
 @dataclass(frozen=True)
@@ -25,22 +34,28 @@ class Source:
 
     folder: Path
     n_windows: int
-    """Windows to keep, drawn evenly from all."""
+    """Windows to keep, in pieces drawn evenly from all."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Uninterrupted audio, as steps of a backbone."""
+
+    steps: NDArray[np.int8]
+    kind: str
+    group: int
+    label: str
 
 
 class NegativeMaker:
-    """Turn folders of audio into the embeddings of windows drawn from them."""
+    """Turn folders of audio into pieces of steps."""
 
-    def __init__(self, backbone: Backbone, *, seed: int = 1) -> None:
+    def __init__(self, backbone: Backbone) -> None:
         self._backbone = backbone
-        self._rng = np.random.default_rng(seed)
         self._groups: dict[str, int] = {}
-        self.speech_hours = 0.0
 
-    def windows(
-        self, source: Source
-    ) -> Iterator[tuple[NDArray[np.int8], NDArray[np.int16], list[str]]]:
-        """Yield embeddings ``(n, size)``, groups ``(n,)`` and words of each file of a source.
+    def pieces(self, source: Source) -> Iterator[Piece]:
+        """Yield the pieces of each file of a source.
 
         Raises
         ------
@@ -50,18 +65,21 @@ class NegativeMaker:
         files = sorted(p for p in source.folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
         if not files:
             raise ConfigError(f"{source.folder}: expected audio files, found none")
+        file = self._backbone.file
+        length = LONGEST[source.kind] + file.moments - 1
         for path in files:
             word = path.parent.name if source.kind == "word" else ""
             if word == NOISE_FOLDER:
                 continue
             samples = Clip(path, word).read()
             if word:
-                samples = fit_length(samples, max(SAMPLE_RATE, self._backbone.file.window_samples))
-            if source.kind == "speech":
-                self.speech_hours += len(samples) / SAMPLE_RATE / 3600
-            found = self._backbone.embed_long(samples)
+                # Said alone: the window comes to it, and goes on.
+                samples = np.pad(samples, file.window_samples // 4)
+            steps = self._backbone.steps(samples)
             group = self._group(path, source.kind)
-            yield found, np.full(len(found), group, np.int16), [word.lower()] * len(found)
+            for first in range(0, len(steps) - file.moments + 1, LONGEST[source.kind]):
+                piece = steps[first : first + length]
+                yield Piece(piece, source.kind, group, word.lower())
 
     def _group(self, path: Path, kind: str) -> int:
         # LibriSpeech names a file SPEAKER-CHAPTER-NUMBER, Speech Commands SPEAKER_nohash_N,
@@ -73,48 +91,43 @@ class NegativeMaker:
 def make_negatives(
     backbone: Backbone, sources: list[Source], *, seed: int = 1, command: str = ""
 ) -> Negatives:
-    """Return the bank of windows drawn evenly from each source."""
-    maker = NegativeMaker(backbone, seed=seed)
+    """Return the bank of pieces drawn evenly from each source."""
+    maker = NegativeMaker(backbone)
     rng = np.random.default_rng(seed)
-    parts: list[tuple[NDArray[np.int8], NDArray[np.int16], NDArray[np.str_], int]] = []
+    kept: list[Piece] = []
     for source in sources:
-        found = list(maker.windows(source))
-        embeddings = np.concatenate([one for one, _, _ in found])
-        groups = np.concatenate([group for _, group, _ in found])
-        words = np.array([word for _, _, words in found for word in words])
-        if source.kind == "speech":
-            kept = neighbours([len(one) for one, _, _ in found], source.n_windows // 2, rng)
-        else:
-            n_kept = min(source.n_windows, len(embeddings))
-            kept = np.sort(rng.choice(len(embeddings), n_kept, replace=False))
-        parts.append((embeddings[kept], groups[kept], words[kept], KINDS[source.kind]))
+        found = list(maker.pieces(source))
+        left = source.n_windows
+        for index in rng.permutation(len(found)):
+            if left <= 0:
+                break
+            kept.append(found[index])
+            left -= len(found[index].steps) - backbone.file.moments + 1
+    about = {
+        "command": command,
+        "sources": [f"{one.kind}: {one.folder.name}" for one in sources],
+        "attribution": list(backbone.file.attribution),
+    }
+    made = bank_of(kept, backbone, about)
+    return dataclasses.replace(made, steps=coarse(made.steps))
+
+
+def bank_of(pieces: list[Piece], backbone: Backbone, about: dict[str, Any]) -> Negatives:
+    """Return pieces as a bank."""
     return Negatives(
-        embeddings=np.concatenate([part[0] for part in parts]),
-        groups=np.concatenate([part[1] for part in parts]),
-        labels=np.concatenate([part[2] for part in parts]),
-        kinds=np.concatenate([np.full(len(part[0]), part[3], np.uint8) for part in parts]),
-        speech_hours=maker.speech_hours,
+        steps=np.concatenate([one.steps for one in pieces]),
+        lengths=np.array([len(one.steps) for one in pieces], np.int32),
+        kinds=np.array([KINDS[one.kind] for one in pieces], np.uint8),
+        groups=np.array([one.group for one in pieces], np.int16),
+        labels=np.array([one.label for one in pieces]),
+        moments=backbone.file.moments,
         backbone=backbone.file.sha256,
-        about={
-            "command": command,
-            "sources": [f"{one.kind}: {one.folder.name}" for one in sources],
-            "attribution": list(backbone.file.attribution),
-        },
+        about=about,
     )
 
 
-def neighbours(lengths: list[int], n_pairs: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Draw pairs of windows one hop apart; return both of each, one behind the other.
-
-    Parameters
-    ----------
-    lengths : list of int
-        Windows of each file, in a row.
-    n_pairs : int
-        How many pairs, if there are so many.
-    """
-    ends = np.cumsum(lengths)
-    # A pair must not begin with the last window of a file.
-    firsts = np.setdiff1d(np.arange(int(ends[-1])), ends - 1)
-    chosen = np.sort(rng.choice(firsts, min(n_pairs, len(firsts)), replace=False))
-    return np.stack([chosen, chosen + 1], axis=1).reshape(-1)
+def coarse(steps: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Return steps rounded to multiples of a part of their deviation."""
+    unit = max(1, round(COARSENESS * float(steps.std(axis=0).mean())))
+    rounded = np.round(steps.astype(np.float32) / unit) * unit
+    return np.asarray(np.clip(rounded, -128, 127), np.int8)

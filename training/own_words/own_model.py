@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -66,7 +67,7 @@ def make_model(
 
     Nothing is written unless the model says what was taught: the files are made in a folder of
     their own and then moved, the manifest last. With a `base`, its words and their thresholds
-    come first, and it keeps saying what it said.
+    come first, and it keeps saying what it said (`beside` tells how exactly).
 
     Raises
     ------
@@ -77,14 +78,16 @@ def make_model(
     """
     if Path(name).name != name or name.startswith("."):
         raise ConfigError(f"expected a name for files, got {name!r}")
-    samples = [one.window() for found in taught.recordings.values() for one in found]
+    n_samples = backbone.file.window_samples
+    everything = [one for found in taught.recordings.values() for one in found]
+    samples = [one.window(n_samples=n_samples) for one in everything]
     spans = hidden_spans(taught, backbone.embed(samples))
     content = graft(backbone.content, taught.head, spans=spans, where=backbone.file.file)
     if base:
         content = union(base.content, content, where=f"{base.manifest.name} + {name}")
     manifest = _manifest(backbone, taught, config, name=name, content=content, metrics=metrics)
     if base:
-        manifest = _beside(base.manifest, manifest)
+        manifest = beside(base.manifest, manifest)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".kws-", dir=out) as folder:
         staging = Path(folder)
@@ -92,7 +95,7 @@ def make_model(
         (staging / manifest.window.file).write_bytes(content)
         write_manifest(staged, staged.path)
         difference = check_parity(staged, backbone, taught, samples)
-        frames = _frames(backbone, samples)
+        frames = _frames(manifest, samples)
         final, _ = add_stream_form(staged, frames, hop_frames=backbone.file.hop_frames, out=staging)
         assert final.stream is not None
         for file in (final.window.file, final.stream.file, f"{name}.json"):
@@ -123,8 +126,11 @@ def check_parity(
         If it is more than `MOST_DIFFERENCE`, or what an added one may have.
     """
     model = WindowModel(manifest, hop_frames=backbone.file.hop_frames)
-    n_frames = manifest.window.window_frames
-    heard = np.stack([model.predict(log_mel(one, manifest.frontend)[:n_frames]) for one in samples])
+    n_frames = backbone.file.window_frames
+    # The longer window of a model that the words were added to ends with the backbone's.
+    before = ((manifest.window.window_frames - n_frames, 0), (0, 0))
+    windows = [log_mel(one, manifest.frontend)[:n_frames] for one in samples]
+    heard = np.stack([model.predict(np.pad(one, before, mode="edge")) for one in windows])
     wanted = taught.head.posteriors(backbone.embed(samples))
     # Behind the labels of a model that the words were added to.
     heard = heard[:, -wanted.shape[1] :]
@@ -139,13 +145,26 @@ def check_parity(
     return difference
 
 
-def _beside(base: ModelManifest, own: ModelManifest) -> ModelManifest:
-    """Return the manifest of a model that says what both say."""
+def beside(base: ModelManifest, own: ModelManifest) -> ModelManifest:
+    """Return the manifest of a model that says what both say.
+
+    Kept exactly: at each moment the posteriors of the base's words, which depend on its own
+    window alone; their thresholds; the quiet time in ms. Kept in time: the smoothing. It is that
+    of the base in ms, of which the runtime makes whole hops, so that at another hop another
+    number of posteriors is averaged (400 ms: 4 of them every 100 ms, 5 every 80 ms).
+    The window is the longer of the two, so that the first posterior comes when that is full.
+    """
     decision = base.decision
     thresholds = {word: decision.threshold(word) for word in base.keywords}
+    longer = max(base.window, own.window, key=lambda form: form.window_frames)
     return replace(
         own,
-        labels=(*base.labels, *own.keywords, OTHER),
+        labels=(*base.labels, *own.keywords, _rest(base)),
+        window=replace(
+            own.window,
+            window_frames=longer.window_frames,
+            window_samples=longer.window_samples,
+        ),
         # The words that were there are decided on as they were tuned.
         decision=replace(decision, thresholds={**thresholds, **own.decision.thresholds}),
         description=f"{base.name} {base.version}, and own words: {', '.join(own.keywords)}",
@@ -154,10 +173,16 @@ def _beside(base: ModelManifest, own: ModelManifest) -> ModelManifest:
     )
 
 
-def _frames(backbone: Backbone, samples: Sequence[NDArray[np.int16]]) -> NDArray[np.float32]:
+def _rest(base: ModelManifest) -> str:
+    """Return what "none of the own words" is called; more may have been added before."""
+    names = itertools.chain([OTHER], (f"_other_{number}_" for number in itertools.count(2)))
+    return next(name for name in names if name not in base.labels)
+
+
+def _frames(manifest: ModelManifest, samples: Sequence[NDArray[np.int16]]) -> NDArray[np.float32]:
     """Return log-mel of some recordings in a row, long enough to try the stream on."""
-    audio = np.concatenate([*samples[:10], np.zeros(2 * backbone.file.window_samples, np.int16)])
-    return log_mel(audio, backbone.file.frontend)
+    silence = np.zeros(2 * manifest.window.window_samples, np.int16)
+    return log_mel(np.concatenate([*samples[:10], silence]), manifest.frontend)
 
 
 def _manifest(

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from training.own_words.backbone import Backbone
-from training.own_words.make_negatives import NegativeMaker, Source, neighbours
-from training.own_words.negatives import SPEECH, Negatives
+from training.own_words.make_negatives import NegativeMaker, Source, bank_of
+from training.own_words.negatives import Negatives
 
-MOST_WINDOWS = 30_000
+MOST_WINDOWS = 100_000
+"""More than two hours."""
 
 
 def with_folders(shipped: Negatives, backbone: Backbone, folders: Sequence[Path]) -> Negatives:
@@ -27,21 +28,13 @@ def with_folders(shipped: Negatives, backbone: Backbone, folders: Sequence[Path]
         If a folder holds no audio.
     """
     maker = NegativeMaker(backbone)
-    found = [
-        embeddings
-        for folder in folders
-        for embeddings, _, _ in maker.windows(Source("speech", folder, MOST_WINDOWS))
-    ]
     first_group = int(shipped.groups.max(initial=0)) + 1
-    lengths = [len(one) for one in found]
-    groups = np.repeat(np.arange(first_group, first_group + len(found)), lengths)
-    kept = neighbours(lengths, MOST_WINDOWS // 2, np.random.default_rng(1))
-    embeddings, groups = np.concatenate(found)[kept], groups[kept]
-    return replace(
-        shipped,
-        embeddings=np.concatenate([shipped.embeddings, embeddings]),
-        kinds=np.concatenate([shipped.kinds, np.full(len(embeddings), SPEECH, np.uint8)]),
-        groups=np.concatenate([shipped.groups, groups.astype(np.int16)]),
-        labels=np.concatenate([shipped.labels, np.full(len(embeddings), "")]),
-        speech_hours=shipped.speech_hours + maker.speech_hours,
-    )
+    found = [
+        replace(piece, group=first_group + piece.group)
+        for folder in folders
+        for piece in maker.pieces(Source("speech", folder, MOST_WINDOWS))
+    ]
+    order = np.random.default_rng(1).permutation(len(found))
+    n_windows = np.array([len(found[i].steps) - backbone.file.moments + 1 for i in order])
+    kept = order[: 1 + int(np.searchsorted(np.cumsum(n_windows), MOST_WINDOWS))]
+    return shipped.joined(bank_of([found[i] for i in np.sort(kept)], backbone, {}))
