@@ -50,6 +50,12 @@ def start(model: keras.Model, recipe: Recipe) -> None:
             f"fit.start_from = {name!r}: expected model.name = {published.model.name!r}, "
             f"got {recipe.model.name!r}"
         )
+    for own, whole_one in zip(ours, theirs):
+        if own.filters > whole_one.filters:
+            raise ConfigError(
+                f"model.params.filters: expected at most those of {name}, "
+                f"{whole_one.filters} in {own.name}, got {own.filters}"
+            )
     bank = open_bank(recipe)
     rows = ShardRows(bank, SAMPLES)
     samples = np.stack([rows.row(index) for index in range(min(N_CLIPS, bank.shard_clips))])

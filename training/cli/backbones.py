@@ -131,6 +131,7 @@ def negatives(arguments: argparse.Namespace) -> int:
 
 def few_shot(arguments: argparse.Namespace) -> int:
     """Study words by the number of recordings."""
+    from kws.checksum import sha256
     from training.own_words.backbone import Backbone, BackboneFile
     from training.own_words.enrolment import EnrolmentConfig
     from training.own_words.few_shot import FewShotStudy, embedded_speech
@@ -149,7 +150,12 @@ def few_shot(arguments: argparse.Namespace) -> int:
         places = [one / word for one in arguments.clips if (one / word).is_dir()]
         folder = places[0] if places else arguments.clips[0] / word
         recordings[word] = read_recordings(word, folder, skip=_passed_over)
-    about = {"backbone": file.sha256, "speech": arguments.speech.name, **asdict(config)}
+    about = {
+        "backbone": file.sha256,
+        "negatives": sha256((file.path.parent / file.negatives).read_bytes()),
+        "speech": arguments.speech.name,
+        **asdict(config),
+    }
     trials = read_trials(arguments.out, about)
     study = FewShotStudy(opened, shipped, embedded_speech(opened, arguments.speech), config)
     done = {(trial.word, trial.n_recordings, trial.draw) for trial in trials}

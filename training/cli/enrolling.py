@@ -16,7 +16,7 @@ from training.own_words.add_to import base_of
 from training.own_words.backbone import Backbone, BackboneFile
 from training.own_words.enrolment import EnrolmentConfig, Taught, Teacher
 from training.own_words.negatives import Negatives
-from training.own_words.own_model import Made, make_model
+from training.own_words.own_model import SMOOTHING_HOPS, Made, make_model
 from training.own_words.own_negatives import with_folders
 from training.own_words.recordings import Recording, folders_of, read_recordings
 from training.own_words.report import write_report
@@ -34,14 +34,18 @@ def enroll(arguments: argparse.Namespace) -> int:
     """Teach the words and write the model."""
     words: list[str] = [" ".join(word.split()) for word in arguments.words]
     name = arguments.name or "-".join(words).replace(" ", "-")
+    backbone = Backbone(BackboneFile.read(arguments.backbone))
+    base = base_of(arguments.add_to, backbone.file, words) if arguments.add_to else None
+    n_smoothed = SMOOTHING_HOPS
+    if base:
+        n_smoothed = max(1, round(base.manifest.decision.smoothing_ms / (1000 * backbone.hop_s)))
     config = EnrolmentConfig(
         head=arguments.head,
         copies=arguments.copies,
         per_hour=arguments.fa_per_hour,
         seed=arguments.seed,
+        n_smoothed=n_smoothed,
     )
-    backbone = Backbone(BackboneFile.read(arguments.backbone))
-    base = base_of(arguments.add_to, backbone.file, words) if arguments.add_to else None
     negatives = _negatives(backbone, arguments.negatives).without(words)
     recordings = _recordings(arguments, words)
     with _progress() as progress:

@@ -35,9 +35,10 @@ class Tail:
     """Mean excess over `level`."""
 
     @classmethod
-    def of(cls, runs: Sequence[FloatArray], *, hop_s: float) -> Tail:
+    def of(cls, runs: Sequence[FloatArray], *, hop_s: float, n_smoothed: int = 2) -> Tail:
         """Return the tail of the logits ``(n_hops,)`` of pieces of running speech."""
-        ordered = np.sort(np.concatenate([peaks(smoothed(run), hop_s) for run in runs]))[::-1]
+        found = [peaks(smoothed(run, n_smoothed), hop_s) for run in runs]
+        ordered = np.sort(np.concatenate(found))[::-1]
         n_events = min(TAIL_EVENTS, max(1, len(ordered) // 4))
         level = float(ordered[min(n_events, len(ordered) - 1)])
         scale = float(max((ordered[:n_events] - level).mean(), 1e-3))
@@ -63,13 +64,18 @@ class Tail:
         return rates[0], rates[1]
 
 
-def smoothed(logits: FloatArray) -> FloatArray:
-    """Return what the spotter makes of the logits ``(n_hops,)`` of a piece of audio.
+def smoothed(logits: FloatArray, n_hops: int = 2) -> FloatArray:
+    """Return what the spotter makes of the logits ``(n,)`` of a piece of audio.
 
-    It averages two posteriors. Their mean is above 1/2 where the sum of their logits is above 0,
-    so that the mean of two logits is what is held against a threshold.
+    It averages the posteriors of `n_hops`. The mean of two is above 1/2 where the sum of their
+    logits is above 0, so that the mean of logits is what is held against a threshold; of more
+    than two it is near that.
     """
-    return np.asarray((logits[1:] + logits[:-1]) / 2) if len(logits) > 1 else logits
+    n_hops = min(n_hops, len(logits))
+    if n_hops < 2:
+        return logits
+    total = np.concatenate(([0.0], np.cumsum(logits, dtype=np.float64)))
+    return np.asarray((total[n_hops:] - total[:-n_hops]) / n_hops, np.float32)
 
 
 def peaks(scores: FloatArray, hop_s: float) -> FloatArray:

@@ -17,7 +17,7 @@ from training.own_words.recordings import Recording
 from training.own_words.tempo import change_tempo
 
 FloatArray = NDArray[np.float32]
-# The last hops that hold the whole word: a hop is 100 ms, and two of them must be sure of it.
+# Either way of the middle: a hop is 80 ms, and two in a row must be sure of the word.
 MAX_SHIFT = SAMPLE_RATE * 120 // 1000
 SPEED = (0.88, 1.14)
 VOICE, TEMPO = (0.82, 1.22), (0.8, 1.25)
@@ -32,7 +32,12 @@ DECAY_S = (0.1, 0.6)
 
 
 def windows(
-    recording: Recording, rng: np.random.Generator, *, n_copies: int, n_samples: int = SAMPLE_RATE
+    recording: Recording,
+    rng: np.random.Generator,
+    *,
+    n_copies: int,
+    n_samples: int = SAMPLE_RATE,
+    max_shift: int = MAX_SHIFT,
 ) -> Iterator[NDArray[np.int16]]:
     """Yield `n_copies` windows ``(n_samples,)`` with the word in them, the first as it is.
 
@@ -40,13 +45,13 @@ def windows(
     """
     yield recording.window(n_samples=n_samples)
     for number in range(1, n_copies):
-        yield _copy(recording, rng, n_samples, other_voice=number % 2 == 0)
+        shift = int(rng.integers(-max_shift, max_shift + 1))
+        yield _copy(recording, rng, n_samples, shift, other_voice=number % 2 == 0)
 
 
 def _copy(
-    recording: Recording, rng: np.random.Generator, n_samples: int, *, other_voice: bool
+    recording: Recording, rng: np.random.Generator, n_samples: int, shift: int, *, other_voice: bool
 ) -> NDArray[np.int16]:
-    shift = int(rng.integers(-MAX_SHIFT, MAX_SHIFT + 1))
     # Wider than the window: what a faster copy draws in from the sides is real audio.
     wide = recording.window(n_samples=2 * n_samples).astype(np.float32)
     if other_voice:

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
+from training.data.clips import SAMPLE_RATE
 from training.own_words import heads
 from training.own_words.alignment import aligned
 from training.own_words.backbone import Backbone
 from training.own_words.calibration import Tail, smoothed
-from training.own_words.copies import windows
+from training.own_words.copies import MAX_SHIFT, windows
 from training.own_words.head import Head
 from training.own_words.negatives import Negatives
 from training.own_words.recordings import Recording
@@ -47,6 +48,9 @@ class EnrolmentConfig:
 
     seed: int = 1
 
+    n_smoothed: int = 2
+    """Hops whose posteriors the spotter averages: with other words beside it, theirs."""
+
     def __post_init__(self) -> None:
         if self.head not in heads.KINDS:
             raise ConfigError(
@@ -66,7 +70,8 @@ class Taught:
     """Calibrated: a logit of 0 is the threshold."""
 
     tails: Mapping[str, Tail]
-    """Each word's scores on speech as if its head had not learned from it, before calibration."""
+    """Each word's scores on speech, between those of a head that learned from it and of one that
+    did not, before calibration."""
 
     thresholds: Mapping[str, float]
     recordings: Mapping[str, list[Recording]]
@@ -102,6 +107,10 @@ class Teacher:
         self.config = config or EnrolmentConfig()
         self._negatives = negatives
         self._progress = progress
+        if not negatives.speech_hours(backbone.hop_s):
+            raise ConfigError(
+                "negatives: expected running speech among them, on which thresholds are set"
+            )
 
     def teach(
         self, recordings: Mapping[str, Sequence[Recording]], *, leave_out: bool = True
@@ -133,7 +142,10 @@ class Teacher:
         runs = self._negatives.speech_runs(held_out)
         hop_s = self.backbone.hop_s
         tails = {
-            word: Tail.of([run[:, n] for run in runs], hop_s=hop_s) for n, word in enumerate(words)
+            word: Tail.of(
+                [run[:, n] for run in runs], hop_s=hop_s, n_smoothed=self.config.n_smoothed
+            )
+            for n, word in enumerate(words)
         }
         thresholds = {word: tails[word].threshold(self.config.per_hour) for word in words}
         level = np.array([thresholds[word] for word in words], np.float32)
@@ -158,6 +170,12 @@ class Teacher:
             },
         )
 
+    @property
+    def _max_shift(self) -> int:
+        """Samples either way of the middle, so that all hops that are averaged hear the word."""
+        more_s = (self.config.n_smoothed - 2) * self.backbone.hop_s / 2
+        return MAX_SHIFT + int(more_s * SAMPLE_RATE)
+
     def _copies(self, recordings: Sequence[Recording], number: int) -> list[FloatArray]:
         """Return the embeddings of the copies of each recording."""
         parts = []
@@ -170,6 +188,7 @@ class Teacher:
                 rng,
                 n_copies=n_copies,
                 n_samples=self.backbone.file.window_samples,
+                max_shift=self._max_shift,
             )
             parts.append(self.backbone.embed(made))
             self._progress("hearing copies of the recordings", 0.3 * index / len(recordings))
@@ -221,10 +240,13 @@ class Teacher:
         speech. The head itself says too little. Of computer, jarvis and snowboy on dev_clean the
         truth was between half and nine tenths of the way; half is the careful end.
         """
-        fold = (self._negatives.groups % FOLDS)[self._negatives.runs]
+        _, ranks = np.unique(self._negatives.groups, return_inverse=True)
+        fold = (ranks % FOLDS)[self._negatives.runs]
         logits = self._logits(head)
         for number in range(FOLDS):
             others = learned_from[fold[taken] != number]
+            if not len(others) or not np.any(fold == number):
+                continue
             other = self._learn(head.words, positives, labels, others)
             rows = fold == number
             logits[rows] = (logits[rows] + self._logits(other)[rows]) / 2
@@ -271,7 +293,7 @@ class Teacher:
         # As in running audio: the word moves through the window.
         padded = np.pad(recording.samples, n_samples // 2)
         embeddings = self.backbone.real(self.backbone.embed_long(padded))
-        return float(smoothed(head.logits(embeddings)[:, number]).max())
+        return float(smoothed(head.logits(embeddings)[:, number], self.config.n_smoothed).max())
 
     def _confused(self, above: FloatArray) -> list[tuple[str, float]]:
         """Return which words of the bank go above the threshold, the worst first."""

@@ -43,6 +43,8 @@ def make_backbone(
     KwsError
         If the run has no weights, or its network nothing to cut at.
     """
+    if moments < 1:
+        raise ConfigError(f"--moments: expected at least 1, got {moments}")
     embedder = Embedder.open(run)
     recipe = embedder.recipe
     features = calibration_features(recipe)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
-from training.data.clips import Clip
+from training.data.clips import SAMPLE_RATE, Clip
 from training.data.folders import AUDIO_SUFFIXES, NOISE_FOLDER
 from training.own_words.backbone import Backbone
 from training.own_words.negatives import KINDS, Negatives
@@ -48,10 +48,14 @@ class Piece:
 
 
 class NegativeMaker:
-    """Turn folders of audio into pieces of steps."""
+    """Turn folders of audio into pieces of steps.
 
-    def __init__(self, backbone: Backbone) -> None:
+    With `each_file` each file is a group of its own; else its name tells the speaker.
+    """
+
+    def __init__(self, backbone: Backbone, *, each_file: bool = False) -> None:
         self._backbone = backbone
+        self._each_file = each_file
         self._groups: dict[str, int] = {}
 
     def pieces(self, source: Source) -> Iterator[Piece]:
@@ -60,13 +64,14 @@ class NegativeMaker:
         Raises
         ------
         ConfigError
-            If there is no audio.
+            If there is no audio, or none is as long as a window.
         """
         files = sorted(p for p in source.folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
         if not files:
             raise ConfigError(f"{source.folder}: expected audio files, found none")
         file = self._backbone.file
         length = LONGEST[source.kind] + file.moments - 1
+        is_empty = True
         for path in files:
             word = path.parent.name if source.kind == "word" else ""
             if word == NOISE_FOLDER:
@@ -79,9 +84,17 @@ class NegativeMaker:
             group = self._group(path, source.kind)
             for first in range(0, len(steps) - file.moments + 1, LONGEST[source.kind]):
                 piece = steps[first : first + length]
+                is_empty = False
                 yield Piece(piece, source.kind, group, word.lower())
+        if is_empty:
+            raise ConfigError(
+                f"{source.folder}: expected audio of at least "
+                f"{file.window_samples / SAMPLE_RATE:.1f} s, found only shorter files"
+            )
 
     def _group(self, path: Path, kind: str) -> int:
+        if self._each_file:
+            return self._groups.setdefault(str(path), len(self._groups))
         # LibriSpeech names a file SPEAKER-CHAPTER-NUMBER, Speech Commands SPEAKER_nohash_N,
         # ESC FOLD-SOUND: the first part is who or where it is from.
         name = kind + path.stem.replace("_", "-").split("-", 1)[0]
@@ -118,7 +131,7 @@ def bank_of(pieces: list[Piece], backbone: Backbone, about: dict[str, Any]) -> N
         steps=np.concatenate([one.steps for one in pieces]),
         lengths=np.array([len(one.steps) for one in pieces], np.int32),
         kinds=np.array([KINDS[one.kind] for one in pieces], np.uint8),
-        groups=np.array([one.group for one in pieces], np.int16),
+        groups=np.array([one.group for one in pieces], np.int32),
         labels=np.array([one.label for one in pieces]),
         moments=backbone.file.moments,
         backbone=backbone.file.sha256,

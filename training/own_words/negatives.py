@@ -41,7 +41,7 @@ class Negatives:
     kinds: NDArray[np.uint8]
     """``(n_runs,)``: one of `KINDS`."""
 
-    groups: NDArray[np.int16]
+    groups: NDArray[np.integer[Any]]
     """``(n_runs,)``: the speaker or recording, so that what was learned on one is tried on
     another."""
 

@@ -25,9 +25,9 @@ def with_folders(shipped: Negatives, backbone: Backbone, folders: Sequence[Path]
     Raises
     ------
     ConfigError
-        If a folder holds no audio.
+        If a folder holds no audio that is as long as a window.
     """
-    maker = NegativeMaker(backbone)
+    maker = NegativeMaker(backbone, each_file=True)
     first_group = int(shipped.groups.max(initial=0)) + 1
     found = [
         replace(piece, group=first_group + piece.group)
