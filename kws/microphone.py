@@ -25,7 +25,7 @@ BUFFER_S = 4
 # block (WaitForFrames reads a variable that was never set), in the thread that it reads in. A
 # sound server that hangs takes no CPU. So often it is looked at:
 SPIN_LOOK_S = 1.0
-# Microphones that are open, or about to be: PortAudio cannot start anew under any of them.
+# Open, or about to be: PortAudio cannot start anew under any of them.
 _in_use: weakref.WeakSet[Microphone] = weakref.WeakSet()
 _in_use_lock = threading.Lock()
 

@@ -23,10 +23,10 @@ from kws.manifest import ModelManifest, WindowForm, write_manifest
 from kws.spotter import KeywordSpotter
 from training.own_words.add_to import base_of
 from training.own_words.backbone import Backbone, BackboneFile
-from training.own_words.enrolment import EnrolmentConfig, Taught
 from training.own_words.head import Head
 from training.own_words.own_model import beside, make_model
 from training.own_words.recordings import Recording
+from training.own_words.taught import EnrolmentConfig, Taught
 
 # At a hop of 100 ms windows of 98 and of 118 frames end at the same moments.
 FRAMES, NEWER, HOP = 118, 6, 8

@@ -133,11 +133,11 @@ def few_shot(arguments: argparse.Namespace) -> int:
     """Study words by the number of recordings."""
     from kws.checksum import sha256
     from training.own_words.backbone import Backbone, BackboneFile
-    from training.own_words.enrolment import EnrolmentConfig
     from training.own_words.few_shot import FewShotStudy, embedded_speech
     from training.own_words.few_shot_report import read_trials, write_study
     from training.own_words.negatives import Negatives
     from training.own_words.recordings import read_recordings
+    from training.own_words.taught import EnrolmentConfig
 
     opened = Backbone(BackboneFile.read(arguments.backbone))
     file = opened.file

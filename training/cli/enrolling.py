@@ -14,12 +14,13 @@ from kws.cli import program
 from kws.errors import ConfigError
 from training.own_words.add_to import base_of
 from training.own_words.backbone import Backbone, BackboneFile
-from training.own_words.enrolment import EnrolmentConfig, Taught, Teacher
+from training.own_words.enrolment import Teacher
 from training.own_words.negatives import Negatives
 from training.own_words.own_model import SMOOTHING_HOPS, Made, make_model
 from training.own_words.own_negatives import with_folders
 from training.own_words.recordings import Recording, folders_of, read_recordings
 from training.own_words.report import write_report
+from training.own_words.taught import EnrolmentConfig, Taught
 from training.own_words.verdict import WordVerdict, verdicts
 
 RECORDINGS = "recordings"

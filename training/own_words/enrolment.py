@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from training.own_words.copies import MAX_SHIFT, windows
 from training.own_words.head import Head
 from training.own_words.negatives import Negatives
 from training.own_words.recordings import Recording
+from training.own_words.taught import EnrolmentConfig, Taught
 
 FloatArray = NDArray[np.float32]
 # Negatives that a head is fitted to: the hardest, and as many at random for the rest of the space.
@@ -31,55 +31,6 @@ MOST_COPIES, LEAST_COPIES = 600, 12
 # A word said well lies this far above its threshold, so that its posterior is 0.98 there.
 TYPICAL_LOGIT = 4.0
 Progress = Callable[[str, float], None]
-
-
-@dataclass(frozen=True)
-class EnrolmentConfig:
-    """How words are taught."""
-
-    head: str = "logistic"
-    """One of `heads.KINDS`."""
-
-    copies: int = 60
-    """Windows made of each recording."""
-
-    per_hour: float = 0.5
-    """False accepts an hour, of each word, that thresholds are set for."""
-
-    seed: int = 1
-
-    n_smoothed: int = 2
-    """Hops whose posteriors the spotter averages: with other words beside it, theirs."""
-
-    def __post_init__(self) -> None:
-        if self.head not in heads.KINDS:
-            raise ConfigError(
-                f"--head: expected one of {', '.join(heads.KINDS)}, got {self.head!r}"
-            )
-        if self.copies < 1:
-            raise ConfigError(f"--copies: expected at least 1, got {self.copies}")
-        if not 0 < self.per_hour <= 100:
-            raise ConfigError(f"--fa-per-hour: expected above 0, up to 100, got {self.per_hour}")
-
-
-@dataclass(frozen=True)
-class Taught:
-    """A head for some words, and what is known of it."""
-
-    head: Head
-    """Calibrated: a logit of 0 is the threshold."""
-
-    tails: Mapping[str, Tail]
-    """Each word's scores on speech, between those of a head that learned from it and of one that
-    did not, before calibration."""
-
-    thresholds: Mapping[str, float]
-    recordings: Mapping[str, list[Recording]]
-    left_out: Mapping[str, list[float]] = field(default_factory=dict)
-    """For each recording the logit that a head taught by the others gives it, at its best hop."""
-
-    confused: Mapping[str, list[tuple[str, float]]] = field(default_factory=dict)
-    """Words of the bank that go above the threshold, and the share of their clips that do."""
 
 
 class Teacher:

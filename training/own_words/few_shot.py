@@ -14,11 +14,12 @@ from training.data.clips import Clip
 from training.data.folders import AUDIO_SUFFIXES
 from training.data.running_speech import read_utterances
 from training.own_words.backbone import Backbone
-from training.own_words.enrolment import EnrolmentConfig, Teacher
+from training.own_words.enrolment import Teacher
 from training.own_words.head import Head
 from training.own_words.negatives import Negatives
 from training.own_words.own_model import SMOOTHING_HOPS, SUPPRESSION_MS, THRESHOLD
 from training.own_words.recordings import Recording
+from training.own_words.taught import EnrolmentConfig
 
 FloatArray = NDArray[np.float32]
 # More of them tell nothing new of the miss rate, and each is heard for some seconds.

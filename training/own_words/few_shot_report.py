@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from kws.errors import ConfigError
-from training.own_words.enrolment import EnrolmentConfig
 from training.own_words.few_shot import Trial
+from training.own_words.taught import EnrolmentConfig
 from training.run_folder import atomically
 
 

@@ -23,8 +23,8 @@ from kws.manifest import ModelManifest, WindowForm, write_manifest
 from kws.window_model import WindowModel
 from training.own_words.add_to import Base
 from training.own_words.backbone import Backbone
-from training.own_words.enrolment import EnrolmentConfig, Taught
 from training.own_words.graft import graft
+from training.own_words.taught import EnrolmentConfig, Taught
 from training.own_words.union import union
 from training.stream_export import add_stream_form
 

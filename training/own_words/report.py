@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from training.own_words.calibration import Tail
-from training.own_words.enrolment import Taught
 from training.own_words.own_model import Made
+from training.own_words.taught import Taught
 from training.own_words.verdict import WordVerdict
 from training.run_folder import atomically
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.intervals import share_interval
-from training.own_words.enrolment import Taught
+from training.own_words.taught import Taught
 
 ENOUGH = 8
 """Recordings from which on leaving one out says something."""
