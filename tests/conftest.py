@@ -50,20 +50,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep the tests of a file in one process, and all live ones in a row in one.
-
-    A file's tests share what its fixtures have made. A test that hears a real sound server waits
-    most of the time, while others compute; two at once would disturb each other. The mark
-    `xdist_group` would say the same, but pytest-xdist 3.8 overlooks it under pytest 9.2.
-    """
+    """Keep the tests of a file in one process, and all live ones in one."""
     if config.getvalue("dist") != "loadfile":
         return None
-    from xdist.scheduler import LoadFileScheduling
-
-    class FilesAndLive(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = Path(super()._split_scope(nodeid))
-            return str(LIVE if LIVE in (config.rootpath / file).parents else file)
+    from side_by_side import FilesAndLive
 
     return FilesAndLive(config, log)
 

@@ -1,0 +1,60 @@
+"""How tests are shared among processes, and what a process that dies leaves behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("xdist", reason="tests run one after the other here")
+
+# A small suite: a.py runs to its end before a process dies in the middle of b.py.
+CONFTEST = """
+def pytest_xdist_make_scheduler(config, log):
+    from side_by_side import FilesAndLive
+    return FilesAndLive(config, log)
+"""
+WHOLE = """
+import pytest
+
+@pytest.mark.parametrize("number", range(6))
+def test_passes(number):
+    pass
+"""
+DIES = """
+import os, time
+import pytest
+
+@pytest.mark.parametrize("number", range(6))
+def test_dies_at_two(number):
+    time.sleep(0.05)
+    if number == 2:
+        os._exit(9)
+"""
+
+
+@pytest.mark.parametrize("n_processes", [1, 2])
+def test_a_process_that_dies_costs_one_test(tmp_path, n_processes):
+    """
+    The test it died in is told as failed and not run again, all others run once, and it ends.
+    """
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    for name, text in {"a": WHOLE, "b": DIES, "c": WHOLE, "d": WHOLE}.items():
+        (tmp_path / f"test_{name}.py").write_text(text)
+    pytest_here = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v"]
+    command = [*pytest_here, "-n", str(n_processes), "--dist", "loadfile", str(tmp_path)]
+    told = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert told.returncode == 1
+    assert told.stdout.splitlines()[-1].strip("= ").startswith("1 failed, 23 passed")
+    assert "crashed while running 'test_b.py::test_dies_at_two[2]'" in told.stdout
