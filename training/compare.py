@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from kws.errors import ConfigError
 from training import fit, model_cost
 from training.canvas import new_figure, save_figure
+from training.network import build_model
 from training.recipe import Recipe
 from training.run_folder import RunFolder
 
@@ -62,7 +63,7 @@ def _read_run(folder: Path, name: str) -> RunCurves:
     history = fit.read_history(run.history)
     if not history:
         raise ConfigError(f"{run.history}: expected a finished epoch, found none; train it first")
-    model = fit.build_model(recipe)
+    model = build_model(recipe)
     return RunCurves(
         name=name,
         recipe=recipe,

@@ -73,8 +73,8 @@ def teach(
         If the run has no weights, or other labels than the bank, or if other weights have taught
         under this name.
     """
-    from training import fit
     from training.convert import convert_float
+    from training.network import build_model
 
     check_positive("--processes", n_processes)
     recipe = run.read_recipe()
@@ -86,7 +86,7 @@ def teach(
             f"got {', '.join(recipe.data.labels)}"
         )
     _check_weights(bank, run, name)
-    model = fit.build_model(recipe)
+    model = build_model(recipe)
     model.load_weights(run.best)
     content = convert_float(model)
     yield from listen(bank, content, recipe, kind=f"teacher-{name}", n_processes=n_processes)

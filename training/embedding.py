@@ -10,9 +10,9 @@ from keras import layers
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError, KwsError
-from training import fit
 from training.data.clips import fit_length
 from training.features import FeatureMaker
+from training.network import build_model
 from training.pooling import pooling_layer
 from training.recipe import Recipe
 from training.run_folder import RunFolder
@@ -64,7 +64,7 @@ class Embedder:
         recipe = run.read_recipe()
         if not run.best.is_file():
             raise KwsError(f"{run.path}: no {run.best.name}; train at least one epoch first")
-        model = fit.build_model(recipe)
+        model = build_model(recipe)
         model.load_weights(run.best)
         return cls(model, recipe, taps=taps)
 

@@ -26,6 +26,7 @@ from training.batches import TrainingSources
 from training.class_clips import class_data
 from training.clip_scores import ClipScorer
 from training.convert import convert_float, convert_int8
+from training.network import build_model
 from training.picture_recipe import on_audio
 from training.recipe import Recipe
 from training.run_folder import RunFolder, atomically
@@ -66,7 +67,7 @@ def export(
     # A network that learned from pictures draws them itself from here on.
     recipe = on_audio(run.read_recipe())
     name = name or recipe.name
-    model = fit.build_model(recipe)
+    model = build_model(recipe)
     if not run.best.is_file():
         raise KwsError(f"{run.path}: no {run.best.name}; train at least one epoch first")
     model.load_weights(run.best)

@@ -11,7 +11,6 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from training import models
 from training.class_clips import class_data
 from training.class_recipe import resolved
 from training.class_scores import SCORES, write_scores
@@ -22,8 +21,8 @@ from training.data.clips import Clip, fit_length
 from training.features import FeatureMaker
 from training.feeder import BatchFeeder
 from training.first_weights import freeze, load_first_weights
-from training.imitation import find, with_imitation
 from training.memory import keep_freed_memory
+from training.network import build_model, n_outputs
 from training.picture_batches import picture_features
 from training.recipe import Recipe
 from training.run_folder import RunFolder, atomically
@@ -128,24 +127,6 @@ def clip_features(clips: list[Clip], recipe: Recipe) -> FloatArray:
         )
         parts.append(maker.windows(samples, n_frames=recipe.model.window_frames))
     return np.concatenate(parts)
-
-
-def build_model(recipe: Recipe) -> keras.Model:
-    """Return the recipe's network with fresh weights."""
-    model = models.build(
-        recipe.model.name,
-        input_shape=recipe.input_shape,
-        n_labels=len(recipe.data.labels),
-        params=recipe.model.params,
-    )
-    name = recipe.bank.imitate
-    return with_imitation(model, name) if name else model
-
-
-def n_outputs(recipe: Recipe) -> int:
-    """Return how many numbers the recipe's network gives: its labels and what it imitates."""
-    imitated = find(recipe.bank.imitate) if recipe.bank.imitate else None
-    return len(recipe.data.labels) + (imitated.n_steps * imitated.size if imitated else 0)
 
 
 def _model(recipe: Recipe, run: RunFolder) -> tuple[keras.Model, int]:

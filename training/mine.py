@@ -15,11 +15,11 @@ import keras
 import numpy as np
 
 from kws.errors import ConfigError, KwsError
-from training import fit
 from training.data import running_speech
 from training.data.clips import Clip
 from training.data.running_speech import HARD_COLUMNS
 from training.features import FeatureMaker
+from training.network import build_model
 from training.recipe import Recipe
 from training.run_folder import RunFolder, atomically
 
@@ -62,7 +62,7 @@ def mine(
         raise ConfigError("data.speech: mining needs running speech with word times")
     if not run.best.is_file():
         raise KwsError(f"{run.path}: no {run.best.name}; train at least one epoch first")
-    model = fit.build_model(recipe)
+    model = build_model(recipe)
     model.load_weights(run.best)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -170,7 +170,8 @@ class FitConfig:
 
     start_from: str = ""
     """Folder of a finished run of the same model whose best weights training begins with, or
-    the name of a published network: ``speech-embedding``."""
+    the name of a published network: ``speech-embedding``. Where its labels are others, the last
+    layer begins anew: so a network is fine-tuned for other words."""
 
     frozen_layers: tuple[str, ...] = ()
     """Beginnings of the names of layers that keep the weights they start with."""

@@ -12,11 +12,12 @@ pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 
 from ai_edge_litert.interpreter import Interpreter
 
-from training import fit, models
+from training import models
 from training import recipe as recipes
 from training.cli.train import main
 from training.convert import convert_int8
 from training.model_cost import n_multiplications, n_parameters
+from training.network import build_model
 from training.stream_form import stream_form
 
 pytestmark = [
@@ -89,7 +90,7 @@ def test_multiplications_against_a_hand_count():
     simple = recipes.load("simple")
 
     assert expected == n_multiplications(build("ds_cnn", filters=2, n_blocks=1))
-    assert 4_766_208 == n_multiplications(fit.build_model(simple))
+    assert 4_766_208 == n_multiplications(build_model(simple))
 
 
 def test_the_table_tells_every_recipe(capsys):

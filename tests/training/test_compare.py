@@ -8,9 +8,10 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 
-from training import fit, model_cost
+from training import model_cost
 from training import recipe as recipes
 from training.cli.train import main
+from training.network import build_model
 from training.run_folder import RunFolder
 
 pytestmark = pytest.mark.timeout(240)
@@ -41,7 +42,7 @@ def test_table_and_picture_hold_every_run(made_run, tmp_path, capsys):
 
     assert 0 == main(["compare", one, two, "--out", str(picture), "--json"])
     report = json.loads(capsys.readouterr().out)
-    model = fit.build_model(recipes.load("conv1d-8k"))
+    model = build_model(recipes.load("conv1d-8k"))
 
     assert report["runs"][0] == {
         "run": "one",

@@ -10,8 +10,8 @@ import keras
 from small_recipes import recipe_for
 
 from kws.errors import ConfigError, KwsError
-from training import fit
 from training.embedding import Embedder
+from training.network import build_model
 from training.pooling import pooling_layer
 from training.run_folder import RunFolder
 
@@ -29,7 +29,7 @@ def recipe(tmp_path_factory):
 def model(recipe) -> keras.Model:
     """Its network, untrained."""
     keras.utils.set_random_seed(3)
-    return fit.build_model(recipe)
+    return build_model(recipe)
 
 
 @pytest.fixture

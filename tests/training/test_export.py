@@ -23,6 +23,7 @@ from training import export as exports
 from training import fit as fits
 from training import models as architectures
 from training.export import ParityError
+from training.network import build_model
 from training.run_folder import RunFolder
 
 # Slow to import, and all on one fit: a machine under load needs its time.
@@ -114,7 +115,7 @@ def test_int8_in_the_runtime_is_close_to_the_float_model(exported, trained, clip
     On the validation clips quantization moves no posterior far.
     """
     recipe = make_recipe(clips)
-    model = fits.build_model(recipe)
+    model = build_model(recipe)
     model.load_weights(trained.best)
     features, _ = fits.validation_arrays(recipe)
     runtime = WindowModel(read_manifest(exported), hop_frames=10)
@@ -136,7 +137,7 @@ def untrained(clips, tmp_path):
         run = RunFolder(tmp_path / architecture)
         run.start(recipe)
         keras.utils.set_random_seed(3)
-        fits.build_model(recipe).save_weights(run.best)
+        build_model(recipe).save_weights(run.best)
         return run
 
     return make
@@ -189,7 +190,7 @@ def test_a_front_end_that_differs_is_not_exported(default_manifest, tmp_path, wr
         frontend={"low_hz": 300.0, "high_hz": 4_000.0},
         export={"max_accuracy_loss": 1.0},
     )
-    model = fits.build_model(recipe)
+    model = build_model(recipe)
 
     with pytest.raises(ParityError, match="the runtime's features differ from the training's"):
         exports.check_parity(model, default_manifest, recipe)

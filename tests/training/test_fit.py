@@ -16,6 +16,7 @@ from small_fits import make_recipe
 from kws.errors import ConfigError
 from training import fit as fits
 from training import recipe as recipes
+from training.network import build_model
 from training.run_folder import RunFolder
 
 # Slow to import, and all on one fit: a machine under load needs its time.
@@ -99,7 +100,7 @@ def test_best_weights_are_those_of_the_best_epoch(resumed, clips):
     The averaged weights on disk score what the history says of the best epoch.
     """
     recipe = make_recipe(clips)
-    model = fits.build_model(recipe)
+    model = build_model(recipe)
     model.load_weights(resumed.best)
     features, targets = fits.validation_arrays(recipe)
     predicted = model.predict(features, verbose=0).argmax(axis=1)
@@ -146,17 +147,17 @@ def test_an_unknown_architecture_names_the_choices(clips):
     recipe = make_recipe(clips)
 
     with pytest.raises(ConfigError, match=r"expected one of bc_resnet, .*ds_cnn.*got 'resnet'"):
-        fits.build_model(
+        build_model(
             dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, name="resnet"))
         )
     with pytest.raises(ConfigError, match=r"model\.params of ds_tc_resnet: .*colour"):
-        fits.build_model(
+        build_model(
             dataclasses.replace(
                 recipe, model=dataclasses.replace(recipe.model, params={"colour": 1})
             )
         )
     with pytest.raises(ConfigError, match="at least 8 time steps must reach the pooling, got "):
-        fits.build_model(
+        build_model(
             dataclasses.replace(
                 recipe, model=dataclasses.replace(recipe.model, params={"blocks": [[16, 41, 1]]})
             )

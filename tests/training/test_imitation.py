@@ -18,6 +18,7 @@ from training.bank import ClipBank, save_array
 from training.bank_batches import BankBatchMaker
 from training.embedding import Embedder
 from training.imitation import Imitated, ImitationLoss, LabelAccuracy, find, teach_embedding
+from training.network import build_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 NAME = "speech-embedding"
@@ -65,7 +66,7 @@ def test_targets_are_labels_and_the_normalised_embedding(heard, clips):
 def test_a_student_is_trained_kept_and_cut(run, clips):
     """Its accuracy counts labels alone, it resumes, and its embedding is that before the head."""
     recipe = run.read_recipe()
-    model = fits.build_model(recipe)
+    model = build_model(recipe)
     model.load_weights(run.best)
 
     assert len(recipe.data.labels) + N_STEPS * SIZE == model.output.shape[-1]

@@ -18,6 +18,7 @@ from kws.frontend import log_mel
 from training import export as exports
 from training import fit as fits
 from training import recipe as recipes
+from training.network import build_model
 from training.run_folder import RunFolder
 
 pytestmark = [
@@ -57,7 +58,7 @@ def run(recipe, tmp_path_factory) -> RunFolder:
 @pytest.fixture(scope="module")
 def network(recipe, run) -> keras.Model:
     """The trained network."""
-    made = fits.build_model(recipe)
+    made = build_model(recipe)
     made.load_weights(run.best)
     return made
 

@@ -16,6 +16,7 @@ from small_recipes import recipe_for
 from kws.errors import ConfigError
 from training import fit, mine
 from training import recipe as recipes
+from training.network import build_model
 from training.run_folder import RunFolder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -109,7 +110,7 @@ def test_second_stage_begins_with_the_first_ones_weights(first_stage, speech, tm
     `start_from` loads the kept weights; a run that is not there is told before training.
     """
     run, clips = first_stage
-    first = fit.build_model(run.read_recipe())
+    first = build_model(run.read_recipe())
     first.load_weights(run.best)
     second = recipe_for(clips, data=speech, fit={"start_from": str(run.path)})
     third = recipe_for(clips, data=speech, fit={"start_from": "nowhere"})

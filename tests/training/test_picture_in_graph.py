@@ -13,12 +13,13 @@ import keras
 from ai_edge_litert.interpreter import Interpreter
 
 from kws.frontend_kinds import WholeFeatures
-from training import fit, model_cost, models
+from training import model_cost, models
 from training import recipe as recipes
 from training.convert import convert_int8
 from training.data.clips import fit_length
 from training.data.folders import scan
 from training.models.cnn2d import SpectrogramPicture
+from training.network import build_model
 from training.spectrogram_picture import make_picture, network_input, read_picture, write_picture
 
 pytestmark = [
@@ -116,7 +117,7 @@ def test_parameters_and_multiplications_against_a_hand_count():
     The shipped recipe: four convolutions of 3 x 3 with two numbers a filter for normalisation,
     1024 values to 64 units to 12 labels; drawing counts as a front end.
     """
-    made = fit.build_model(recipes.load("cnn2d"))
+    made = build_model(recipes.load("cnn2d"))
     pairs = [(3, 16), (16, 32), (32, 48), (48, 64)]
     dense = [(1_024, 64), (64, 12)]
     parameters = sum(9 * a * b + 2 * b for a, b in pairs) + sum(a * b + b for a, b in dense)

@@ -17,6 +17,7 @@ from training import fit as fits
 from training import models, pretrained
 from training import recipe as recipes
 from training.convert import convert_int8
+from training.network import build_model
 
 pytestmark = [
     pytest.mark.slow,
@@ -36,7 +37,7 @@ def test_the_embedding_is_the_published_one(demo_audio):
     On real speech our layers with the published weights give the published file's embedding.
     """
     recipe = recipes.load("embedding")
-    model = fits.build_model(recipe)
+    model = build_model(recipe)
     pretrained.load_speech_embedding(model)
     embedding = keras.Model(model.inputs, model.get_layer("embedding").output)
     package = find_spec("pyopen_wakeword")
@@ -85,7 +86,7 @@ def test_it_exports_to_int8_and_runs(demo_audio, tmp_path):
     """
     keras.utils.set_random_seed(4)
     recipe = recipes.load("embedding")
-    model = fits.build_model(recipe)
+    model = build_model(recipe)
     seconds = np.stack([demo_audio[n : n + 16_000] for n in range(0, 80_000, 4_000)])
     windows = fits.FeatureMaker(recipe.frontend).windows(seconds, n_frames=98)
     opened = open_model(convert_int8(model, windows), where="speech_embedding")
@@ -129,9 +130,9 @@ def test_frozen_layers_keep_their_weights(write_tree, tmp_path):
         where="test",
     )
     keras.utils.set_random_seed(recipe.seed)
-    before = fits.build_model(recipe)
+    before = build_model(recipe)
     run = fits.fit(recipe, tmp_path / "run", verbose=0)
-    after = fits.build_model(recipe)
+    after = build_model(recipe)
     after.load_weights(run.best)
 
     def moved(name: str) -> bool:

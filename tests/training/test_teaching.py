@@ -20,6 +20,7 @@ from training.bank_batches import BankBatchMaker
 from training.cli import train
 from training.distillation import blended, teach, without_false_keywords
 from training.features import FeatureMaker
+from training.network import build_model
 from training.run_folder import RunFolder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -43,7 +44,7 @@ def test_a_teacher_says_what_its_network_predicts(taught, teacher):
     The soft labels are the trained run's posteriors of the bank's very clips.
     """
     recipe = teacher.read_recipe()
-    model = fits.build_model(recipe)
+    model = build_model(recipe)
     model.load_weights(teacher.best)
     samples = np.concatenate(parts_of(taught, SAMPLES))
     windows = FeatureMaker(recipe.frontend).windows(samples, n_frames=98)
@@ -169,7 +170,7 @@ def test_a_teacher_must_have_the_banks_labels(bank, teacher, clips, tmp_path):
     recipe = bank_recipe(clips, data={"keywords": ["no"]})
     run = RunFolder(tmp_path / "other")
     run.start(recipe)
-    fits.build_model(recipe).save_weights(run.best)
+    build_model(recipe).save_weights(run.best)
 
     with pytest.raises(KwsError, match="expected the labels of the bank"):
         list(teach(bank, run, name="other"))

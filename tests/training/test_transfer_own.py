@@ -16,10 +16,10 @@ from small_recipes import recipe_for
 from kws.errors import ConfigError
 from kws.interpreter import open_model
 from kws.manifest import read_manifest
-from training import fit
 from training import recipe as recipes
 from training.embedding import Embedder as KerasEmbedder
 from training.features import FeatureMaker
+from training.network import build_model
 from training.own_words.make_backbone import make_backbone
 from training.run_folder import RunFolder
 from training.transfer.backbone import Embedder
@@ -45,7 +45,7 @@ def trained(clips, tmp_path_factory) -> RunFolder:
     keras.utils.set_random_seed(3)
     run = RunFolder(tmp_path_factory.mktemp("run") / "small")
     run.start(recipe)
-    fit.build_model(recipe).save_weights(run.best)
+    build_model(recipe).save_weights(run.best)
     return run
 
 

@@ -27,6 +27,7 @@ from training import fit as fits
 from training import mine as mining
 from training import recipe as recipes
 from training.cli import evaluate as kws_eval
+from training.network import build_model
 from training.run_folder import RunFolder
 from training.show import draw_augmentation
 
@@ -155,7 +156,7 @@ def test_the_posteriors_are_the_networks(exported, run, demo_audio):
 
     np.testing.assert_array_equal(rows, expected)
 
-    network = fits.build_model(recipe)
+    network = build_model(recipe)
     network.load_weights(run.best)
     (given,) = spotter.model.opened.inputs
     normalised = (windows - recipe.frontend.mean) / recipe.frontend.std

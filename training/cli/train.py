@@ -245,9 +245,10 @@ def _recipes(arguments: argparse.Namespace) -> int:
 
 
 def _cost(recipe: Recipe) -> dict[str, int]:
-    from training import fit, model_cost
+    from training import model_cost
+    from training.network import build_model
 
-    model = fit.build_model(recipe)
+    model = build_model(recipe)
     return {
         "parameters": model_cost.n_parameters(model),
         "multiplications": model_cost.n_multiplications(model),

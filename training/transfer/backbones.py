@@ -112,12 +112,13 @@ def _waveform_backbone(
 
 def _speech_embedding(config: TransferConfig) -> Backbone:
     """Return Google's speech embedding: its weights are in the package pyopen-wakeword."""
-    from training import fit, pretrained
+    from training import pretrained
     from training import recipe as recipes
     from training.embedding import Embedder
+    from training.network import build_model
 
     recipe = recipes.load("embedding")
-    model = fit.build_model(recipe)
+    model = build_model(recipe)
     pretrained.load_speech_embedding(model)
     layers = config.layers or (SPEECH_EMBEDDING_LAYER,)
     return _keras_backbone(
