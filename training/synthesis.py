@@ -83,6 +83,11 @@ def _flite(rng: np.random.Generator) -> Voice:
     )
 
 
+def are_installed() -> bool:
+    """Whether there is a synthesiser to have voices of."""
+    return any(shutil.which(name) for name in ("espeak-ng", "flite"))
+
+
 def say(voice: Voice, word: str) -> NDArray[np.int16]:
     """Return a word as int16 samples at 16 kHz, without the silence round it.
 
@@ -106,12 +111,12 @@ def say(voice: Voice, word: str) -> NDArray[np.int16]:
 
 
 def synthesise(
-    words: Sequence[str], out: Path, *, n_clips: int, seed: int = 1
+    words: Sequence[str], out: Path, *, n_clips: int, seed: int = 1, most_samples: int = RATE
 ) -> Iterator[tuple[int, int]]:
     """Write `n_clips` clips of each word to ``out/WORD/VOICE.wav``; yield (words done, in all).
 
-    At most a second is kept of each; clips that are there already are left alone. A voice that
-    is drawn twice is one clip, so that there may be fewer.
+    At most `most_samples` are kept of each, a second; clips that are there already are left
+    alone. A voice that is drawn twice is one clip, so that there may be fewer.
 
     Raises
     ------
@@ -135,6 +140,6 @@ def synthesise(
             voice = next(wanted)
             path = folder / f"{voice.name}.wav"
             if not path.is_file():
-                samples = say(voice, word)[:RATE]
+                samples = say(voice, word)[:most_samples]
                 atomically(path, partial(soundfile.write, data=samples, samplerate=RATE))
     yield len(words), len(words)

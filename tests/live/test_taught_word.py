@@ -46,7 +46,8 @@ def test_a_word_said_at_the_microphone_is_taught_and_heard(virtual_microphone, t
     program = subprocess.Popen(
         [
             *(sys.executable, "-m", "training.cli.enroll", "computer", "--record"),
-            *(str(N_RECORDINGS), "--yes", "--json", "--copies", "20", "--out", str(out)),
+            *(str(N_RECORDINGS), "--yes", "--json", "--copies", "20", "--voices", "0"),
+            *("--out", str(out)),
         ],
         env=virtual_microphone.environment,
         stdin=subprocess.DEVNULL,

@@ -85,6 +85,7 @@ def _add_few_shot(commands: Any) -> None:
     made.add_argument("--head", default="logistic", help="as in kws-enroll (default: logistic)")
     made.add_argument("--copies", type=int, default=60)
     made.add_argument("--fa-per-hour", type=float, default=0.5)
+    made.add_argument("--voices", type=int, default=60, help="as in kws-enroll (default: 60)")
     made.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="goes on with what lies there"
     )
@@ -138,6 +139,7 @@ def few_shot(arguments: argparse.Namespace) -> int:
     from training.own_words.negatives import Negatives
     from training.own_words.recordings import read_recordings
     from training.own_words.taught import EnrolmentConfig
+    from training.own_words.voices import synthesised
 
     opened = Backbone(BackboneFile.read(arguments.backbone))
     file = opened.file
@@ -154,14 +156,25 @@ def few_shot(arguments: argparse.Namespace) -> int:
         "backbone": file.sha256,
         "negatives": sha256((file.path.parent / file.negatives).read_bytes()),
         "speech": arguments.speech.name,
+        "voices": arguments.voices,
         **asdict(config),
     }
     trials = read_trials(arguments.out, about)
+    voices = {
+        word: synthesised(
+            found[:1],
+            arguments.out / "voices",
+            n_voices=arguments.voices,
+            seed=config.seed,
+            tell=_passed_over,
+        )
+        for word, found in recordings.items()
+    }
     study = FewShotStudy(opened, shipped, embedded_speech(opened, arguments.speech), config)
     done = {(trial.word, trial.n_recordings, trial.draw) for trial in trials}
     table = ""
     for trial in study.trials(
-        recordings, counts=arguments.counts, draws=arguments.draws, done=done
+        recordings, counts=arguments.counts, draws=arguments.draws, voices=voices, done=done
     ):
         trials.append(trial)
         print(

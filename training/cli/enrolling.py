@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from kws.cli import program
 from kws.errors import ConfigError
+from training.data.clips import SAMPLE_RATE
 from training.own_words.add_to import base_of
 from training.own_words.backbone import Backbone, BackboneFile
 from training.own_words.enrolment import Teacher
@@ -22,6 +23,7 @@ from training.own_words.recordings import Recording, folders_of, read_recordings
 from training.own_words.report import write_report
 from training.own_words.taught import EnrolmentConfig, Taught
 from training.own_words.verdict import WordVerdict, verdicts
+from training.own_words.voices import LONGEST_S, synthesised
 
 RECORDINGS = "recordings"
 
@@ -35,6 +37,8 @@ def enroll(arguments: argparse.Namespace) -> int:
     """Teach the words and write the model."""
     words: list[str] = [" ".join(word.split()) for word in arguments.words]
     name = arguments.name or "-".join(words).replace(" ", "-")
+    if arguments.voices < 0:
+        raise ConfigError(f"--voices: expected 0 or more, got {arguments.voices}")
     backbone = Backbone(BackboneFile.read(arguments.backbone))
     base = base_of(arguments.add_to, backbone.file, words) if arguments.add_to else None
     n_smoothed = SMOOTHING_HOPS
@@ -49,6 +53,7 @@ def enroll(arguments: argparse.Namespace) -> int:
     )
     negatives = _negatives(backbone, arguments.negatives).without(words)
     recordings = _recordings(arguments, words)
+    voices = _voices(arguments, recordings)
     with _progress() as progress:
         task = progress.add_task("", total=1.0)
 
@@ -56,7 +61,7 @@ def enroll(arguments: argparse.Namespace) -> int:
             progress.update(task, description=what, completed=share)
 
         teacher = Teacher(backbone, negatives, config, progress=show)
-        taught = teacher.teach(recordings)
+        taught = teacher.teach(recordings, voices=voices)
         show("writing the model", 0.95)
         found = verdicts(taught)
         metrics = {"enrolment": {word: verdict.table() for word, verdict in found.items()}}
@@ -92,12 +97,37 @@ def _recordings(arguments: argparse.Namespace, words: list[str]) -> dict[str, li
     return found
 
 
+def _voices(
+    arguments: argparse.Namespace, recordings: Mapping[str, list[Recording]]
+) -> dict[str, list[Recording]]:
+    """Return synthesised voices for words of few recordings, unless all are synthesised."""
+    if arguments.synthesise is not None:
+        return {}
+    found = {
+        word: synthesised(
+            few,
+            arguments.out / "voices",
+            n_voices=arguments.voices,
+            seed=arguments.seed,
+            tell=say,
+        )
+        for word, few in recordings.items()
+    }
+    for word, voices in found.items():
+        if voices:
+            say(f"{word}: {len(voices)} synthesised voices to choose from (--voices 0: none)")
+    return found
+
+
 def _synthesised(
     words: list[str], kept: Path, n_clips: int, seed: int
 ) -> dict[str, list[Recording]]:
     from training.synthesis import synthesise
 
-    for done, total in synthesise(words, kept, n_clips=n_clips, seed=seed):
+    made = synthesise(
+        words, kept, n_clips=n_clips, seed=seed, most_samples=int(LONGEST_S * SAMPLE_RATE)
+    )
+    for done, total in made:
         say(f"synthesised {done} of {total} words")
     say(
         "synthesised voices only: good enough to try an idea; people will be missed more often "

@@ -18,6 +18,7 @@ from training.own_words.head import Head
 from training.own_words.negatives import Negatives
 from training.own_words.recordings import Recording
 from training.own_words.taught import EnrolmentConfig, Taught
+from training.own_words.voices import COPIES, with_voices
 
 FloatArray = NDArray[np.float32]
 # Negatives that a head is fitted to: the hardest, and as many at random for the rest of the space.
@@ -30,6 +31,8 @@ MOST_LEFT_OUT = 10
 MOST_COPIES, LEAST_COPIES = 600, 12
 # A word said well lies this far above its threshold, so that its posterior is 0.98 there.
 TYPICAL_LOGIT = 4.0
+# Beside the numbers of words, what seeds the copies of voices.
+VOICES = 1_000
 Progress = Callable[[str, float], None]
 
 
@@ -64,9 +67,13 @@ class Teacher:
             )
 
     def teach(
-        self, recordings: Mapping[str, Sequence[Recording]], *, leave_out: bool = True
+        self,
+        recordings: Mapping[str, Sequence[Recording]],
+        *,
+        voices: Mapping[str, Sequence[Recording]] | None = None,
+        leave_out: bool = True,
     ) -> Taught:
-        """Return what the recordings of each word teach.
+        """Return what the recordings of each word teach, with the `voices` most like them.
 
         Without `leave_out` no recording is tried by a head that the others taught, which takes
         as many times as long as there are recordings, up to ten.
@@ -83,10 +90,15 @@ class Teacher:
         self._progress("finding the words", 0.0)
         found = {word: aligned(recordings[word], self.backbone) for word in words}
         copies = [self._copies(found[word], number) for number, word in enumerate(words)]
+        spoken = [self._spoken(found[word], (voices or {}).get(word, ())) for word in words]
         positives, labels = heads.stacked([np.concatenate(parts) for parts in copies])
         self._progress("learning", 0.3)
         taken = self._hardest(words, positives, labels)
         learned_from = self.backbone.real(self._negatives.windows(taken))
+        if any(spoken):
+            positives, labels = with_voices(words, positives, labels, spoken, learned_from)
+            taken = self._hardest(words, positives, labels)
+            learned_from = self.backbone.real(self._negatives.windows(taken))
         head = self._learn(words, positives, labels, learned_from)
         self._progress("trying it on speech it has not learned from", 0.5)
         held_out = self._held_out(head, positives, labels, taken, learned_from)
@@ -104,7 +116,9 @@ class Teacher:
         calibrated = head.calibrated(level, gain)
         self._progress("leaving each recording out in turn", 0.7)
         left_out = {
-            word: self._left_out(words, copies, number, found[word], learned_from, level, gain)
+            word: self._left_out(
+                words, copies, spoken, number, found[word], learned_from, level, gain
+            )
             if leave_out
             else []
             for number, word in enumerate(words)
@@ -127,11 +141,13 @@ class Teacher:
         more_s = (self.config.n_smoothed - 2) * self.backbone.hop_s / 2
         return MAX_SHIFT + int(more_s * SAMPLE_RATE)
 
-    def _copies(self, recordings: Sequence[Recording], number: int) -> list[FloatArray]:
+    def _copies(
+        self, recordings: Sequence[Recording], number: int, *, n_copies: int = MOST_COPIES
+    ) -> list[FloatArray]:
         """Return the embeddings of the copies of each recording."""
         parts = []
-        n_copies = max(LEAST_COPIES, MOST_COPIES // len(recordings))
-        n_copies = min(self.config.copies, n_copies)
+        most = max(LEAST_COPIES, MOST_COPIES // len(recordings))
+        n_copies = min(self.config.copies, n_copies, most)
         for index, one in enumerate(recordings):
             rng = np.random.default_rng((self.config.seed, number, index))
             made = windows(
@@ -144,6 +160,15 @@ class Teacher:
             parts.append(self.backbone.embed(made))
             self._progress("hearing copies of the recordings", 0.3 * index / len(recordings))
         return parts
+
+    def _spoken(
+        self, recordings: Sequence[Recording], voices: Sequence[Recording]
+    ) -> list[FloatArray]:
+        """Return the embeddings of the copies of each voice, placed as the recordings are."""
+        if not voices:
+            return []
+        placed = aligned([*recordings, *voices], self.backbone)[len(recordings) :]
+        return self._copies(placed, number=VOICES, n_copies=COPIES)
 
     def _learn(
         self,
@@ -217,6 +242,7 @@ class Teacher:
         self,
         words: tuple[str, ...],
         copies: list[list[FloatArray]],
+        spoken: list[list[FloatArray]],
         number: int,
         recordings: Sequence[Recording],
         learned_from: FloatArray,
@@ -234,6 +260,8 @@ class Teacher:
                 for word, parts in enumerate(copies)
             ]
             positives, labels = heads.stacked(kept)
+            if any(spoken):
+                positives, labels = with_voices(words, positives, labels, spoken, learned_from)
             head = self._learn(words, positives, labels, learned_from).calibrated(level, gain)
             heard += [(index, self._best(head, recordings[index], number)) for index in left]
         return [logit for _, logit in sorted(heard)]

@@ -20,6 +20,7 @@ from training.own_words.negatives import Negatives
 from training.own_words.own_model import SMOOTHING_HOPS, SUPPRESSION_MS, THRESHOLD
 from training.own_words.recordings import Recording
 from training.own_words.taught import EnrolmentConfig
+from training.own_words.voices import FEW
 
 FloatArray = NDArray[np.float32]
 # More of them tell nothing new of the miss rate, and each is heard for some seconds.
@@ -86,12 +87,14 @@ class FewShotStudy:
         *,
         counts: Sequence[int],
         draws: int,
+        voices: Mapping[str, Sequence[Recording]] | None = None,
         done: Collection[tuple[str, int, int]] = (),
     ) -> Iterator[Trial]:
         """Yield a trial for each word, number of recordings and draw that is not done yet.
 
         The recordings of a draw are by other speakers than those tried, as far as file names
-        tell speakers (Speech Commands'): of others each file counts as a speaker.
+        tell speakers (Speech Commands'): of others each file counts as a speaker. Synthesised
+        `voices` teach words of few recordings too, as in `kws-enroll`.
 
         Raises
         ------
@@ -119,10 +122,11 @@ class FewShotStudy:
             ]
             negatives = self._negatives.without([word])
             teacher = Teacher(self._backbone, negatives, self._config)
+            beside = (voices or {}).get(word, ())
             for place in places:
                 if place not in done:
                     _, n_recordings, draw = place
-                    yield self._trial(teacher, found, heard, speech, n_recordings, draw)
+                    yield self._trial(teacher, found, heard, speech, n_recordings, draw, beside)
 
     def _trial(
         self,
@@ -132,6 +136,7 @@ class FewShotStudy:
         speech: Sequence[FloatArray],
         n_recordings: int,
         draw: int,
+        voices: Sequence[Recording],
     ) -> Trial:
         rng = np.random.default_rng((self._config.seed, n_recordings, draw))
         order = rng.permutation(len(found))
@@ -139,7 +144,9 @@ class FewShotStudy:
         speakers = {speaker(found[i].path) for i in learned}
         tried = [i for i in order[n_recordings:] if speaker(found[i].path) not in speakers]
         word = found[0].word
-        taught = teacher.teach({word: [found[i] for i in learned]}, leave_out=False)
+        beside = {word: voices} if n_recordings < FEW else {}
+        recordings = {word: [found[i] for i in learned]}
+        taught = teacher.teach(recordings, voices=beside, leave_out=False)
         best = np.array([self._smoothed(taught.head, heard[i]).max() for i in tried])
         scores = [self._smoothed(taught.head, one) for one in speech]
         hop_s = self._backbone.hop_s

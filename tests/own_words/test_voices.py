@@ -1,0 +1,128 @@
+"""Synthesised voices beside few recordings: which of them teach, and when there are none."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="kws-enroll needs its extra")
+pytest.importorskip("ai_edge_litert.schema_py_generated", reason="needs the schema of TFLite")
+
+from kws import models
+from kws.audio_file import read_file
+from kws.spotter import KeywordSpotter
+from training.cli.enroll import main as enroll
+from training.own_words.recordings import read_recordings
+from training.own_words.voices import FEW, N_ALIKE, SHARE, synthesised, with_voices
+
+SIZE = 16
+
+
+def some(spoken: Path, n: int, folder: Path) -> Path:
+    """Copy the first recordings of "computer" into a folder."""
+    clips = folder / "clips" / "computer"
+    clips.mkdir(parents=True)
+    for path in sorted((spoken / "computer").iterdir())[:n]:
+        shutil.copy(path, clips)
+    return clips.parent
+
+
+def test_the_voices_that_sound_like_the_recordings_are_taken(rng):
+    """
+    Of voices near and far only near ones join the positives of their word, a fifth of all.
+    """
+    word = np.full(SIZE, 2.0)
+    near = [np.float32(word + rng.normal(0, 1, (8, SIZE))) for _ in range(N_ALIKE)]
+    far = [np.float32(-word + rng.normal(0, 1, (8, SIZE))) for _ in range(30)]
+    positives = np.float32(word + rng.normal(0, 1, (120, SIZE)))
+    other = np.float32(rng.normal(0, 1, (60, SIZE)) + np.eye(SIZE)[0] * 6)
+    negatives = np.float32(rng.normal(0, 1, (1_000, SIZE)))
+    labels = np.repeat([0, 1], [120, 60])
+    mixed = [*far[:15], *near, *far[15:]]
+
+    more, whose = with_voices(
+        ("lamp", "fan"), np.concatenate([positives, other]), labels, [mixed, []], negatives
+    )
+
+    added = more[whose == 0][120:]
+    assert len(added) == round(120 * SHARE / (1 - SHARE))
+    taken = np.concatenate(near)
+    assert all(np.any(np.all(row == taken, axis=1)) for row in added)
+    np.testing.assert_array_equal(positives, more[whose == 0][:120])
+    np.testing.assert_array_equal(other, more[whose == 1])
+
+
+def test_a_word_of_few_recordings_is_taught_by_voices_too(spoken, tmp_path, capsys):
+    """
+    Two recordings and the voices beside them: twelve strangers are heard, banana and demo not.
+    """
+    clips = some(spoken, 2, tmp_path)
+    arguments = ["computer", "--clips", str(clips), "--out", str(tmp_path / "my")]
+
+    assert 0 == enroll([*arguments, "--voices", "30", "--copies", "30"])
+
+    kept = list((tmp_path / "my" / "voices" / "computer").glob("*.wav"))
+    assert 20 <= len(kept) <= 30
+    assert f"{len(kept)} synthesised voices to choose from" in capsys.readouterr().err
+    model = str(tmp_path / "my" / "computer.json")
+    heard = [_hits(model, path) for path in sorted((spoken / "computer").iterdir())[2:]]
+    assert sum(hits == ["computer"] for hits in heard) >= 10
+    others = [*sorted((spoken / "banana").iterdir()), models.FIRMWARE_MODELS / "demo.wav"]
+    assert sum(len(_hits(model, path)) for path in others) <= 1
+
+
+def _hits(model: str, audio: Path) -> list[str]:
+    spotter = KeywordSpotter.from_model(model)
+    found = [hit for block in read_file(audio) for hit in spotter.process(block)]
+    return [hit.keyword for hit in found + spotter.process(np.zeros(24_000, np.int16))]
+
+
+@pytest.mark.parametrize(("n_recordings", "n_voices"), [(FEW, 10), (1, 0)])
+def test_none_where_none_are_wanted(spoken, tmp_path, n_recordings, n_voices):
+    """
+    Many recordings need no voices, and 0 is none: nothing is written.
+    """
+    found = read_recordings("computer", some(spoken, n_recordings, tmp_path) / "computer")
+
+    voices = synthesised(found, tmp_path / "voices", n_voices=n_voices, seed=1, tell=pytest.fail)
+
+    assert [] == voices
+    assert not (tmp_path / "voices").exists()
+
+
+def test_without_a_synthesiser_the_recordings_teach_alone(spoken, tmp_path, monkeypatch):
+    """
+    It is told what would help, and nothing fails.
+    """
+    found = read_recordings("computer", some(spoken, 2, tmp_path) / "computer")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    told: list[str] = []
+
+    voices = synthesised(found, tmp_path / "voices", n_voices=60, seed=1, tell=told.append)
+
+    assert [] == voices
+    assert told == [
+        "computer: few recordings; with espeak-ng or flite installed, other voices would help"
+    ]
+
+
+def test_a_long_phrase_is_not_cut_off(spoken, tmp_path):
+    """
+    A voice may take longer than the second that clips for training have.
+    """
+    (one,) = read_recordings("computer", some(spoken, 1, tmp_path) / "computer")
+    phrase = "turn the television in the kitchen on"
+
+    voices = synthesised(
+        [type(one)(phrase, one.path, one.samples, one.middle)],
+        tmp_path / "voices",
+        n_voices=4,
+        seed=1,
+        tell=pytest.fail,
+    )
+
+    assert 3 <= len(voices) <= 4
+    assert min(len(voice.samples) for voice in voices) > 1.2 * 16_000

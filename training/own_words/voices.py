@@ -1,0 +1,104 @@
+"""Synthesised voices beside few recordings: those most like them stand for other people.
+
+A synthesiser says a word in voices that a few recordings do not have, but also wrongly: some of
+its accents say another word. So the recordings choose. A head that they alone have taught hears
+every voice, and those that it hears best teach with them; far from all, and not much
+(docs/experiments.md has what more of them does).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.clips import SAMPLE_RATE
+from training.own_words import heads
+from training.own_words.head import Head
+from training.own_words.recordings import Recording, read_recordings
+from training.synthesis import WORD, are_installed, synthesise
+
+FloatArray = NDArray[np.float32]
+FEW = 6
+"""Recordings of a word from which on people are enough."""
+
+N_VOICES, N_ALIKE = 60, 15
+"""Voices that are tried, and that teach."""
+
+COPIES = 8
+"""Windows made of what each says: a room or a distance more is not what is missing."""
+
+SHARE = 0.2
+"""Part of the positives that are synthesised."""
+
+LONGEST_S = 3.0
+
+
+def synthesised(
+    recordings: Sequence[Recording],
+    folder: Path,
+    *,
+    n_voices: int,
+    seed: int,
+    tell: Callable[[str], None],
+) -> list[Recording]:
+    """Return the word of a few recordings in synthesised voices, which are kept in a folder.
+
+    None where the recordings are enough, no synthesiser is installed, or the word is none that
+    one can be asked to say.
+    """
+    word = recordings[0].word
+    if len(recordings) >= FEW or not n_voices:
+        return []
+    if not are_installed():
+        tell(f"{word}: few recordings; with espeak-ng or flite installed, other voices would help")
+        return []
+    if not WORD.fullmatch(word):
+        return []
+    done = synthesise(
+        [word], folder, n_clips=n_voices, seed=seed, most_samples=int(LONGEST_S * SAMPLE_RATE)
+    )
+    for _ in done:
+        pass
+    return read_recordings(word, folder / word, skip=lambda why: None)
+
+
+def with_voices(
+    words: tuple[str, ...],
+    positives: FloatArray,
+    labels: NDArray[np.intp],
+    spoken: Sequence[Sequence[FloatArray]],
+    negatives: FloatArray,
+) -> tuple[FloatArray, NDArray[np.intp]]:
+    """Return positives and labels, and among them the voices that they make a head hear best.
+
+    Parameters
+    ----------
+    words : tuple of str
+    positives : float32 ``(n, size)``
+        Copies of recordings.
+    labels : int ``(n,)``
+        The index of their word.
+    spoken : for each word a sequence of float32 ``(n_copies, size)``
+        Copies of what each voice says; none for a word of many recordings.
+    negatives : float32 ``(m, size)``
+    """
+    head = heads.logistic(heads.Examples(words, positives, labels, negatives))
+    parts = [positives[labels == number] for number in range(len(words))]
+    for number, voices in enumerate(spoken):
+        if voices:
+            alike = _most_alike(voices, head, number, n_recorded=len(parts[number]))
+            parts[number] = np.concatenate([parts[number], alike])
+    return heads.stacked(parts)
+
+
+def _most_alike(
+    voices: Sequence[FloatArray], head: Head, number: int, *, n_recorded: int
+) -> FloatArray:
+    """Return some copies of the voices that a head hears best as its word `number`."""
+    liked = sorted(voices, key=lambda copies: -float(np.median(head.logits(copies)[:, number])))
+    copies = np.concatenate(liked[:N_ALIKE])
+    n_rows = min(len(copies), max(1, round(SHARE / (1 - SHARE) * n_recorded)))
+    return copies[np.linspace(0, len(copies) - 1, n_rows).astype(np.intp)]
