@@ -115,7 +115,8 @@ def test_the_hop_is_that_of_the_backbone(far, demo, tmp_path):
     assert FRAMES == manifest.window.window_frames
     was, now = models.load("default").decision, manifest.decision
     assert (was.smoothing_ms, was.suppression_ms) == (now.smoothing_ms, now.suppression_ms)
-    assert {**was.thresholds, "lamp": 0.5} == now.thresholds
+    # Five posteriors are averaged: test_an_added_word_needs_two_hops_whatever_is_averaged.
+    assert {**was.thresholds, "lamp": 0.25} == now.thresholds
 
 
 def test_a_model_of_a_longer_window_is_added_to(backbone, demo, tmp_path):
@@ -151,11 +152,36 @@ def test_words_are_added_again_and_again():
     default = models.load("default")
 
     lamp = beside(
-        default, replace(default, labels=("lamp", "_unknown_"), decision=DecisionConfig())
+        default,
+        replace(default, labels=("lamp", "_unknown_"), decision=DecisionConfig()),
+        hop_s=0.08,
     )
-    fan = beside(lamp, replace(default, labels=("fan", "_unknown_"), decision=DecisionConfig()))
+    fan = beside(
+        lamp,
+        replace(default, labels=("fan", "_unknown_"), decision=DecisionConfig()),
+        hop_s=0.08,
+    )
 
     assert (*default.labels, "lamp", "_other_", "fan", "_other_2_") == fan.labels
+
+
+@pytest.mark.parametrize(("smoothing_ms", "expected"), [(400, 0.25), (240, 0.417), (160, 0.5)])
+def test_an_added_word_needs_two_hops_whatever_is_averaged(smoothing_ms, expected):
+    """
+    Among more averaged posteriors two sure ones are a smaller mean; the others keep theirs.
+    """
+    default = models.load("default")
+    slow = replace(default, decision=replace(default.decision, smoothing_ms=smoothing_ms))
+
+    made = beside(
+        slow,
+        replace(default, labels=("lamp", "_unknown_"), decision=DecisionConfig()),
+        hop_s=0.08,
+    )
+
+    assert expected == made.decision.threshold("lamp")
+    kept = {word: default.decision.threshold(word) for word in default.keywords}
+    assert kept == {word: made.decision.threshold(word) for word in default.keywords}
 
 
 def test_a_hop_that_the_strides_do_not_divide_is_refused(backbone):

@@ -83,6 +83,9 @@ def test_the_words_of_default_stay_beside_it(spoken, tmp_path, capsys):
             str(tmp_path),
             "--copies",
             "20",
+            # Synthesised voices alone teach a word badly: alone, too, it takes a "left" for it.
+            "--fa-per-hour",
+            "0.1",
             "--json",
         ]
     )

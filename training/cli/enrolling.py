@@ -17,7 +17,7 @@ from training.own_words.add_to import base_of
 from training.own_words.backbone import Backbone, BackboneFile
 from training.own_words.enrolment import Teacher
 from training.own_words.negatives import Negatives
-from training.own_words.own_model import SMOOTHING_HOPS, Made, make_model
+from training.own_words.own_model import Made, make_model
 from training.own_words.own_negatives import with_folders
 from training.own_words.recordings import Recording, folders_of, read_recordings
 from training.own_words.report import write_report
@@ -41,15 +41,11 @@ def enroll(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--voices: expected 0 or more, got {arguments.voices}")
     backbone = Backbone(BackboneFile.read(arguments.backbone))
     base = base_of(arguments.add_to, backbone.file, words) if arguments.add_to else None
-    n_smoothed = SMOOTHING_HOPS
-    if base:
-        n_smoothed = max(1, round(base.manifest.decision.smoothing_ms / (1000 * backbone.hop_s)))
     config = EnrolmentConfig(
         head=arguments.head,
         copies=arguments.copies,
         per_hour=arguments.fa_per_hour,
         seed=arguments.seed,
-        n_smoothed=n_smoothed,
     )
     negatives = _negatives(backbone, arguments.negatives).without(words)
     recordings = _recordings(arguments, words)

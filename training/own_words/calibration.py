@@ -35,9 +35,9 @@ class Tail:
     """Mean excess over `level`."""
 
     @classmethod
-    def of(cls, runs: Sequence[FloatArray], *, hop_s: float, n_smoothed: int = 2) -> Tail:
+    def of(cls, runs: Sequence[FloatArray], *, hop_s: float) -> Tail:
         """Return the tail of the logits ``(n_hops,)`` of pieces of running speech."""
-        found = [peaks(smoothed(run, n_smoothed), hop_s) for run in runs]
+        found = [peaks(smoothed(run), hop_s) for run in runs]
         ordered = np.sort(np.concatenate(found))[::-1]
         n_events = min(TAIL_EVENTS, max(1, len(ordered) // 4))
         level = float(ordered[min(n_events, len(ordered) - 1)])

@@ -37,7 +37,6 @@ def windows(
     *,
     n_copies: int,
     n_samples: int = SAMPLE_RATE,
-    max_shift: int = MAX_SHIFT,
 ) -> Iterator[NDArray[np.int16]]:
     """Yield `n_copies` windows ``(n_samples,)`` with the word in them, the first as it is.
 
@@ -45,7 +44,7 @@ def windows(
     """
     yield recording.window(n_samples=n_samples)
     for number in range(1, n_copies):
-        shift = int(rng.integers(-max_shift, max_shift + 1))
+        shift = int(rng.integers(-MAX_SHIFT, MAX_SHIFT + 1))
         yield _copy(recording, rng, n_samples, shift, other_voice=number % 2 == 0)
 
 

@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
-from training.data.clips import SAMPLE_RATE
 from training.own_words import heads
 from training.own_words.alignment import aligned
 from training.own_words.backbone import Backbone
 from training.own_words.calibration import Tail, smoothed
-from training.own_words.copies import MAX_SHIFT, windows
+from training.own_words.copies import windows
 from training.own_words.head import Head
 from training.own_words.negatives import Negatives
 from training.own_words.recordings import Recording
@@ -105,10 +104,7 @@ class Teacher:
         runs = self._negatives.speech_runs(held_out)
         hop_s = self.backbone.hop_s
         tails = {
-            word: Tail.of(
-                [run[:, n] for run in runs], hop_s=hop_s, n_smoothed=self.config.n_smoothed
-            )
-            for n, word in enumerate(words)
+            word: Tail.of([run[:, n] for run in runs], hop_s=hop_s) for n, word in enumerate(words)
         }
         thresholds = {word: tails[word].threshold(self.config.per_hour) for word in words}
         level = np.array([thresholds[word] for word in words], np.float32)
@@ -135,12 +131,6 @@ class Teacher:
             },
         )
 
-    @property
-    def _max_shift(self) -> int:
-        """Samples either way of the middle, so that all hops that are averaged hear the word."""
-        more_s = (self.config.n_smoothed - 2) * self.backbone.hop_s / 2
-        return MAX_SHIFT + int(more_s * SAMPLE_RATE)
-
     def _copies(
         self, recordings: Sequence[Recording], number: int, *, n_copies: int = MOST_COPIES
     ) -> list[FloatArray]:
@@ -155,7 +145,6 @@ class Teacher:
                 rng,
                 n_copies=n_copies,
                 n_samples=self.backbone.file.window_samples,
-                max_shift=self._max_shift,
             )
             parts.append(self.backbone.embed(made))
             self._progress("hearing copies of the recordings", 0.3 * index / len(recordings))
@@ -272,7 +261,7 @@ class Teacher:
         # As in running audio: the word moves through the window.
         padded = np.pad(recording.samples, n_samples // 2)
         embeddings = self.backbone.real(self.backbone.embed_long(padded))
-        return float(smoothed(head.logits(embeddings)[:, number], self.config.n_smoothed).max())
+        return float(smoothed(head.logits(embeddings)[:, number]).max())
 
     def _confused(self, above: FloatArray) -> list[tuple[str, float]]:
         """Return which words of the bank go above the threshold, the worst first."""

@@ -27,9 +27,6 @@ class EnrolmentConfig:
 
     seed: int = 1
 
-    n_smoothed: int = 2
-    """Hops whose posteriors the spotter averages: with other words beside it, theirs."""
-
     def __post_init__(self) -> None:
         if self.head not in heads.KINDS:
             raise ConfigError(

@@ -21,7 +21,7 @@ from training.own_words.recordings import Recording, read_recordings
 from training.synthesis import WORD, are_installed, synthesise
 
 FloatArray = NDArray[np.float32]
-FEW = 6
+FEW = 5
 """Recordings of a word from which on people are enough."""
 
 N_VOICES, N_ALIKE = 60, 15
