@@ -110,6 +110,7 @@ def backbone(arguments: argparse.Namespace) -> int:
 def negatives(arguments: argparse.Namespace) -> int:
     """Write the bank of negatives beside a backbone."""
     from kws.errors import ConfigError
+    from training.cli.terminal import command_line
     from training.own_words.backbone import Backbone, BackboneFile
     from training.own_words.make_negatives import Source, make_negatives
 
@@ -120,7 +121,7 @@ def negatives(arguments: argparse.Namespace) -> int:
     sources += [Source("noise", one, arguments.noise_windows) for one in arguments.noise]
     if not arguments.speech:
         raise ConfigError("--speech: expected at least one folder; thresholds are set on speech")
-    made = make_negatives(opened, sources)
+    made = make_negatives(opened, sources, command=command_line())
     path = opened.file.path.parent / opened.file.negatives
     made.write(path)
     print(
@@ -155,6 +156,7 @@ def few_shot(arguments: argparse.Namespace) -> int:
     about = {
         "backbone": file.sha256,
         "negatives": sha256((file.path.parent / file.negatives).read_bytes()),
+        "clips": [folder.name for folder in arguments.clips],
         "speech": arguments.speech.name,
         "voices": arguments.voices,
         **asdict(config),

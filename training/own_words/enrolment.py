@@ -182,8 +182,9 @@ class Teacher:
             # Logistic regression, whatever is learned in the end: it finds the same and is quick.
             real = self.backbone.real(self._negatives.windows(taken))
             head = heads.logistic(heads.Examples(words, positives, labels, real))
-            scores = self._logits(head).max(axis=1)
-            taken = np.union1d(some, np.argsort(scores)[::-1][:HARD])
+            # Of each word its own: where one scores high, another would find none.
+            order = np.argsort(self._logits(head), axis=0)[::-1]
+            taken = np.union1d(some, order[: HARD // len(words)])
         return taken
 
     def _logits(self, head: Head) -> FloatArray:

@@ -39,7 +39,7 @@ def read_trials(out: Path, about: Mapping[str, Any]) -> list[Trial]:
     Raises
     ------
     ConfigError
-        If what lies there is about something else.
+        If what lies there is about something else, or damaged.
     """
     path = out / "study.json"
     text = json.dumps(about, indent=2)
@@ -52,17 +52,25 @@ def read_trials(out: Path, about: Mapping[str, Any]) -> list[Trial]:
     if not (out / "trials.csv").is_file():
         return []
     with open(out / "trials.csv", newline="", encoding="utf-8") as handle:
-        return [
-            Trial(
-                word=row["word"],
-                n_recordings=int(row["n_recordings"]),
-                draw=int(row["draw"]),
-                missed=float(row["missed"]),
-                per_hour=float(row["per_hour"]),
-                missed_at_rate=float(row["missed_at_rate"]),
-            )
-            for row in csv.DictReader(handle)
-        ]
+        reader = csv.DictReader(handle)
+        try:
+            return [_trial(row) for row in reader]
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
+            raise ConfigError(
+                f"{handle.name}: line {reader.line_num}: expected a trial, got: {error}; "
+                "take the line out, or give another --out"
+            ) from error
+
+
+def _trial(row: Mapping[str, str]) -> Trial:
+    return Trial(
+        word=row["word"],
+        n_recordings=int(row["n_recordings"]),
+        draw=int(row["draw"]),
+        missed=float(row["missed"]),
+        per_hour=float(row["per_hour"]),
+        missed_at_rate=float(row["missed_at_rate"]),
+    )
 
 
 def table(trials: Sequence[Trial], config: EnrolmentConfig) -> str:
