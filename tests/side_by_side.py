@@ -33,6 +33,8 @@ class FilesAndLive(LoadFileScheduling):
             for scope, tests in self.assigned_work.pop(node).items()
         }
         died_in: str | None = next((test for tests in left.values() for test in tests), None)
+        if died_in is None:
+            return None
         for tests in left.values():
             tests.pop(died_in, None)
         self.workqueue.update({scope: tests for scope, tests in left.items() if tests})

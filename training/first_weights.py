@@ -54,29 +54,42 @@ def load_first_weights(model: keras.Model, recipe: Recipe) -> None:
     if (begun.data.labels, begun.bank.imitate) == (recipe.data.labels, recipe.bank.imitate):
         model.load_weights(start.best)
         return
-    _load_but_for_labels(model, recipe, start)
-
-
-def _load_but_for_labels(model: keras.Model, recipe: Recipe, start: RunFolder) -> None:
-    """Take over a run of other labels: every layer but those whose weights are labels' own."""
-    theirs = build_model(start.read_recipe())
+    theirs = build_model(begun)
     theirs.load_weights(start.best)
+    _take_over(model, recipe, theirs, same_labels=begun.data.labels == recipe.data.labels)
+
+
+def _take_over(
+    model: keras.Model, recipe: Recipe, theirs: keras.Model, *, same_labels: bool
+) -> None:
+    """Give every layer the weights of its namesake, but where other labels have other weights."""
+    before = _layers(theirs)
+    # A head is what grows by a label, whatever it is called.
     one_more = models.build(
         recipe.model.name,
         input_shape=recipe.input_shape,
-        n_labels=len(recipe.data.labels) + 1,
+        n_labels=len(recipe.data.labels) + (0 if same_labels else 1),
         params=recipe.model.params,
     )
-    shapes = {layer.name: _shapes(layer) for layer in one_more.layers}
+    kept = {name: _shapes(layer) for name, layer in _layers(one_more).items()}
     anew = []
-    for layer in model.layers:
-        if not layer.weights:
-            continue
-        if shapes.get(layer.name) == _shapes(layer):
-            layer.set_weights(theirs.get_layer(layer.name).get_weights())
+    for name, layer in _layers(model).items():
+        if name in before and _shapes(layer) == kept.get(name) == _shapes(before[name]):
+            layer.set_weights(before[name].get_weights())
         else:
-            anew.append(layer.name)
-    logger.info("fit.start_from: %s has other labels; begun anew: %s", start.path, ", ".join(anew))
+            anew.append(name)
+    logger.info("fit.start_from: a run of another task; begun anew: %s", ", ".join(anew) or "none")
+
+
+def _layers(model: keras.Model) -> dict[str, keras.Layer]:
+    """Return the layers that have weights by name, those of networks inside it too."""
+    found: dict[str, keras.Layer] = {}
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            found |= _layers(layer)
+        elif layer.weights:
+            found[layer.name] = layer
+    return found
 
 
 def _shapes(layer: keras.Layer) -> list[tuple[int, ...]]:

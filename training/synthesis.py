@@ -7,6 +7,7 @@ whether they help is for an ablation to say (docs/experiments.md).
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import shutil
 import subprocess
@@ -38,6 +39,11 @@ class Voice:
 
     name: str
     command: tuple[str, ...]
+
+    @property
+    def file(self) -> str:
+        """Name of the file that a word in this voice is kept in."""
+        return f"{self.name}.wav"
 
 
 def voices(rng: np.random.Generator) -> Iterator[Voice]:
@@ -81,6 +87,11 @@ def _flite(rng: np.random.Generator) -> Voice:
             *("--setf", f"f0_shift={shift}", "-o", "/dev/stdout", "-t"),
         ),
     )
+
+
+def drawn_voices(n_voices: int, *, seed: int, index: int = 0) -> list[Voice]:
+    """Return the voices that say the word of this index; some may be drawn twice."""
+    return list(itertools.islice(voices(np.random.default_rng((seed, index))), n_voices))
 
 
 def are_installed() -> bool:
@@ -135,10 +146,8 @@ def synthesise(
         yield index, len(words)
         folder = out / word
         folder.mkdir(parents=True, exist_ok=True)
-        wanted = voices(np.random.default_rng((seed, index)))
-        for _ in range(n_clips):
-            voice = next(wanted)
-            path = folder / f"{voice.name}.wav"
+        for voice in drawn_voices(n_clips, seed=seed, index=index):
+            path = folder / voice.file
             if not path.is_file():
                 samples = say(voice, word)[:most_samples]
                 atomically(path, partial(soundfile.write, data=samples, samplerate=RATE))

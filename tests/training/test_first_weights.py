@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,50 @@ def test_for_other_labels_the_head_begins_anew(first, keywords, caplog):
             same = np.array_equal(weights, taken)
             # Biases begin with 0, in whatever head.
             assert same == (expected.name != "logits") or not weights.any()
-    assert f"{first} has other labels; begun anew: logits" in caplog.text
+    assert "a run of another task; begun anew: logits" in caplog.text
+
+
+def test_a_network_inside_the_network_goes_on_too(tmp_path):
+    """
+    With the front end in the graph only the last layer begins anew as well.
+    """
+    run = RunFolder(tmp_path / "first")
+    begun = recipes.load("mel-in-graph")
+    run.start(begun)
+    theirs = build_model(begun)
+    theirs.save_weights(run.best)
+    other = {"data.keywords": ["on", "off"], "fit.start_from": str(run.path)}
+
+    ours = fit.fresh_model(recipes.load("mel-in-graph", overrides=other))
+
+    kept, before = (
+        {"/".join(weight.path.split("/")[-2:]): weight.numpy() for weight in model.weights}
+        for model in (ours, theirs)
+    )
+    changed = {
+        name
+        for name, weight in kept.items()
+        if weight.ndim > 1 and not np.array_equal(weight, before[name])
+    }
+    assert {"logits/kernel"} == changed
+
+
+def test_what_was_imitated_before_may_be_left_out(first, monkeypatch):
+    """
+    With the labels of before the head goes on as well.
+    """
+    begun = recipe_for()
+    imitating = replace(begun, bank=replace(begun.bank, path="bank", imitate="speech-embedding"))
+    run = RunFolder(first.parent / "imitating")
+    run.start(imitating)
+    theirs = build_model(imitating)
+    theirs.save_weights(run.best)
+
+    ours = fit.fresh_model(recipe_for(start_from=str(run.path)))
+
+    for layer in (layer for layer in ours.layers if layer.weights):
+        for expected, got in zip(theirs.get_layer(layer.name).get_weights(), layer.get_weights()):
+            np.testing.assert_array_equal(expected, got)
 
 
 def test_a_variable_that_is_not_set_is_told(monkeypatch):

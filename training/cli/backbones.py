@@ -134,6 +134,7 @@ def negatives(arguments: argparse.Namespace) -> int:
 def few_shot(arguments: argparse.Namespace) -> int:
     """Study words by the number of recordings."""
     from kws.checksum import sha256
+    from kws.errors import ConfigError
     from training.own_words.backbone import Backbone, BackboneFile
     from training.own_words.few_shot import FewShotStudy, embedded_speech
     from training.own_words.few_shot_report import read_trials, write_study
@@ -142,6 +143,8 @@ def few_shot(arguments: argparse.Namespace) -> int:
     from training.own_words.taught import EnrolmentConfig
     from training.own_words.voices import synthesised
 
+    if arguments.voices < 0:
+        raise ConfigError(f"--voices: expected 0 or more, got {arguments.voices}")
     opened = Backbone(BackboneFile.read(arguments.backbone))
     file = opened.file
     config = EnrolmentConfig(
@@ -164,11 +167,11 @@ def few_shot(arguments: argparse.Namespace) -> int:
     trials = read_trials(arguments.out, about)
     voices = {
         word: synthesised(
-            found[:1],
+            found[: min(arguments.counts)],
             arguments.out / "voices",
             n_voices=arguments.voices,
             seed=config.seed,
-            tell=_passed_over,
+            tell=lambda why: print(f"kws-train: {why}", file=sys.stderr),
         )
         for word, found in recordings.items()
     }

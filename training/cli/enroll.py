@@ -107,10 +107,9 @@ def _add_learning(made: argparse._ArgumentGroup) -> None:
     made.add_argument(
         "--voices",
         type=int,
-        default=60,
         metavar="N",
         help="synthesised voices to choose from where a word has fewer than 5 recordings, if "
-        "espeak-ng or flite is installed: those most like them teach too (default: 60; 0: none)",
+        "espeak-ng or flite is installed: the 15 most like them teach too (default: 60; 0: none)",
     )
     made.add_argument("--seed", type=int, default=1, help="of the copies (default: 1)")
 

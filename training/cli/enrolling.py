@@ -23,7 +23,7 @@ from training.own_words.recordings import Recording, folders_of, read_recordings
 from training.own_words.report import write_report
 from training.own_words.taught import EnrolmentConfig, Taught
 from training.own_words.verdict import WordVerdict, verdicts
-from training.own_words.voices import LONGEST_S, synthesised
+from training.own_words.voices import LONGEST_S, N_VOICES, synthesised
 
 RECORDINGS = "recordings"
 
@@ -37,8 +37,10 @@ def enroll(arguments: argparse.Namespace) -> int:
     """Teach the words and write the model."""
     words: list[str] = [" ".join(word.split()) for word in arguments.words]
     name = arguments.name or "-".join(words).replace(" ", "-")
-    if arguments.voices < 0:
+    if arguments.voices is not None and arguments.voices < 0:
         raise ConfigError(f"--voices: expected 0 or more, got {arguments.voices}")
+    if arguments.voices and arguments.synthesise is not None:
+        raise ConfigError("--voices: beside recordings of people; --synthesise has voices alone")
     backbone = Backbone(BackboneFile.read(arguments.backbone))
     base = base_of(arguments.add_to, backbone.file, words) if arguments.add_to else None
     config = EnrolmentConfig(
@@ -103,7 +105,7 @@ def _voices(
         word: synthesised(
             few,
             arguments.out / "voices",
-            n_voices=arguments.voices,
+            n_voices=N_VOICES if arguments.voices is None else arguments.voices,
             seed=arguments.seed,
             tell=say,
         )

@@ -68,7 +68,9 @@ def read_recordings(
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder}: expected a folder with recordings of {word!r}, found none")
-    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in AUDIO_SUFFIXES)
+    # What begins with a dot is half written, or not meant to be seen.
+    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
+    paths = sorted(path for path in visible if path.suffix.lower() in AUDIO_SUFFIXES)
     if not paths:
         raise ConfigError(
             f"{folder}: expected recordings of {word!r} ({', '.join(sorted(AUDIO_SUFFIXES))}), "

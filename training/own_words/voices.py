@@ -14,18 +14,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kws.errors import AudioError, ConfigError
 from training.data.clips import SAMPLE_RATE
 from training.own_words import heads
 from training.own_words.head import Head
 from training.own_words.recordings import Recording, read_recordings
-from training.synthesis import WORD, are_installed, synthesise
+from training.synthesis import WORD, are_installed, drawn_voices, synthesise
 
 FloatArray = NDArray[np.float32]
 FEW = 5
 """Recordings of a word from which on people are enough."""
 
 N_VOICES, N_ALIKE = 60, 15
-"""Voices that are tried, and that teach."""
+"""Voices that are tried, and that teach at most."""
+
+LEAST_LIKE = 99.0
+"""Percentile of the negatives' logits, most of them hard ones, that a voice must lie above: what
+the recordings do not take for their word is another word."""
 
 COPIES = 8
 """Windows made of what each says: a room or a distance more is not what is missing."""
@@ -46,8 +51,8 @@ def synthesised(
 ) -> list[Recording]:
     """Return the word of a few recordings in synthesised voices, which are kept in a folder.
 
-    None where the recordings are enough, no synthesiser is installed, or the word is none that
-    one can be asked to say.
+    None where the recordings are enough, and, which is told, where no synthesiser is installed,
+    it fails, or the word is none that it can be asked to say.
     """
     word = recordings[0].word
     if len(recordings) >= FEW or not n_voices:
@@ -56,13 +61,19 @@ def synthesised(
         tell(f"{word}: few recordings; with espeak-ng or flite installed, other voices would help")
         return []
     if not WORD.fullmatch(word):
+        tell(f"{word}: no synthesised voices; they can be asked for letters, ' and - alone")
         return []
-    done = synthesise(
-        [word], folder, n_clips=n_voices, seed=seed, most_samples=int(LONGEST_S * SAMPLE_RATE)
-    )
-    for _ in done:
-        pass
-    return read_recordings(word, folder / word, skip=lambda why: None)
+    length = int(LONGEST_S * SAMPLE_RATE)
+    try:
+        for _ in synthesise([word], folder, n_clips=n_voices, seed=seed, most_samples=length):
+            pass
+        found = read_recordings(word, folder / word, skip=lambda why: None)
+    except (AudioError, ConfigError) as error:
+        tell(f"{word}: no synthesised voices: {error}")
+        return []
+    # Those of an earlier run with other settings may lie there too.
+    files = {voice.file for voice in drawn_voices(n_voices, seed=seed)}
+    return [one for one in found if one.path.name in files]
 
 
 def with_voices(
@@ -89,16 +100,21 @@ def with_voices(
     parts = [positives[labels == number] for number in range(len(words))]
     for number, voices in enumerate(spoken):
         if voices:
-            alike = _most_alike(voices, head, number, n_recorded=len(parts[number]))
+            floor = float(np.percentile(head.logits(negatives)[:, number], LEAST_LIKE))
+            alike = _most_alike(voices, head, number, floor, n_recorded=len(parts[number]))
             parts[number] = np.concatenate([parts[number], alike])
     return heads.stacked(parts)
 
 
 def _most_alike(
-    voices: Sequence[FloatArray], head: Head, number: int, *, n_recorded: int
+    voices: Sequence[FloatArray], head: Head, number: int, floor: float, *, n_recorded: int
 ) -> FloatArray:
-    """Return some copies of the voices that a head hears best as its word `number`."""
-    liked = sorted(voices, key=lambda copies: -float(np.median(head.logits(copies)[:, number])))
-    copies = np.concatenate(liked[:N_ALIKE])
+    """Return some copies of the voices that a head hears best as its word `number`, if any."""
+    likeness = [float(np.median(head.logits(copies)[:, number])) for copies in voices]
+    best = np.argsort(likeness)[::-1][:N_ALIKE]
+    alike = [voices[index] for index in best if likeness[index] > floor]
+    if not alike:
+        return voices[0][:0]
+    copies = np.concatenate(alike)
     n_rows = min(len(copies), max(1, round(SHARE / (1 - SHARE) * n_recorded)))
     return copies[np.linspace(0, len(copies) - 1, n_rows).astype(np.intp)]
