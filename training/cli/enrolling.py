@@ -128,8 +128,9 @@ def _synthesised(
     for done, total in made:
         say(f"synthesised {done} of {total} words")
     say(
-        "synthesised voices only: good enough to try an idea; people will be missed more often "
-        "than the verdict says. Some recordings of your own do more."
+        "synthesised voices only: good enough to try an idea. Of strangers saying computer, jarvis "
+        "and snowboy such models missed 22, 4 and 4 %, where the verdict said 0 to 2 %, at up to "
+        "four times the false accepts. Some recordings of people do more."
     )
     return {word: read_recordings(word, kept / word) for word in words}
 
