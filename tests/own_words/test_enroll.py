@@ -121,6 +121,7 @@ def test_two_words_at_once(spoken, tmp_path, capsys):
         (["lamp", "--clips", ".", "--fa-per-hour", "0"], "--fa-per-hour: expected above 0"),
         (["lamp", "--clips", ".", "--copies", "0"], "--copies: expected at least 1"),
         (["lamp", "--clips", ".", "--voices", "-1"], "--voices: expected 0 or more"),
+        (["lamp", "--synthesise", "0"], "--synthesise: expected at least 1, got 0"),
         (["lamp", "--synthesise", "5", "--voices", "9"], "--voices: beside recordings of people"),
         (["../lamp", "--clips", "."], "expected a word or a phrase"),
         (["lamp", "--record", "0"], "--record: expected at least 1"),

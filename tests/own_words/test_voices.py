@@ -47,10 +47,11 @@ def test_the_voices_that_sound_like_the_recordings_are_taken(rng):
     labels = np.repeat([0, 1], [120, 60])
     mixed = [*far[:15], *near, *far[15:]]
 
-    more, whose = with_voices(
+    more, whose, n_alike = with_voices(
         ("lamp", "fan"), np.concatenate([positives, other]), labels, [mixed, []], negatives
     )
 
+    assert [N_ALIKE, 0] == n_alike
     added = more[whose == 0][120:]
     assert len(added) == round(120 * SHARE / (1 - SHARE))
     taken = np.concatenate(near)
@@ -68,10 +69,13 @@ def test_what_the_recordings_do_not_know_teaches_nothing(rng):
     positives = np.float32(word + rng.normal(0, 1, (120, SIZE)))
     negatives = np.float32(rng.normal(0, 1, (1_000, SIZE)))
 
-    more, whose = with_voices(("lamp",), positives, np.zeros(120, np.intp), [far], negatives)
+    more, whose, n_alike = with_voices(
+        ("lamp",), positives, np.zeros(120, np.intp), [far], negatives
+    )
 
     np.testing.assert_array_equal(positives, more)
     assert not whose.any()
+    assert [0] == n_alike
 
 
 def test_a_word_of_few_recordings_is_taught_by_voices_too(spoken, tmp_path, capsys):
@@ -89,7 +93,11 @@ def test_a_word_of_few_recordings_is_taught_by_voices_too(spoken, tmp_path, caps
 
     kept = {path.name for path in stranger.parent.iterdir()} - {stranger.name}
     assert kept == {voice.file for voice in drawn_voices(20, seed=1)}
-    assert f"{len(kept)} synthesised voices to choose from" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert f"{len(kept)} synthesised voices to choose from" in said.err
+    n_alike = models.load(mine / "computer.json").training["synthesised_voices"]["computer"]
+    assert 1 <= n_alike <= N_ALIKE
+    assert f"{n_alike} synthesised voices that sound like them teach it too" in said.out
     others = [*sorted((spoken / "banana").iterdir()), models.FIRMWARE_MODELS / "demo.wav"]
     assert sum(len(_hits(str(mine / "computer.json"), path)) for path in others) <= 2
 

@@ -39,6 +39,8 @@ def enroll(arguments: argparse.Namespace) -> int:
     name = arguments.name or "-".join(words).replace(" ", "-")
     if arguments.voices is not None and arguments.voices < 0:
         raise ConfigError(f"--voices: expected 0 or more, got {arguments.voices}")
+    if arguments.synthesise is not None and arguments.synthesise < 1:
+        raise ConfigError(f"--synthesise: expected at least 1, got {arguments.synthesise}")
     if arguments.voices and arguments.synthesise is not None:
         raise ConfigError("--voices: beside recordings of people; --synthesise has voices alone")
     backbone = Backbone(BackboneFile.read(arguments.backbone))

@@ -94,8 +94,9 @@ class Teacher:
         self._progress("learning", 0.3)
         taken = self._hardest(words, positives, labels)
         learned_from = self.backbone.real(self._negatives.windows(taken))
+        n_alike = [0] * len(words)
         if any(spoken):
-            positives, labels = with_voices(words, positives, labels, spoken, learned_from)
+            positives, labels, n_alike = with_voices(words, positives, labels, spoken, learned_from)
             taken = self._hardest(words, positives, labels)
             learned_from = self.backbone.real(self._negatives.windows(taken))
         head = self._learn(words, positives, labels, learned_from)
@@ -124,6 +125,7 @@ class Teacher:
             tails=tails,
             thresholds=thresholds,
             recordings=found,
+            voices=dict(zip(words, n_alike)),
             left_out=left_out,
             confused={
                 word: self._confused(held_out[:, number] - thresholds[word])
@@ -251,7 +253,7 @@ class Teacher:
             ]
             positives, labels = heads.stacked(kept)
             if any(spoken):
-                positives, labels = with_voices(words, positives, labels, spoken, learned_from)
+                positives, labels, _ = with_voices(words, positives, labels, spoken, learned_from)
             head = self._learn(words, positives, labels, learned_from).calibrated(level, gain)
             heard += [(index, self._best(head, recordings[index], number)) for index in left]
         return [logit for _, logit in sorted(heard)]

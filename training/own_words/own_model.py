@@ -244,6 +244,7 @@ def _manifest(
             "head": config.head,
             "seed": config.seed,
             "recordings": {word: len(found) for word, found in taught.recordings.items()},
+            "synthesised_voices": dict(taught.voices),
             "date": date.today().isoformat(),
             "kws": __version__,
         },

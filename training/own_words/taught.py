@@ -51,6 +51,9 @@ class Taught:
 
     thresholds: Mapping[str, float]
     recordings: Mapping[str, list[Recording]]
+    voices: Mapping[str, int] = field(default_factory=dict)
+    """How many synthesised voices taught each word beside its recordings."""
+
     left_out: Mapping[str, list[float]] = field(default_factory=dict)
     """For each recording the logit that a head taught by the others gives it, at its best hop."""
 

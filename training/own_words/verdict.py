@@ -29,6 +29,8 @@ class WordVerdict:
 
     confused: tuple[tuple[str, float], ...]
     advice: str
+    n_voices: int = 0
+    """Synthesised voices that taught it beside the recordings."""
 
     @property
     def is_good(self) -> bool:
@@ -47,6 +49,8 @@ class WordVerdict:
             )
         else:
             lines.append(f"{self.word}: one recording; nothing to leave out")
+        if self.n_voices:
+            lines.append(f"  {self.n_voices} synthesised voices that sound like them teach it too")
         lines.append(
             f"  about {self.per_hour:.1f} false accepts an hour of read speech "
             f"({low:.1f} to {high:.1f})"
@@ -61,6 +65,7 @@ class WordVerdict:
         """Return it for JSON."""
         return {
             "recordings": self.n_recordings,
+            "voices": self.n_voices,
             "left_out_missed": self.n_missed,
             "left_out_tried": self.n_tried,
             "false_accepts_per_hour": round(self.per_hour, 3),
@@ -88,6 +93,7 @@ def _verdict(taught: Taught, word: str) -> WordVerdict:
         per_hour=tail.per_hour(threshold),
         interval=tail.interval(threshold),
         confused=tuple(taught.confused[word]),
+        n_voices=taught.voices.get(word, 0),
         advice=_advice(n, missed, len(tried), taught.confused[word]),
     )
 

@@ -82,8 +82,10 @@ def with_voices(
     labels: NDArray[np.intp],
     spoken: Sequence[Sequence[FloatArray]],
     negatives: FloatArray,
-) -> tuple[FloatArray, NDArray[np.intp]]:
-    """Return positives and labels, and among them the voices that they make a head hear best.
+) -> tuple[FloatArray, NDArray[np.intp], list[int]]:
+    """Return positives and labels with the voices that they make a head hear best among them.
+
+    And of each word, how many voices those are.
 
     Parameters
     ----------
@@ -98,23 +100,27 @@ def with_voices(
     """
     head = heads.logistic(heads.Examples(words, positives, labels, negatives))
     parts = [positives[labels == number] for number in range(len(words))]
+    n_alike = [0] * len(words)
     for number, voices in enumerate(spoken):
-        if voices:
-            floor = float(np.percentile(head.logits(negatives)[:, number], LEAST_LIKE))
-            alike = _most_alike(voices, head, number, floor, n_recorded=len(parts[number]))
-            parts[number] = np.concatenate([parts[number], alike])
-    return heads.stacked(parts)
+        floor = float(np.percentile(head.logits(negatives)[:, number], LEAST_LIKE))
+        alike = _most_alike(voices, head, number, floor)
+        if alike:
+            n_alike[number] = len(alike)
+            some = _some_of(np.concatenate(alike), n_recorded=len(parts[number]))
+            parts[number] = np.concatenate([parts[number], some])
+    return (*heads.stacked(parts), n_alike)
 
 
 def _most_alike(
-    voices: Sequence[FloatArray], head: Head, number: int, floor: float, *, n_recorded: int
-) -> FloatArray:
-    """Return some copies of the voices that a head hears best as its word `number`, if any."""
+    voices: Sequence[FloatArray], head: Head, number: int, floor: float
+) -> list[FloatArray]:
+    """Return the copies of the voices that a head hears best as its word `number`, if any."""
     likeness = [float(np.median(head.logits(copies)[:, number])) for copies in voices]
     best = np.argsort(likeness)[::-1][:N_ALIKE]
-    alike = [voices[index] for index in best if likeness[index] > floor]
-    if not alike:
-        return voices[0][:0]
-    copies = np.concatenate(alike)
+    return [voices[index] for index in best if likeness[index] > floor]
+
+
+def _some_of(copies: FloatArray, *, n_recorded: int) -> FloatArray:
+    """Return so many of the copies that they are their share beside those of recordings."""
     n_rows = min(len(copies), max(1, round(SHARE / (1 - SHARE) * n_recorded)))
     return copies[np.linspace(0, len(copies) - 1, n_rows).astype(np.intp)]
