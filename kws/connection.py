@@ -6,10 +6,6 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from kws.audio_clock import AudioClock
 from kws.audio_system import AudioSystem, Source
@@ -18,8 +14,9 @@ from kws.device_calls import CLOSE_TIMEOUT_S, DeviceCalls
 from kws.device_choice import name_to_find_again, stable_name
 from kws.errors import DeviceError, SoundServerGoneError
 from kws.patient_call import PatientCall
+from kws.piece import Piece
 
-__all__ = ["CLOSE_TIMEOUT_S", "Connection", "Piece"]
+__all__ = ["CLOSE_TIMEOUT_S", "Connection"]
 
 logger = logging.getLogger(__name__)
 # Between attempts to open a lost device: often enough that it is heard soon after its return.
@@ -31,26 +28,6 @@ OPEN_TIMEOUT_S = 10.0
 HUNG_S = 60.0
 # Longer than any attempt takes that does not hang.
 HUSHED_S = 1.0
-
-
-class Piece(NamedTuple):
-    """Audio from the device, and what is missing in front of it."""
-
-    samples: NDArray[np.int16]
-    """Mono int16 ``(n,)`` at the device's rate."""
-
-    rate: int
-    dropped: int
-    """Samples, at the device's rate, that the consumer was too slow for."""
-
-    gap_s: float
-    """Time without a device."""
-
-    cut: bool
-    """True if these do not follow on the last ones."""
-
-    news: str | None
-    """A sentence for people if the device is back with these."""
 
 
 class Connection:

@@ -13,10 +13,11 @@ from kws.audio_system import AudioSystem, Source
 from kws.callbacks import Callback, CallbackQueue
 from kws.capture_config import CaptureConfig
 from kws.conditioning import Conditioner
-from kws.connection import Connection, Piece
+from kws.connection import Connection
 from kws.decision import Detection
 from kws.errors import ConfigError, DeviceError
 from kws.listener_reports import REPORT_S, ListenerEvent, ListenerStatistics, LossReport
+from kws.piece import Piece
 from kws.signal_health import SignalHealth
 from kws.spotter import KeywordSpotter
 

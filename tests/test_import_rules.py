@@ -36,6 +36,7 @@ LAYERS = [
         "signal_health",
         "service",
         "untrusted",
+        "piece",
         *("audio_clock", "listener_reports", "thread_cpu"),
     },
     {

@@ -7,8 +7,9 @@ from fake_audio import RATE, FakeAudio
 
 from kws import KeywordSpotter
 from kws.capture_config import CaptureConfig
-from kws.connection import Connection, Piece
+from kws.connection import Connection
 from kws.listener import Listener, ListenerEvent
+from kws.piece import Piece
 
 # The fake device's blocks, unless a test says otherwise.
 BLOCK_S = 0.05
