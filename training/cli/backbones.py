@@ -85,7 +85,7 @@ def _add_few_shot(commands: Any) -> None:
     made.add_argument("--head", default="logistic", help="as in kws-enroll (default: logistic)")
     made.add_argument("--copies", type=int, default=60)
     made.add_argument("--fa-per-hour", type=float, default=0.5)
-    made.add_argument("--voices", type=int, default=60, help="as in kws-enroll (default: 60)")
+    made.add_argument("--voices", type=int, metavar="N", help="as in kws-enroll (default: 60)")
     made.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="goes on with what lies there"
     )
@@ -141,10 +141,11 @@ def few_shot(arguments: argparse.Namespace) -> int:
     from training.own_words.negatives import Negatives
     from training.own_words.recordings import read_recordings
     from training.own_words.taught import EnrolmentConfig
-    from training.own_words.voices import synthesised
+    from training.own_words.voices import N_VOICES, synthesised
 
-    if arguments.voices < 0:
-        raise ConfigError(f"--voices: expected 0 or more, got {arguments.voices}")
+    n_voices = N_VOICES if arguments.voices is None else arguments.voices
+    if n_voices < 0:
+        raise ConfigError(f"--voices: expected 0 or more, got {n_voices}")
     opened = Backbone(BackboneFile.read(arguments.backbone))
     file = opened.file
     config = EnrolmentConfig(
@@ -161,7 +162,7 @@ def few_shot(arguments: argparse.Namespace) -> int:
         "negatives": sha256((file.path.parent / file.negatives).read_bytes()),
         "clips": [folder.name for folder in arguments.clips],
         "speech": arguments.speech.name,
-        "voices": arguments.voices,
+        "voices": n_voices,
         **asdict(config),
     }
     trials = read_trials(arguments.out, about)
@@ -169,7 +170,7 @@ def few_shot(arguments: argparse.Namespace) -> int:
         word: synthesised(
             found[: min(arguments.counts)],
             arguments.out / "voices",
-            n_voices=arguments.voices,
+            n_voices=n_voices,
             seed=config.seed,
             tell=lambda why: print(f"kws-train: {why}", file=sys.stderr),
         )

@@ -64,18 +64,13 @@ class Tail:
         return rates[0], rates[1]
 
 
-def smoothed(logits: FloatArray, n_hops: int = 2) -> FloatArray:
+def smoothed(logits: FloatArray) -> FloatArray:
     """Return what the spotter makes of the logits ``(n,)`` of a piece of audio.
 
-    It averages the posteriors of `n_hops`. The mean of two is above 1/2 where the sum of their
-    logits is above 0, so that the mean of logits is what is held against a threshold; of more
-    than two it is near that.
+    It averages the posteriors of two hops, whose mean is above 1/2 where the sum of their logits
+    is above 0: the mean of logits is what is held against a threshold.
     """
-    n_hops = min(n_hops, len(logits))
-    if n_hops < 2:
-        return logits
-    total = np.concatenate(([0.0], np.cumsum(logits, dtype=np.float64)))
-    return np.asarray((total[n_hops:] - total[:-n_hops]) / n_hops, np.float32)
+    return (logits[1:] + logits[:-1]) / 2 if len(logits) > 1 else logits
 
 
 def peaks(scores: FloatArray, hop_s: float) -> FloatArray:
