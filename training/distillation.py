@@ -8,9 +8,12 @@ is trained on.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import as_completed
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +21,22 @@ from threadpoolctl import threadpool_limits
 
 from kws.checksum import sha256
 from kws.errors import ConfigError, KwsError
+from kws.form_choice import open_form
 from kws.interpreter import OpenModel, open_model
+from kws.manifest import ModelManifest
 from training.bank import SAMPLES, ClipBank, _pool, check_positive, save_array
 from training.features import FeatureMaker
 from training.recipe import Recipe
 from training.run_folder import RunFolder, atomically
 
 FloatArray = NDArray[np.float32]
+
+
+class Listening(Protocol):
+    """Whoever says something of clips."""
+
+    def hear(self, samples: NDArray[np.int16]) -> FloatArray:
+        """Return what it says of clips ``(n, n_samples)``, one row a clip."""
 
 
 class Teacher:
@@ -59,6 +71,45 @@ class Teacher:
         return heard
 
 
+class FinishedTeacher:
+    """A finished model that says what it hears: its window form, int8 as it runs anywhere.
+
+    Parameters
+    ----------
+    manifest : ModelManifest
+        The model.
+    """
+
+    def __init__(self, manifest: ModelManifest) -> None:
+        # The model normalises for itself.
+        self._features = FeatureMaker(replace(manifest.frontend, mean=0.0, std=1.0))
+        self._model = open_form(
+            manifest, hop_ms=None, mode="window", runtime=None, kernels="default", n_threads=1
+        )
+
+    def hear(self, samples: NDArray[np.int16]) -> FloatArray:
+        """Return its posteriors of clips ``(n, n_samples)``: float32 ``(n, n_labels)``."""
+        windows = self._features.windows(samples, n_frames=self._model.window_frames)
+        return np.stack([self._model.predict(window) for window in windows])
+
+
+def teach_by_model(
+    bank: ClipBank, manifest: ModelManifest, *, n_processes: int = 2
+) -> Iterator[tuple[int, int]]:
+    """Write what a finished model says of every clip, under its name; see `teach`.
+
+    Raises
+    ------
+    KwsError
+        If it has other labels than the bank, or if other weights have taught under its name.
+    """
+    check_positive("--processes", n_processes)
+    _check_labels(bank, manifest.labels, where=str(manifest.path))
+    _check_weights(bank, manifest.path, manifest.window.sha256, manifest.name)
+    make = partial(FinishedTeacher, manifest)
+    yield from _listen(bank, make, kind=f"teacher-{manifest.name}", n_processes=n_processes)
+
+
 def teach(
     bank: ClipBank, run: RunFolder, *, name: str, n_processes: int = 2
 ) -> Iterator[tuple[int, int]]:
@@ -80,12 +131,8 @@ def teach(
     recipe = run.read_recipe()
     if not run.best.is_file():
         raise KwsError(f"{run.path}: no {run.best.name}; train at least one epoch first")
-    if recipe.data.labels != bank.recipe.data.labels:
-        raise KwsError(
-            f"{run.path}: expected the labels of the bank, {', '.join(bank.recipe.data.labels)}, "
-            f"got {', '.join(recipe.data.labels)}"
-        )
-    _check_weights(bank, run, name)
+    _check_labels(bank, recipe.data.labels, where=str(run.path))
+    _check_weights(bank, run.path, sha256(run.best.read_bytes()), name)
     model = build_model(recipe)
     model.load_weights(run.best)
     content = convert_float(model)
@@ -99,10 +146,17 @@ def listen(
 
     Shards of this `kind` that are there stay.
     """
+    make = partial(Teacher, content, recipe)
+    yield from _listen(bank, make, kind=kind, n_processes=n_processes)
+
+
+def _listen(
+    bank: ClipBank, make: Callable[[], Listening], *, kind: str, n_processes: int
+) -> Iterator[tuple[int, int]]:
     wanted = [n for n in range(bank.n_shards) if not bank.file(n, kind).is_file()]
     n_done = bank.n_shards - len(wanted)
     yield n_done, bank.n_shards
-    with _pool(n_processes, _open_teacher, (content, recipe)) as pool:
+    with _pool(n_processes, _open_teacher, (make,)) as pool:
         running = [pool.submit(_teach_shard, bank, shard, kind) for shard in wanted]
         try:
             for done, future in enumerate(as_completed(running), n_done + 1):
@@ -113,19 +167,26 @@ def listen(
             raise
 
 
-def _check_weights(bank: ClipBank, run: RunFolder, name: str) -> None:
+def _check_labels(bank: ClipBank, labels: tuple[str, ...], *, where: str) -> None:
+    if labels != bank.recipe.data.labels:
+        raise KwsError(
+            f"{where}: expected the labels of the bank, {', '.join(bank.recipe.data.labels)}, "
+            f"got {', '.join(labels)}"
+        )
+
+
+def _check_weights(bank: ClipBank, teacher: Path, weights: str, name: str) -> None:
     """Refuse other weights than those that teach under `name`; write down the first ones."""
-    weights = sha256(run.best.read_bytes())
     record = bank.path / f"teacher-{name}.json"
     # A bank that was taught before there was a record takes the run that comes now for its own.
     if not record.is_file():
-        text = json.dumps({"run": str(run.path), "weights_sha256": weights}, indent=2)
+        text = json.dumps({"run": str(teacher), "weights_sha256": weights}, indent=2)
         atomically(record, lambda path: path.write_text(text, encoding="utf-8"))
         return
     there = json.loads(record.read_text(encoding="utf-8"))
     if there["weights_sha256"] != weights:
         raise ConfigError(
-            f"{run.path}: expected the weights of {there['run']} that teach {bank.path} as "
+            f"{teacher}: expected the weights of {there['run']} that teach {bank.path} as "
             f"{name!r}, got others; give the run's folder another name, or remove "
             f"{bank.path}/*teacher-{name}.*"
         )
@@ -160,13 +221,13 @@ def blended(hard: FloatArray, soft: FloatArray, weight: float) -> FloatArray:
     return np.float32(1 - weight) * hard + np.float32(weight) * soft
 
 
-_teacher: Teacher | None = None
+_teacher: Listening | None = None
 
 
-def _open_teacher(content: bytes, recipe: Recipe) -> None:
+def _open_teacher(make: Callable[[], Listening]) -> None:
     global _teacher
     threadpool_limits(1)
-    _teacher = Teacher(content, recipe)
+    _teacher = make()
 
 
 def _teach_shard(bank: ClipBank, shard: int, kind: str) -> None:

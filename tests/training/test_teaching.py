@@ -12,13 +12,15 @@ import pytest
 pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 from small_banks import bank_recipe, parts_of
 
+from kws import KeywordSpotter, log_mel, models
 from kws.errors import ConfigError, KwsError
+from training import export as exports
 from training import fit as fits
 from training import recipe as recipes
 from training.bank import SAMPLES, ClipBank
 from training.bank_batches import BankBatchMaker
 from training.cli import train
-from training.distillation import blended, teach, without_false_keywords
+from training.distillation import blended, teach, teach_by_model, without_false_keywords
 from training.features import FeatureMaker
 from training.network import build_model
 from training.run_folder import RunFolder
@@ -81,6 +83,40 @@ def test_a_bank_taught_before_weights_were_written_down_goes_on(taught, teacher)
 
     assert [(3, 3)] == list(teach(taught, teacher, name="large"))
     assert wanted == json.loads(record.read_text())
+
+
+@pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")
+def test_a_finished_model_teaches_too(taught, teacher, tmp_path, capsys):
+    """
+    The int8 model of a run says of each clip what the runtime says of it, and what the run says
+    but for quantization; it teaches under its own name, which then stands for its file.
+    """
+    path = exports.export(teacher, tmp_path / "models", name="finished")
+    manifest = models.load(path)
+    spotter = KeywordSpotter.from_model(path, mode="window")
+    samples = np.concatenate(parts_of(taught, SAMPLES))
+
+    assert 0 == train.main(["teach", str(taught.path), str(path)])
+    said = np.concatenate(parts_of(taught, "teacher-finished"))
+    expected = [spotter.model.predict(log_mel(clip, manifest.frontend)[:98]) for clip in samples]
+
+    assert "taught by finished" in capsys.readouterr().out
+    np.testing.assert_allclose(expected, said, atol=0.02)
+    np.testing.assert_allclose(np.concatenate(parts_of(taught, "teacher-large")), said, atol=0.1)
+    other = dataclasses.replace(
+        manifest, window=dataclasses.replace(manifest.window, sha256="0" * 64)
+    )
+    with pytest.raises(ConfigError, match="expected the weights of .* as 'finished', got others"):
+        list(teach_by_model(taught, other))
+
+
+def test_a_finished_model_must_have_the_banks_labels(bank):
+    """
+    A model that ships knows ten words and is refused for a bank of two.
+    """
+    with pytest.raises(KwsError, match=r"default\.json: expected the labels of the bank, yes, no"):
+        list(teach_by_model(bank, models.load("default")))
+    assert "default" not in bank.teachers
 
 
 def test_targets_are_label_and_teacher_in_the_stated_parts(taught, clips):

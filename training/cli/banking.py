@@ -14,6 +14,7 @@ EXAMPLES = """\
   kws-train synthesise --out synthetic              every word of the Speech Commands folder
   kws-train bank default --clips 200000 --out bank  draw clips once, for many runs
   kws-train teach bank runs/large                   let a trained run say what it hears
+  kws-train teach bank large                        or the model of this name that ships
   kws-train fit default --set bank.path=bank --out runs/default
 """
 
@@ -34,10 +35,11 @@ def add_parsers(commands: Any, add_recipe: Callable[[argparse.ArgumentParser], N
         commands,
         "teach",
         examples=EXAMPLES,
-        text="write what a trained run, or a published embedding, says of a bank's clips",
+        text="write what a trained run, a finished model or a published embedding says of a bank's "
+        "clips",
     )
     teach.add_argument("bank", type=Path, metavar="BANK")
-    teach.add_argument("runs", nargs="+", metavar="RUN|speech-embedding")
+    teach.add_argument("runs", nargs="+", metavar="RUN|MODEL|speech-embedding")
     teach.add_argument("--processes", type=int, default=2, help="at a time (default: 2)")
     synthesise = program.add_command(
         commands,
@@ -72,9 +74,10 @@ def bank(arguments: argparse.Namespace, load: Callable[[argparse.Namespace], Any
 
 def teach(arguments: argparse.Namespace) -> int:
     """Let runs say what they hear in a bank."""
+    from kws import models
     from training.bank import ClipBank
     from training.distillation import teach as teach_bank
-    from training.distillation import teacher_name
+    from training.distillation import teach_by_model, teacher_name
     from training.imitation import EMBEDDINGS, teach_embedding
     from training.run_folder import RunFolder
 
@@ -83,6 +86,10 @@ def teach(arguments: argparse.Namespace) -> int:
         opened = ClipBank.open(arguments.bank)
         if name in EMBEDDINGS:
             shards = teach_embedding(opened, name, n_processes=n_processes)
+        elif not Path(name).is_dir() and (name in models.names() or Path(name).suffix):
+            manifest = models.load(name)
+            name = manifest.name
+            shards = teach_by_model(opened, manifest, n_processes=n_processes)
         else:
             run = RunFolder(Path(name))
             name = teacher_name(run.path)
