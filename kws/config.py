@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from kws.errors import ConfigError
 
+# The label of all speech that is none of a model's keywords.
+UNKNOWN = "_unknown_"
 # Settings that a kind of front end takes beside its kind, rate and normalisation.
 FRONTEND_KINDS = {
     "log_mel": (
@@ -27,6 +29,8 @@ MAX_NORMALISATION = 1e6
 MAX_FRAME_MS = 1_000
 MAX_N_FFT = 2**16
 MAX_LOG_FLOOR = 1e6
+# Odds of e**20 are as good as never.
+MAX_CONTEXT_WEIGHT = 20
 
 
 @dataclass(frozen=True)
@@ -192,6 +196,17 @@ class DecisionConfig:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """Threshold per keyword. Higher: fewer false accepts, more misses."""
 
+    context_weights: Mapping[str, float] = field(default_factory=dict)
+    """Natural log odds that a keyword's score loses after nothing but other speech, in part
+    after some; 0 for keywords not named. Higher: fewer false accepts in running speech, more
+    commands missed that follow on it (`kws.context.SpeechContext`)."""
+
+    context_ms: int = 2_000
+    """Time constant of the memory of speech before a word."""
+
+    context_delay_ms: int = 500
+    """The newest part of that memory, left out because it may be of the word itself."""
+
     def __post_init__(self) -> None:
         if not 0 < self.smoothing_ms <= 5_000:
             raise ConfigError(f"smoothing_ms must lie in 1..5000, got {self.smoothing_ms}")
@@ -201,6 +216,19 @@ class DecisionConfig:
             if not isinstance(value, (int, float)) or not 0 < value <= 1:
                 raise ConfigError(f"threshold of {name} must lie above 0 and up to 1, got {value}")
         object.__setattr__(self, "thresholds", dict(self.thresholds))
+        self._check_context()
+
+    def _check_context(self) -> None:
+        if not 0 < self.context_ms <= 60_000:
+            raise ConfigError(f"context_ms must lie in 1..60000, got {self.context_ms}")
+        if not 0 <= self.context_delay_ms <= 5_000:
+            raise ConfigError(f"context_delay_ms must lie in 0..5000, got {self.context_delay_ms}")
+        for name, value in self.context_weights.items():
+            if not isinstance(value, (int, float)) or not 0 <= value <= MAX_CONTEXT_WEIGHT:
+                raise ConfigError(
+                    f"context weight of {name} must lie in 0..{MAX_CONTEXT_WEIGHT}, got {value}"
+                )
+        object.__setattr__(self, "context_weights", dict(self.context_weights))
 
     def threshold(self, keyword: str) -> float:
         """Return the threshold that holds for `keyword`."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from kws.checksum import sha256
-from kws.config import DecisionConfig, FrontendConfig
+from kws.config import UNKNOWN, DecisionConfig, FrontendConfig
 from kws.errors import ConfigError, ManifestError
 from kws.untrusted import is_printable, one_line, read_bounded, read_json
 
@@ -118,6 +118,15 @@ class ModelManifest:
                 raise ConfigError(
                     f"decision.thresholds: {keyword!r} is none of {', '.join(self.keywords)}"
                 )
+        for keyword in self.decision.context_weights:
+            if keyword not in self.keywords:
+                raise ConfigError(
+                    f"decision.context_weights: {keyword!r} is none of {', '.join(self.keywords)}"
+                )
+        if any(self.decision.context_weights.values()) and UNKNOWN not in self.labels:
+            raise ConfigError(
+                f"decision.context_weights: expected a label {UNKNOWN}, got {self.labels}"
+            )
 
     def _check_window(self) -> None:
         limit = MAX_WINDOW_S * self.frontend.sample_rate
@@ -221,6 +230,10 @@ def to_table(manifest: ModelManifest) -> dict[str, Any]:
     }
     if manifest.stream is None:
         del table["stream"]
+    # An older kws refuses what it does not know: nothing of it where it is not used.
+    if not any(manifest.decision.context_weights.values()):
+        for key in ("context_weights", "context_ms", "context_delay_ms"):
+            del table["decision"][key]
     first = ("name", "version", "description", "licence", "attribution", "labels", "frontend")
     return {
         "schema_version": SCHEMA_VERSION,

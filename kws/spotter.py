@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kws import models
 from kws.beginning import Beginning
+from kws.context import SpeechContext
 from kws.decimation import SIDE_SAMPLES, Decimator
 from kws.decision import Detection, DetectionPolicy
 from kws.form_choice import HOP_MS, MODES, open_form
@@ -68,6 +69,9 @@ class KeywordSpotter:
         self._decimator = Decimator(factor) if factor > 1 else None
         self.frontend = open_frontend(frontend)
         self.smoother = PosteriorSmoother.spanning(decision.smoothing_ms, hop_ms=hop_ms)
+        self.context = SpeechContext.of(manifest.labels, decision, hop_ms=hop_ms)
+        """What was heard before, where the manifest weighs it."""
+
         self.policy = DetectionPolicy(
             manifest.labels, thresholds, suppression_s=decision.suppression_ms / 1000
         )
@@ -131,8 +135,9 @@ class KeywordSpotter:
             The only ones that may fire; without it all of the model's.
         gate_db : float, optional
             Level in dB below full scale, -120 to 0. Hops whose scores would come from audio below
-            it alone are passed over: neither front end nor model runs. All others are scored
-            as without it. Higher: saves more, and loses words that stay below it.
+            it alone are passed over: neither front end nor model runs. All others are scored as
+            without it, but that what was passed over counts as quiet before them. Higher: saves
+            more, and loses words that stay below it.
 
         Raises
         ------
@@ -243,6 +248,8 @@ class KeywordSpotter:
         if self._gate is not None:
             self._gate.reset()
         self.policy.reset()
+        if self.context is not None:
+            self.context.reset()
         self._filled = 0
         # The first block fills a whole window, each later one moves it on by a hop: what the
         # stages get, and so what they compute, never depends on how the caller cuts the audio.
@@ -262,10 +269,15 @@ class KeywordSpotter:
             if due is None:
                 # The policy need not know: it goes by the time of the scores that it is given.
                 self.gated_hops += 1
+                if self.context is not None:
+                    self.context.skip()
                 return None
             block = self._catch_up(due)
         posterior = self._posterior(block)
         scores = self.smoother.push(posterior)
+        if self.context is not None:
+            self.context.push(posterior)
+            scores = None if scores is None else self.context.weigh(scores)
         time_s = self.time_s - self._lead_s
         if self.on_posterior is not None:
             self.on_posterior(time_s, posterior, scores)

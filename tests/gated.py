@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,18 @@ def listen(
         n += 1
     spotter.on_posterior = None
     return detections, hops
+
+
+def without_context(name: str, **settings: Any) -> KeywordSpotter:
+    """Return a shipped model for which what was heard before does not count.
+
+    A gate counts what it passes over as quiet, where a model may hear a little speech in it: only
+    without a context are scores the same to the last bit.
+    """
+    spotter = KeywordSpotter.from_model(name, **settings)
+    decision = replace(spotter.manifest.decision, context_weights={})
+    manifest = replace(spotter.manifest, decision=decision)
+    return KeywordSpotter(manifest, spotter.model, thresholds=spotter.thresholds)
 
 
 def with_gate(spotter: KeywordSpotter, gate_db: float = GATE_DB) -> KeywordSpotter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import soundfile
-from gated import SECOND, Hops, cuts, floor, in_turn, listen, stretches, with_gate
+from gated import SECOND, Hops, cuts, floor, in_turn, listen, stretches, with_gate, without_context
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_promises_kinds import FRONTENDS
@@ -29,7 +29,7 @@ def spaced_words(demo_audio) -> np.ndarray:
 @pytest.fixture(scope="module", params=["stream", "window"])
 def plain(request) -> KeywordSpotter:
     """A model that ships, without a gate."""
-    return KeywordSpotter.from_model("tiny", mode=request.param)
+    return without_context("tiny", mode=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +59,26 @@ def test_words_over_a_low_floor_are_heard_as_without_a_gate(gated, expected, spa
     assert 0.2 * len(expected[1]) < gated.gated_hops < 0.8 * len(expected[1])
 
 
+@pytest.mark.parametrize("name", ["default", "tiny", "large"])
+def test_what_a_gate_passes_over_counts_as_quiet_before_a_word(name, spaced_words):
+    """
+    Where what was heard before counts, the same words are detected behind a gate, a hop or two
+    earlier at most: what the model makes of quiet does not count against them.
+    """
+    plain = KeywordSpotter.from_model(name)
+    assert plain.context is not None
+    expected, _ = listen(plain, spaced_words)
+    gated = with_gate(plain)
+    plain.reset()
+    detections, _ = listen(gated, spaced_words)
+    sooner = [one.time_s - other.time_s for one, other in zip(expected, detections)]
+
+    assert len(expected) >= 4
+    assert [one.keyword for one in expected] == [one.keyword for one in detections]
+    assert -1e-9 <= min(sooner) <= max(sooner) <= 0.2 + 1e-9
+    assert gated.gated_hops > 20
+
+
 @pytest.mark.parametrize("mode", ["stream", "window"])
 def test_the_demo_is_heard_as_without_a_gate(demo_audio, mode):
     """
@@ -66,7 +86,7 @@ def test_the_demo_is_heard_as_without_a_gate(demo_audio, mode):
     arithmetic spelt out by the reference kernels.
     """
     audio = demo_audio[: 6 * SECOND]
-    plain = KeywordSpotter.from_model("default", mode=mode, kernels="reference")
+    plain = without_context("default", mode=mode, kernels="reference")
     detections, hops = listen(plain, audio)
 
     for gate_db in (-60, -40):
@@ -145,7 +165,7 @@ def test_other_hops_are_right_too(spaced_words, hop_ms, mode):
     """
     Hops shorter, odd, or longer than the window: what ran is the same, quiet was passed over.
     """
-    plain = KeywordSpotter.from_model("tiny", hop_ms=hop_ms, mode=mode)
+    plain = without_context("tiny", hop_ms=hop_ms, mode=mode)
     gated = with_gate(plain)
     audio = np.concatenate((spaced_words[-20 * SECOND :], floor(4 * SECOND), spaced_words))
     expected = listen(plain, audio)
@@ -193,7 +213,7 @@ def test_real_speech_is_heard_as_without_a_gate(kws_data):
         samples, _ = soundfile.read(str(clips / name), dtype="int16")
         pieces += [floor(round((0.5 + 0.31 * (number % 13)) * SECOND)), samples]
     audio = np.concatenate([*pieces, floor(3 * SECOND)])
-    plain = KeywordSpotter.from_model("default")
+    plain = without_context("default")
     expected, hops = listen(plain, audio)
     gated = with_gate(plain)
     plain.reset()

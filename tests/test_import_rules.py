@@ -43,7 +43,7 @@ LAYERS = [
         *("config", "quantization", "ring_buffer", "resample", "decimation"),
         *("capture_config", "device_choice", "beginning", "gate"),
     },
-    {"spectrum", "manifest", "smoothing", "decision", "interpreter", "conditioning"},
+    {"spectrum", "manifest", "smoothing", "context", "decision", "interpreter", "conditioning"},
     {"mel", "models", "callbacks", "recorder", "audio_file"},
     {"frontend", "microphone"},
     {"frontend_kinds", "audio_system"},

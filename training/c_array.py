@@ -58,11 +58,16 @@ def source(model: MicroModel, stem: str) -> str:
         f"    {real(manifest.decision.threshold(label) if label in manifest.keywords else NEVER)},"
         for label in manifest.labels
     )
+    weights = "\n".join(
+        f"    {real(manifest.decision.context_weights.get(label, 0.0))},"
+        for label in manifest.labels
+    )
     parts = [
         title(model),
         f'#define {prefix}_DATA_ONLY\n#include "{stem}.h"',
         f"const char* const g_{stem}_labels[{prefix}_N_LABELS] = {{\n{labels}\n}};",
         f"const float g_{stem}_thresholds[{prefix}_N_LABELS] = {{\n{thresholds}\n}};",
+        f"const float g_{stem}_context_weights[{prefix}_N_LABELS] = {{\n{weights}\n}};",
     ]
     if model.states:
         rows = "\n".join(

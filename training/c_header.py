@@ -122,12 +122,17 @@ def _tensor(name: str, role: str, tensor: MicroTensor) -> dict[str, str]:
 def _decision(manifest: ModelManifest, prefix: str) -> str:
     text = (
         "Decision. Average the posteriors of SMOOTHING_MS; a keyword fires when its average "
-        "reaches its threshold, and not again until it has been below for SUPPRESSION_MS."
+        "reaches its threshold, and not again until it has been below for SUPPRESSION_MS.\n"
+        "Before that, other speech counts against it: keep a running mean of the posterior of "
+        "_unknown_ as it was CONTEXT_DELAY_MS ago, with the time constant CONTEXT_MS, 0 at first; "
+        "that times a label's context weight comes off the natural log odds of its average."
     )
     values = {
         "N_LABELS": integer(len(manifest.labels)),
         "SMOOTHING_MS": integer(manifest.decision.smoothing_ms),
         "SUPPRESSION_MS": integer(manifest.decision.suppression_ms),
+        "CONTEXT_MS": integer(manifest.decision.context_ms),
+        "CONTEXT_DELAY_MS": integer(manifest.decision.context_delay_ms),
     }
     return "\n".join([c_text.comment(text), *_defines(values, prefix)])
 
@@ -174,6 +179,7 @@ def _declarations(model: MicroModel, stem: str, prefix: str) -> str:
         "// In the order of the posterior. Labels that begin with an underscore are no keywords.",
         f"extern const char* const g_{stem}_labels[{prefix}_N_LABELS];",
         f"extern const float g_{stem}_thresholds[{prefix}_N_LABELS];",
+        f"extern const float g_{stem}_context_weights[{prefix}_N_LABELS];",
         "// The .tflite file, 16-byte aligned.",
         f"extern const unsigned char g_{stem}_data[];",
         f"extern const unsigned int g_{stem}_data_len;",

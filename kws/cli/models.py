@@ -112,8 +112,12 @@ def _info(name: str, *, as_json: bool) -> int:
         print(f"           sha256 {manifest.stream.sha256}")
     decision = manifest.decision
     print(f"decision   {decision.smoothing_ms} ms smoothing, {decision.suppression_ms} ms quiet")
+    weights = decision.context_weights
+    if any(weights.values()):
+        print(f"           {decision.context_ms} ms of what was heard before")
     for keyword in manifest.keywords:
-        print(f"           {keyword:<10} {decision.threshold(keyword):.3f}")
+        weighed = f", context {weights[keyword]:g}" if weights.get(keyword) else ""
+        print(f"           {keyword:<10} {decision.threshold(keyword):.3f}{weighed}")
     for lines in (_accuracy, _long_audio, _training):
         # These parts of a manifest are free: what another tool wrote in another form is not shown.
         with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):

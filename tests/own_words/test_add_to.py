@@ -87,13 +87,21 @@ def heard(model: str | Path, samples: np.ndarray, **options):
 
 
 def test_a_longer_window_leaves_the_words_as_they_were(far, demo, tmp_path):
-    """Each posterior of `default` is its own, and so is each detection, its time and its score."""
+    """
+    Each posterior of `default` is its own, and so are each detection and its time; its score too,
+    but for what was heard before the longer window was full, which counts a little.
+    """
     manifest = made(far, demo, tmp_path, add_to="default")
 
     before, ours = heard("default", demo, mode="window")
     after, theirs = heard(manifest.path, demo, mode="window")
 
-    assert before == after
+    assert [(one.keyword, one.time_s) for one in before] == [
+        (one.keyword, one.time_s) for one in after
+    ]
+    np.testing.assert_allclose(
+        [one.score for one in before], [one.score for one in after], atol=0.01
+    )
     assert 10 == len({one.keyword for one in before})
     # Until its first window is full, the longer one says nothing.
     late = [time_s for time_s in ours if time_s < min(theirs)]
@@ -128,7 +136,12 @@ def test_a_model_of_a_longer_window_is_added_to(backbone, demo, tmp_path):
     before, _ = heard(slow, demo, mode="window")
     after, _ = heard(manifest.path, demo, mode="window")
 
-    assert before == after
+    assert [(one.keyword, one.time_s) for one in before] == [
+        (one.keyword, one.time_s) for one in after
+    ]
+    np.testing.assert_allclose(
+        [one.score for one in before], [one.score for one in after], atol=0.01
+    )
     assert 10 == len({one.keyword for one in before})
     assert n_frames == manifest.window.window_frames
     assert backbone.file.hop_frames == manifest.stream.hop_frames

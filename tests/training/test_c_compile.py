@@ -132,22 +132,26 @@ def test_the_compiled_constants_are_the_manifest(default_manifest, written):
         "HOP_FRAMES": 10,
         "SMOOTHING_MS": decision.smoothing_ms,
         "SUPPRESSION_MS": decision.suppression_ms,
+        "CONTEXT_MS": decision.context_ms,
+        "CONTEXT_DELAY_MS": decision.context_delay_ms,
     }
     keywords = default_manifest.keywords
     expected_thresholds = [
         decision.threshold(label) if label in keywords else 2 for label in default_manifest.labels
     ]
+    expected_weights = [decision.context_weights.get(label, 0) for label in default_manifest.labels]
     prints = "".join(f'  printf("%.9g\\n", double(DEFAULT_MODEL_{key}));\n' for key in expected)
     code = (
         '#define DEFAULT_MODEL_DATA_ONLY\n#include "default_model.h"\n#include <stdio.h>\n'
         "static const int shape[] = DEFAULT_MODEL_FRAMES_SHAPE;\n"
         f"int main() {{\n{prints}"
         '  for (float x : g_default_model_thresholds) printf("%.9g\\n", double(x));\n'
+        '  for (float x : g_default_model_context_weights) printf("%.9g\\n", double(x));\n'
         "  return shape[1] * shape[2] != DEFAULT_MODEL_FRAMES_BYTES;\n}\n"
     )
     numbers = [float(line) for line in compile_and_run(code, written, "default_model").split()]
 
-    wanted = [*expected.values(), *expected_thresholds]
+    wanted = [*expected.values(), *expected_thresholds, *expected_weights]
     assert [float(np.float32(value)) for value in wanted] == [float(np.float32(x)) for x in numbers]
 
 
@@ -217,7 +221,7 @@ def test_odd_names_and_labels_are_valid_c(default_manifest, tmp_path):
         default_manifest,
         name="3-größe on",
         labels=labels,
-        decision=dataclasses.replace(default_manifest.decision, thresholds={}),
+        decision=dataclasses.replace(default_manifest.decision, thresholds={}, context_weights={}),
         description="ends in a backslash \\\nand goes on */ größe",
         stream=None,
     )
