@@ -202,8 +202,9 @@ def long_audio(manifest: ModelManifest) -> str:
     report = tuned["reporting"]
     lines = [
         f"Thresholds for {tuned['fa_per_hour']:g} false accepts an hour of all keywords together, "
-        f"with smoothing over {decision.smoothing_ms} ms. Tuned on one half of the speakers and "
-        "reported on the other, each way:",
+        f"with smoothing over {decision.smoothing_ms} ms and a weight of "
+        f"{max(decision.context_weights.values(), default=0):g} for speech before a word. Tuned on "
+        "one half of the speakers and reported on the other, each way:",
         "",
         f"* missed: {report['missed']} of {report['words']:,} words over noise of unheard kinds at "
         f"10 dB, {percent(report['false_reject_rate'])} "
@@ -211,6 +212,8 @@ def long_audio(manifest: ModelManifest) -> str:
         f"* false accepts: {report['false_accepts']} in {report['hours']:.2f} h of read speech and "
         f"noise, {report['false_accepts_per_hour']:.2f} an hour "
         f"({interval(report['false_accepts_interval_95'], digits=2)}),",
+        f"* fired where another word or noise was: {report['other_firings_beside_words']} times "
+        f"beside those {report['words']:,} words,",
         f"* after the end of the word: a median of {report['latency_s']['median']:.2f} s, "
         f"19 of 20 within {report['latency_s']['p95']:.2f} s.",
         "",

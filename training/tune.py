@@ -1,4 +1,4 @@
-"""Tune smoothing, suppression and a threshold for each keyword to a false-accept budget."""
+"""Tune smoothing, context, suppression and each keyword's threshold to a false-accept budget."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from kws.config import UNKNOWN
 from kws.errors import ConfigError
 from kws.manifest import ModelManifest
 from training.intervals import rate_interval, share_interval
+from training.scoring import Scoring
 from training.staircase import Hops, Staircases, staircases, threshold_grid
 from training.stream_scores import Tally, replay
 from training.threshold_rules import RuleConfig, choose_steps
@@ -21,6 +23,8 @@ BUDGETS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
 
 # Less than this many false accepts in all the audio there is cannot be tuned for.
 LEAST_EXPECTED = 0.5
+# A keyword that fires at another word, or at noise, does what nobody asked for: worse than a miss.
+WRONG_COST = 2.0
 # Another suppression than the model has must save more than this part of the words.
 SLACK = 0.005
 
@@ -32,8 +36,13 @@ class TuneConfig:
     fa_per_hour: float = 1.0
     """False accepts of all keywords together."""
 
-    smoothing_ms: tuple[int, ...] = (200, 300, 400, 500, 600, 700)
+    smoothing_ms: tuple[int, ...] = (200, 300, 400, 500)
+    """Longer holds a score up so long that the same word, said again, may not fire."""
+
     suppression_ms: tuple[int, ...] = (300, 500, 700)
+    context_weights: tuple[float, ...] = (0.0, 2.0, 3.0, 4.0)
+    """Log odds that all keywords lose after other speech; of a model without `_unknown_` none."""
+
     max_latency_s: float = 0.3
     """Smoothing that makes the median detection come later than this after the word's end is
     passed over, unless all does."""
@@ -54,7 +63,7 @@ class TuneConfig:
 class Setting:
     """What goes into a manifest's decision section."""
 
-    smoothing_ms: int
+    scoring: Scoring
     suppression_ms: int
     thresholds: Mapping[str, float]
 
@@ -111,8 +120,8 @@ def tune(
 ) -> dict[float, Setting]:
     """Return the setting for the budget asked for, and for each of `budgets`.
 
-    Smoothing and suppression are those with the fewest misses (and double firings) on the test
-    words once thresholds are chosen for the budget. Without test words both stay as they are,
+    Smoothing, context and suppression are those with the fewest misses, double and wrong firings
+    on the test words once thresholds are chosen for the budget. Without test words they stay,
     and all keywords get one threshold: nothing says what a higher one would cost.
     """
     if material.quiet.hours * config.fa_per_hour < LEAST_EXPECTED:
@@ -136,12 +145,14 @@ def _tune(
 ) -> dict[float, Setting]:
     own = manifest.decision
     if not material.words.files:
-        only = _choices(material, manifest, config, all_budgets, own.smoothing_ms)
+        scoring = Scoring(own.smoothing_ms, None)
+        only = _choices(material, manifest, config, all_budgets, scoring)
         return {budget: setting for budget, (_, setting) in only[own.suppression_ms].items()}
     kept = own.suppression_ms
+    weights = config.context_weights if UNKNOWN in manifest.labels else (None,)
     found = {
-        smoothing_ms: _choices(material, manifest, config, all_budgets, smoothing_ms)
-        for smoothing_ms in config.smoothing_ms
+        scoring: _choices(material, manifest, config, all_budgets, scoring)
+        for scoring in (Scoring(ms, weight) for ms in config.smoothing_ms for weight in weights)
     }
     prompt = _prompt(found, material, manifest, config)
     n_words = sum(event.keyword in manifest.keywords for event in material.words.events)
@@ -149,8 +160,8 @@ def _tune(
     for budget in all_budgets:
         candidates = [
             (cost, abs(suppression_ms - kept), setting)
-            for smoothing_ms in prompt
-            for suppression_ms, by_budget in found[smoothing_ms].items()
+            for scoring in prompt
+            for suppression_ms, by_budget in found[scoring].items()
             for cost, setting in (by_budget[budget],)
         ]
         least = min(cost for cost, _, _ in candidates)
@@ -167,14 +178,12 @@ def _choices(
     manifest: ModelManifest,
     config: TuneConfig,
     budgets: Sequence[float],
-    smoothing_ms: int,
+    scoring: Scoring,
 ) -> dict[int, dict[float, tuple[float, Setting]]]:
-    """Return for one smoothing, by suppression and budget: the cost and the setting."""
+    """Return for one scoring, by suppression and budget: the cost and the setting."""
     grid = threshold_grid(floor=config.floor)
-    quiet, words = (
-        _hops(part, manifest, smoothing_ms) for part in (material.quiet, material.words)
-    )
-    spans = {manifest.decision.suppression_ms, *(config.suppression_ms if words else ())}
+    quiet, words = (_hops(part, manifest, scoring) for part in (material.quiet, material.words))
+    spans = set(config.suppression_ms) if words else {manifest.decision.suppression_ms}
     rule = config.rule if words else RuleConfig(rule="common")
     found: dict[int, dict[float, tuple[float, Setting]]] = {}
     for suppression_ms in sorted(spans):
@@ -195,7 +204,7 @@ def _choices(
             budget: (
                 float(costs[np.arange(len(costs)), steps].sum()),
                 Setting(
-                    smoothing_ms,
+                    scoring,
                     suppression_ms,
                     dict(zip(manifest.keywords, (round(float(grid[step]), 3) for step in steps))),
                 ),
@@ -206,19 +215,21 @@ def _choices(
 
 
 def _prompt(
-    found: Mapping[int, Mapping[int, Mapping[float, tuple[float, Setting]]]],
+    found: Mapping[Scoring, Mapping[int, Mapping[float, tuple[float, Setting]]]],
     material: Material,
     manifest: ModelManifest,
     config: TuneConfig,
-) -> list[int]:
-    """Return the smoothing times that keep the latency, or the one that comes nearest."""
+) -> list[Scoring]:
+    """Return the scorings that keep the latency, or the one that comes nearest."""
     latency_s = {}
-    for smoothing_ms, by_suppression in found.items():
-        _, setting = by_suppression[manifest.decision.suppression_ms][config.fa_per_hour]
+    for scoring, by_suppression in found.items():
+        own_ms = manifest.decision.suppression_ms
+        nearest = min(by_suppression, key=lambda span_ms: abs(span_ms - own_ms))
+        _, setting = by_suppression[nearest][config.fa_per_hour]
         late = _tally(material.words, setting, manifest).latencies_s
-        latency_s[smoothing_ms] = float(np.median(late)) if late else 0.0
-    prompt = [ms for ms, late in latency_s.items() if late <= config.max_latency_s + 1e-9]
-    return prompt or [min(latency_s, key=lambda ms: latency_s[ms])]
+        latency_s[scoring] = float(np.median(late)) if late else 0.0
+    prompt = [one for one, late in latency_s.items() if late <= config.max_latency_s + 1e-9]
+    return prompt or [min(latency_s, key=lambda one: latency_s[one])]
 
 
 def measure(material: Material, setting: Setting, manifest: ModelManifest) -> Outcome:
@@ -234,7 +245,7 @@ def _tally(part: Part, setting: Setting, manifest: ModelManifest) -> Tally:
     tally = Tally()
     for file in part.files:
         fired = replay(
-            file.smoothed(setting.smoothing_ms),
+            setting.scoring.of(file, manifest),
             manifest.labels,
             setting.thresholds,
             suppression_s=setting.suppression_ms / 1000,
@@ -243,17 +254,18 @@ def _tally(part: Part, setting: Setting, manifest: ModelManifest) -> Tally:
     return tally
 
 
-def _hops(part: Part, manifest: ModelManifest, smoothing_ms: int) -> Hops | None:
+def _hops(part: Part, manifest: ModelManifest, scoring: Scoring) -> Hops | None:
     if not part.files:
         return None
-    scores = [file.smoothed(smoothing_ms) for file in part.files]
+    scores = [scoring.of(file, manifest) for file in part.files]
     return Hops.gather(scores, part.events, manifest.labels, manifest.keywords)
 
 
 def _costs(words: Hops, stairs: Staircases) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return words missed plus double firings: hearing a word twice is as bad as not at all."""
+    """Return words missed, those heard twice as bad as not at all, and wrong firings."""
     missed = words.n_events[:, None, :] - stairs.hits
-    return np.asarray((missed + stairs.doubled).sum(axis=2), dtype=np.float64)
+    wrong = WRONG_COST * stairs.false_accepts
+    return np.asarray((missed + stairs.doubled + wrong).sum(axis=2), dtype=np.float64)
 
 
 def _sum(one: Tally, other: Tally) -> Tally:

@@ -97,7 +97,8 @@ def _report(
         "ways": [
             {
                 "tuned_on": list(material.quiet.speakers),
-                "smoothing_ms": settings[asked].smoothing_ms,
+                "smoothing_ms": settings[asked].scoring.smoothing_ms,
+                "context_weights": dict(settings[asked].scoring.weights(manifest)),
                 "suppression_ms": settings[asked].suppression_ms,
                 "thresholds": dict(settings[asked].thresholds),
             }

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kws.errors import ConfigError
 from kws.manifest import ModelManifest
+from training.scoring import Scoring
 from training.speakers import speaker_of
 from training.staircase import Hops, staircases, threshold_grid
 from training.threshold_rules import RuleConfig, choose_steps
@@ -86,7 +87,7 @@ class _Table:
         suppression_s = manifest.decision.suppression_ms / 1000
         quiet, words = (
             Hops.gather(
-                [file.smoothed(smoothing_ms) for file in part.files],
+                [Scoring(smoothing_ms, None).of(file, manifest) for file in part.files],
                 part.events,
                 manifest.labels,
                 manifest.keywords,

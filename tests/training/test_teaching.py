@@ -106,7 +106,7 @@ def test_a_finished_model_teaches_too(taught, teacher, tmp_path, capsys):
     other = dataclasses.replace(
         manifest, window=dataclasses.replace(manifest.window, sha256="0" * 64)
     )
-    with pytest.raises(ConfigError, match="expected the weights of .* as 'finished', got others"):
+    with pytest.raises(ConfigError, match=r"expected the weights of .* as 'finished', got others"):
         list(teach_by_model(taught, other))
 
 

@@ -13,6 +13,7 @@ from kws.errors import AudioError
 from kws.manifest import read_manifest
 from training.cli.evaluate import main
 from training.score_cache import posteriors_of
+from training.scoring import Scoring
 from training.stream_run import run_file
 from training.tune_data import Source
 
@@ -64,23 +65,25 @@ def tune(capsys, model, material, tmp_path, *more):
     return code, json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.parametrize("weight", [0.0, 3.0])
 @pytest.mark.parametrize("smoothing_ms", [100, 300, 500, 700])
 @pytest.mark.parametrize("hop_ms", [100, 80])
-def test_kept_posteriors_smooth_to_the_spotters_scores(request, tmp_path, hop_ms, smoothing_ms):
+def test_kept_posteriors_make_the_spotters_scores(request, tmp_path, hop_ms, smoothing_ms, weight):
     """
-    Times and scores are to the last bit those that the spotter itself makes of a file, its
-    flush at the end included, whatever the smoothing and the hop of the stream form.
+    Times and scores are to the last bit those that the spotter itself makes of a file, its flush
+    at the end included, whatever the smoothing, the context and the hop of the stream form.
     """
     path = "default" if hop_ms == 100 else request.getfixturevalue("eight_frame_model")
     manifest, spotter = models.load(path), KeywordSpotter.from_model(path)
     table = json.loads(manifest.path.read_text())
     table["decision"]["smoothing_ms"] = smoothing_ms
+    table["decision"]["context_weights"] = dict.fromkeys(manifest.keywords, weight)
     for name in (manifest.window.file, manifest.stream.file):
         shutil.copy(manifest.path.parent / name, tmp_path / name)
     (tmp_path / "other.json").write_text(json.dumps(table))
 
     expected = run_file(KeywordSpotter.from_model(tmp_path / "other.json"), DEMO)
-    scores = posteriors_of(spotter, DEMO, cache=None).smoothed(smoothing_ms)
+    scores = Scoring(smoothing_ms, weight).of(posteriors_of(spotter, DEMO, cache=None), manifest)
 
     np.testing.assert_array_equal(expected.scores, scores.scores)
     np.testing.assert_array_equal(expected.times_s, scores.times_s)
@@ -232,7 +235,12 @@ def test_without_test_words_there_is_one_threshold(capsys, tmp_path, model, mate
     assert 0 == code
     assert 1 == len(set(report["thresholds"].values()))
     assert min(report["thresholds"].values()) > 0.2
-    assert (400, 500) == (report["smoothing_ms"], report["suppression_ms"])
+    own = models.load("default").decision
+    assert (own.smoothing_ms, own.suppression_ms) == (
+        report["smoothing_ms"],
+        report["suppression_ms"],
+    )
+    assert own.context_weights == report["context_weights"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from kws import models
 from kws.cli import program
+from kws.config import MAX_CONTEXT_WEIGHT
 from kws.errors import ConfigError
 from kws.manifest import write_manifest
 from kws.spotter import KeywordSpotter
@@ -80,10 +81,16 @@ def _config(arguments: argparse.Namespace) -> TuneConfig:
             f"--smoothing-ms: expected above 0 and up to {MAX_SMOOTHING_MS}, "
             f"got {arguments.smoothing_ms}"
         )
+    if not all(0 <= weight <= MAX_CONTEXT_WEIGHT for weight in arguments.context_weights):
+        raise ConfigError(
+            f"--context-weights: expected 0 to {MAX_CONTEXT_WEIGHT}, "
+            f"got {arguments.context_weights}"
+        )
     return TuneConfig(
         fa_per_hour=arguments.fa_per_hour,
         smoothing_ms=tuple(arguments.smoothing_ms),
         suppression_ms=tuple(arguments.suppression_ms),
+        context_weights=tuple(arguments.context_weights),
         max_latency_s=arguments.max_latency_s,
         floor=arguments.floor,
         rule=RuleConfig(arguments.rule, arguments.own_share),
@@ -100,7 +107,8 @@ def _finish(
         "model_sha256": manifest.window.sha256,
         "mode": spotter.model.mode,
         "hop_ms": spotter.hop_ms,
-        "smoothing_ms": tuned.setting.smoothing_ms,
+        "smoothing_ms": tuned.setting.scoring.smoothing_ms,
+        "context_weights": dict(tuned.setting.scoring.weights(manifest)),
         "suppression_ms": tuned.setting.suppression_ms,
         "thresholds": dict(tuned.setting.thresholds),
         "audio": [folder.name for folder in arguments.audio],
@@ -116,11 +124,13 @@ def _write(model: str, setting: Setting, report: dict[str, Any]) -> None:
     manifest = models.load(model)
     decision = replace(
         manifest.decision,
-        smoothing_ms=setting.smoothing_ms,
+        smoothing_ms=setting.scoring.smoothing_ms,
+        context_weights=setting.scoring.weights(manifest),
         suppression_ms=setting.suppression_ms,
         thresholds=setting.thresholds,
     )
-    known = ("model", "model_sha256", "smoothing_ms", "suppression_ms", "thresholds", "curve")
+    known = {"model", "model_sha256", "thresholds", "curve"}
+    known |= {"smoothing_ms", "context_weights", "suppression_ms"}
     kept = {key: value for key, value in report.items() if key not in known}
     metrics = {**manifest.metrics, "thresholds": kept}
     write_manifest(replace(manifest, decision=decision, metrics=metrics), manifest.path)
@@ -136,6 +146,7 @@ def _print(report: dict[str, Any]) -> None:
     Console().print(table)
     print(
         f"smoothing {report['smoothing_ms']} ms, suppression {report['suppression_ms']} ms, "
+        f"context {max(report['context_weights'].values(), default=0):g}, "
         f"for {report['fa_per_hour']:g} false accepts an hour"
     )
     for part, name in (("tuning", "tuned on"), ("reporting", "other speakers")):

@@ -88,9 +88,9 @@ def _add_choices(made: argparse.ArgumentParser) -> None:
         "--smoothing-ms",
         type=int,
         nargs="+",
-        default=[200, 300, 400, 500, 600, 700],
+        default=[200, 300, 400, 500],
         metavar="MS",
-        help="to choose from (default: 200 to 700)",
+        help="to choose from (default: 200 to 500; longer ones may miss a word said twice)",
     )
     made.add_argument(
         "--suppression-ms",
@@ -99,6 +99,14 @@ def _add_choices(made: argparse.ArgumentParser) -> None:
         default=[300, 500, 700],
         metavar="MS",
         help="to choose from (default: 300 500 700)",
+    )
+    made.add_argument(
+        "--context-weights",
+        type=float,
+        nargs="+",
+        default=[0.0, 2.0, 3.0, 4.0],
+        metavar="W",
+        help="log odds that keywords lose after other speech, to choose from (default: 0 2 3 4)",
     )
     made.add_argument(
         "--max-latency-s",
