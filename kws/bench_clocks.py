@@ -16,6 +16,8 @@ from kws.spotter import KeywordSpotter
 
 # Parts that the report shows, in the order of the data.
 PARTS = ("front_end", "model", "decision", "overhead")
+# Clocked each for itself, shown as the decision; the last two where the model has a context.
+DECIDING = ("smoothing", "decision", "context_push", "context_weigh")
 
 
 class StageClock:
@@ -70,13 +72,16 @@ class HopClocks:
 
     def __init__(self, spotter: KeywordSpotter) -> None:
         model = spotter.model
-        places = {
+        places: dict[str, tuple[Any, str]] = {
             "front_end": (spotter.frontend, "push"),
             "model": (model, "push"),
             "smoothing": (spotter.smoother, "push"),
             "decision": (spotter.policy, "push"),
             "invoke": (model.opened.interpreter, "invoke"),
         }
+        if spotter.context is not None:
+            places["context_push"] = (spotter.context, "push")
+            places["context_weigh"] = (spotter.context, "weigh")
         self._clocks: dict[str, StageClock] = {}
         for name, (owner, method) in places.items():
             original = getattr(owner, method)
@@ -119,7 +124,9 @@ class HopClocks:
             seconds["invoke"], seconds["model"] - calls["invoke"] * cost.outside_s
         )
         clocks_s = sum(calls.values(), np.zeros(len(hop_s))) * cost.outside_s
-        decision = seconds["smoothing"] + seconds["decision"]
+        decision = sum(
+            (seconds[name] for name in DECIDING if name in seconds), np.zeros(len(hop_s))
+        )
         staged = seconds["front_end"] + seconds["model"] + decision
         whole = np.maximum(staged, hop_s - clocks_s)
         parts = (seconds["front_end"], seconds["model"], decision, whole - staged)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from kws.errors import ConfigError
 
-# The label of all speech that is none of a model's keywords.
-UNKNOWN = "_unknown_"
+# The labels of all speech that is none of a model's keywords, and of no speech.
+UNKNOWN, SILENCE = "_unknown_", "_silence_"
 # Settings that a kind of front end takes beside its kind, rate and normalisation.
 FRONTEND_KINDS = {
     "log_mel": (

@@ -16,10 +16,11 @@ from kws.config import UNKNOWN, DecisionConfig
 class SpeechContext:
     """Ask for more of a keyword where other speech was heard before it.
 
-    A running mean of the posterior of `_unknown_` tells how much of the last seconds was other
-    speech, 0..1. That times a keyword's weight is taken off the natural log odds of its score,
-    as a prior would be that makes commands rarer in running speech. What a model is sure of
-    still fires there; what it finds likely fires out of quiet and noise alone.
+    A running mean of the posterior of `_unknown_` tells how much of the last seconds the model
+    took for other speech, 0..1: near 1 in running speech, 0.2 to 0.4 in steady noise, near 0 in
+    quiet. That times a keyword's weight is taken off the natural log odds of its score, as a
+    prior would be that makes commands rarer in running speech. What a model is sure of still
+    fires there; what it finds likely fires out of quiet and noise alone.
 
     Parameters
     ----------
@@ -47,7 +48,8 @@ class SpeechContext:
         self._unknown = labels.index(UNKNOWN)
         self._weights = np.array([weights.get(label, 0.0) for label in labels], dtype=np.float64)
         self._share = 1 - math.exp(-hop_ms / memory_ms)
-        self._n_late = round(delay_ms / hop_ms)
+        # Rounded up: a word's own window never counts against it.
+        self._n_late = math.ceil(delay_ms / hop_ms - 1e-9)
         self.reset()
 
     @classmethod
@@ -110,6 +112,8 @@ class SpeechContext:
         return self._weighed(scores, speech[len(speech) - len(scores) :, None])
 
     def _weighed(self, scores: NDArray[np.float32], speech: Any) -> NDArray[np.float32]:
-        # In double precision: one row or many, the same last bit.
+        # In double precision: one row or many, the same last bit. A float model's softmax may
+        # come out a bit above 1.
+        scores = np.minimum(scores, 1)
         odds = np.exp(self._weights * speech)
         return np.asarray(scores / (scores + (1 - scores) * odds), dtype=np.float32)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from kws.checksum import sha256
-from kws.config import UNKNOWN, DecisionConfig, FrontendConfig
+from kws.config import SILENCE, UNKNOWN, DecisionConfig, FrontendConfig
 from kws.errors import ConfigError, ManifestError
 from kws.untrusted import is_printable, one_line, read_bounded, read_json
 
@@ -123,9 +123,10 @@ class ModelManifest:
                 raise ConfigError(
                     f"decision.context_weights: {keyword!r} is none of {', '.join(self.keywords)}"
                 )
-        if any(self.decision.context_weights.values()) and UNKNOWN not in self.labels:
+        if any(self.decision.context_weights.values()) and not self.tells_speech:
             raise ConfigError(
-                f"decision.context_weights: expected a label {UNKNOWN}, got {self.labels}"
+                f"decision.context_weights: expected the labels {UNKNOWN} and {SILENCE}, "
+                f"got {', '.join(self.labels)}"
             )
 
     def _check_window(self) -> None:
@@ -156,6 +157,14 @@ class ModelManifest:
     def keywords(self) -> tuple[str, ...]:
         """The labels that may fire."""
         return tuple(label for label in self.labels if not label.startswith("_"))
+
+    @property
+    def tells_speech(self) -> bool:
+        """Whether other speech has a label of its own, apart from that of no speech.
+
+        Of a model with `_unknown_` alone that is the label of quiet, too.
+        """
+        return UNKNOWN in self.labels and SILENCE in self.labels
 
     def read_form(self, form: WindowForm | StreamForm) -> bytes:
         """Return the bytes of a model file, but only if their SHA-256 is the manifest's.
@@ -231,8 +240,10 @@ def to_table(manifest: ModelManifest) -> dict[str, Any]:
     if manifest.stream is None:
         del table["stream"]
     # An older kws refuses what it does not know: nothing of it where it is not used.
-    if not any(manifest.decision.context_weights.values()):
-        for key in ("context_weights", "context_ms", "context_delay_ms"):
+    for key in ("context_weights", "context_ms", "context_delay_ms"):
+        if table["decision"][key] == getattr(DecisionConfig(), key) and not any(
+            manifest.decision.context_weights.values()
+        ):
             del table["decision"][key]
     first = ("name", "version", "description", "licence", "attribution", "labels", "frontend")
     return {

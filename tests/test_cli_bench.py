@@ -10,6 +10,7 @@ import pytest
 
 from kws import bench_report
 from kws.cli import bench, models
+from kws.models import load
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -284,11 +285,16 @@ def test_verify_fails_on_a_broken_model(tmp_path, capsys):
 @pytest.mark.parametrize("name", ["default"])
 def test_info_says_where_and_what(name, capsys):
     """
-    `info` prints the manifest's place, labels and data sources.
+    `info` prints the manifest's place, labels, thresholds, context and data sources.
     """
     assert 0 == models.main(["info", name])
 
     output = capsys.readouterr().out
     assert f"{name}.json" in output
     assert "_silence_" in output
+    assert "2000 ms of what was heard before" in output
+    decision = load(name).decision
+    for word in ("yes", "go"):
+        weight = f"{decision.context_weights[word]:g}"
+        assert f"{word:<10} {decision.threshold(word):.3f}, context {weight}\n" in output
     assert "Speech Commands" in output

@@ -93,7 +93,8 @@ def test_the_newest_posteriors_do_not_count_yet():
 
 def test_speech_is_forgotten():
     """
-    Two seconds after speech has ended a third of it still counts (1/e), after twenty none.
+    Two seconds after speech has ended (and half a second late) a third of it still counts, 1/e;
+    after twenty none.
     """
     heard = context(on=3.0)
     for _ in range(205):
@@ -147,15 +148,28 @@ def test_one_by_one_and_in_one_go_give_the_same_last_bit(rng):
     np.testing.assert_array_equal(expected, context(on=3.0, off=1.5).weigh_all(posteriors, scores))
 
 
+def test_longer_hops_leave_out_no_less_of_the_newest():
+    """
+    Half a second that is no whole number of hops is rounded up: the word's own window never
+    counts.
+    """
+    for hop_ms, n_late in ((100, 5), (200, 3), (400, 2), (1_000, 1), (2_000, 1)):
+        heard = SpeechContext(LABELS, {"on": 3.0}, memory_ms=2_000, delay_ms=500, hop_ms=hop_ms)
+        assert [0.0] * n_late == [heard.push(SPEECH) for _ in range(n_late)], hop_ms
+        assert heard.push(SPEECH) > 0, hop_ms
+
+
 def test_certain_and_impossible_stay_so():
     """
-    A score of exactly 0 or 1 has no odds to lose, and makes no warning.
+    A score of exactly 0 or 1 has no odds to lose, and makes no warning; one that rounding has
+    put above 1 stays 1.
     """
     heard = context(on=3.0, off=3.0)
     for _ in range(50):
         heard.push(SPEECH)
 
     assert [0.0, 1.0] == heard.weigh(np.float32([0, 1, 0, 0]))[:2].tolist()
+    assert 1.0 == heard.weigh(np.float32([1.0000001, 0, 0, 0]))[0]
 
 
 def test_without_weights_there_is_none():
@@ -200,6 +214,21 @@ def test_a_command_after_speech_needs_more_than_one_after_quiet(weighing):
     assert [time_s for time_s, _ in plain] == [time_s for time_s, _ in weighed]
     assert all(a[k] <= b[k] + 1e-6 for a, b in best for k in keywords)
     assert any(a[k] < b[k] - 0.1 for a, b in best for k in keywords)
+
+
+def test_audio_shorter_than_a_window_is_heard_to_its_end(weighing):
+    """
+    The first word of the demo cut out by itself fires at the flush, as without a context.
+    """
+    demo = np.concatenate(list(read_file(models.FIRMWARE_MODELS / "demo.wav")))
+    word = demo[int(0.9 * 16_000) : int(1.55 * 16_000)]
+    fired = []
+    for weight in (0.0, 3.0):
+        spotter = weighing(weight)
+        assert [] == spotter.process(word)
+        fired.append([one.keyword for one in spotter.flush()])
+
+    assert [["yes"], ["yes"]] == fired
 
 
 def test_lost_audio_and_reset_forget_what_was_heard(weighing):

@@ -127,7 +127,7 @@ def test_the_webhook_posts_what_was_heard():
     assert [line.split(",")[1] for line in truth] == [body["keyword"] for _, _, body in posted]
     assert {("/voice", "application/json")} == {(path, kind) for path, kind, _ in posted}
     assert {("keyword", "score", "time_s")} == {tuple(body) for _, _, body in posted}
-    assert pytest.approx(1.7, abs=0.2) == posted[0][2]["time_s"]
+    assert pytest.approx(1.6, abs=0.2) == posted[0][2]["time_s"]
 
 
 def test_a_webhook_that_refuses_is_told_and_tried_again():

@@ -79,6 +79,25 @@ def test_what_a_gate_passes_over_counts_as_quiet_before_a_word(name, spaced_word
     assert gated.gated_hops > 20
 
 
+def test_speech_before_a_gated_pause_is_forgotten_as_in_quiet(demo_audio):
+    """
+    Words, then three seconds that nobody listens to: half of what was heard has faded when the
+    gate opens again, for every hop passed over one hop's share.
+    """
+    gated = with_gate(KeywordSpotter.from_model("default"))
+    hops = gated.process(demo_audio[: 8 * SECOND])
+    before = gated.context.push(np.zeros(12, dtype=np.float32))
+    gated.process(floor(6 * SECOND))
+    faded = np.exp(-0.1 * gated.gated_hops / 2.0)
+    after = gated.context.push(np.zeros(12, dtype=np.float32))
+
+    assert hops
+    assert gated.gated_hops >= 40
+    assert 0.05 < before
+    # The half second that is counted late still comes in after the pause has begun.
+    assert after <= (before + 0.25) * faded + 0.02
+
+
 @pytest.mark.parametrize("mode", ["stream", "window"])
 def test_the_demo_is_heard_as_without_a_gate(demo_audio, mode):
     """

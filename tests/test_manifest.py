@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from example_manifest import SHA256, example
 
-from kws.config import FrontendConfig
+from kws.config import DecisionConfig, FrontendConfig
 from kws.errors import ConfigError
 from kws.manifest import (
     StreamForm,
@@ -34,6 +34,31 @@ def test_what_is_written_is_read(tmp_path, stream):
 
     assert read_manifest(path) == manifest
     assert [file.name for file in tmp_path.iterdir()] == ["lamp.json"]
+
+
+@pytest.mark.parametrize(
+    ("decision", "told"),
+    [
+        (DecisionConfig(), set()),
+        (DecisionConfig(context_weights={"on": 0.0}), {"context_weights"}),
+        (DecisionConfig(context_ms=3_000), {"context_ms"}),
+        (
+            DecisionConfig(context_weights={"on": 2.5}),
+            {"context_weights", "context_ms", "context_delay_ms"},
+        ),
+    ],
+)
+def test_a_decision_tells_of_a_context_only_where_there_is_one(tmp_path, decision, told):
+    """
+    An older kws reads what does not use it; what was set comes back all the same.
+    """
+    path = tmp_path / "lamp.json"
+    manifest = example(decision=decision, path=path)
+    write_manifest(manifest, path)
+    table = json.loads(path.read_text(encoding="utf-8"))["decision"]
+
+    assert manifest == read_manifest(path)
+    assert told == {key for key in table if key.startswith("context_")}
 
 
 @pytest.mark.parametrize(

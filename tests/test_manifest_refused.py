@@ -116,6 +116,16 @@ def test_a_missing_model_file_is_named(written):
         ({"labels": None}, "labels: expected a list of str, got None"),
         ({"attribution": "me"}, "attribution: expected a list of str, got 'me'"),
         ({"decision.thresholds": {"up": 0.5}}, "thresholds: 'up' is none of on, off"),
+        (
+            {"decision.context_weights": {"up": 0.5}},
+            "context_weights: 'up' is none of on, off",
+        ),
+        ({"decision.context_weights": {"on": 21}}, r"context weight of on must lie in 0\.\.20"),
+        ({"decision.context_ms": 0}, r"context_ms must lie in 1\.\.60000, got 0"),
+        (
+            {"decision.context_weights": {"on": 3}, "labels": ["on", "off", "_unknown_", "rest"]},
+            "expected the labels _unknown_ and _silence_, got on, off",
+        ),
         ({"decision.thresholds": {"on": 2}}, "threshold of on must lie above 0 and up to 1, got 2"),
         (
             {"decision.thresholds": {"on": "x"}},
@@ -214,7 +224,10 @@ def test_labels_must_fit_the_output(default_with, default_manifest):
     """
     Eleven labels for twelve outputs is an error that tells both shapes, never a wrong word.
     """
-    manifest = default_with(labels=default_manifest.labels[:-1])
+    manifest = default_with(
+        labels=default_manifest.labels[:-1],
+        decision=dataclasses.replace(default_manifest.decision, context_weights={}),
+    )
 
     with pytest.raises(
         ModelError, match=r"changed\.json says that the output is \(1, 11\), got \(1, 12\)"

@@ -103,7 +103,7 @@ def test_text_of_several_lines_may_describe_a_model(default_manifest):
         default_manifest,
         description="one\n\ttwo",
         labels=("می‌خواهم", "größer", *default_manifest.labels[2:]),
-        decision=dataclasses.replace(default_manifest.decision, thresholds={}),
+        decision=dataclasses.replace(default_manifest.decision, thresholds={}, context_weights={}),
     )
 
     assert changed.keywords[:2] == ("می‌خواهم", "größer")

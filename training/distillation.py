@@ -104,7 +104,13 @@ def teach_by_model(
         If it has other labels than the bank, or if other weights have taught under its name.
     """
     check_positive("--processes", n_processes)
+    if Path(manifest.name).name != manifest.name:
+        raise KwsError(
+            f"{manifest.path}: expected a name that a file can have, got {manifest.name}"
+        )
     _check_labels(bank, manifest.labels, where=str(manifest.path))
+    # Before anything is written: a file that is not the manifest's teaches nobody.
+    manifest.read_form(manifest.window)
     _check_weights(bank, manifest.path, manifest.window.sha256, manifest.name)
     make = partial(FinishedTeacher, manifest)
     yield from _listen(bank, make, kind=f"teacher-{manifest.name}", n_processes=n_processes)
@@ -187,8 +193,8 @@ def _check_weights(bank: ClipBank, teacher: Path, weights: str, name: str) -> No
     if there["weights_sha256"] != weights:
         raise ConfigError(
             f"{teacher}: expected the weights of {there['run']} that teach {bank.path} as "
-            f"{name!r}, got others; give the run's folder another name, or remove "
-            f"{bank.path}/*teacher-{name}.*"
+            f"{name!r}, got others; give the run's folder, or the finished model, another name, or "
+            f"remove {bank.path}/*teacher-{name}.*"
         )
 
 

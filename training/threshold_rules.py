@@ -68,7 +68,7 @@ def choose_steps(
     counts : ndarray of int, shape (n_keywords, n_thresholds)
         False accepts of each keyword at each threshold.
     costs : ndarray of the same shape
-        Words missed.
+        Words missed, and firings too many.
     grid : ndarray, shape (n_thresholds,)
         Thresholds, rising.
     hours : float

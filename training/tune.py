@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from kws.config import UNKNOWN
 from kws.errors import ConfigError
 from kws.manifest import ModelManifest
 from training.intervals import rate_interval, share_interval
@@ -25,6 +24,7 @@ BUDGETS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
 LEAST_EXPECTED = 0.5
 # A keyword that fires at another word, or at noise, does what nobody asked for: worse than a miss.
 WRONG_COST = 2.0
+SUPPRESSION_MS = (300, 500, 700)
 # Another suppression than the model has must save more than this part of the words.
 SLACK = 0.005
 
@@ -39,9 +39,12 @@ class TuneConfig:
     smoothing_ms: tuple[int, ...] = (200, 300, 400, 500)
     """Longer holds a score up so long that the same word, said again, may not fire."""
 
-    suppression_ms: tuple[int, ...] = (300, 500, 700)
+    suppression_ms: tuple[int, ...] = ()
+    """Without any: the model's own and `SUPPRESSION_MS`."""
+
     context_weights: tuple[float, ...] = (0.0, 2.0, 3.0, 4.0)
-    """Log odds that all keywords lose after other speech; of a model without `_unknown_` none."""
+    """Log odds that all keywords lose after other speech. A model without labels for speech and
+    for none keeps what it has."""
 
     max_latency_s: float = 0.3
     """Smoothing that makes the median detection come later than this after the word's end is
@@ -149,10 +152,9 @@ def _tune(
         only = _choices(material, manifest, config, all_budgets, scoring)
         return {budget: setting for budget, (_, setting) in only[own.suppression_ms].items()}
     kept = own.suppression_ms
-    weights = config.context_weights if UNKNOWN in manifest.labels else (None,)
     found = {
         scoring: _choices(material, manifest, config, all_budgets, scoring)
-        for scoring in (Scoring(ms, weight) for ms in config.smoothing_ms for weight in weights)
+        for scoring in scorings(manifest, config)
     }
     prompt = _prompt(found, material, manifest, config)
     n_words = sum(event.keyword in manifest.keywords for event in material.words.events)
@@ -173,6 +175,12 @@ def _tune(
     return best
 
 
+def scorings(manifest: ModelManifest, config: TuneConfig) -> list[Scoring]:
+    """Return all that is tried to make scores of posteriors."""
+    weights = config.context_weights if manifest.tells_speech else (None,)
+    return [Scoring(ms, weight) for ms in config.smoothing_ms for weight in weights]
+
+
 def _choices(
     material: Material,
     manifest: ModelManifest,
@@ -183,7 +191,8 @@ def _choices(
     """Return for one scoring, by suppression and budget: the cost and the setting."""
     grid = threshold_grid(floor=config.floor)
     quiet, words = (_hops(part, manifest, scoring) for part in (material.quiet, material.words))
-    spans = set(config.suppression_ms) if words else {manifest.decision.suppression_ms}
+    own_ms = manifest.decision.suppression_ms
+    spans = set(config.suppression_ms or (own_ms, *SUPPRESSION_MS)) if words else {own_ms}
     rule = config.rule if words else RuleConfig(rule="common")
     found: dict[int, dict[float, tuple[float, Setting]]] = {}
     for suppression_ms in sorted(spans):
@@ -191,7 +200,8 @@ def _choices(
         false = staircases(quiet, grid, suppression_s=suppression_ms / 1000).false_accepts
         costs = np.zeros(false.shape[:2])
         if words:
-            costs = _costs(words, staircases(words, grid, suppression_s=suppression_ms / 1000))
+            stairs = staircases(words, grid, suppression_s=suppression_ms / 1000)
+            costs = costs_of(words, stairs).sum(axis=2)
         chosen = choose_steps(
             false.sum(axis=2),
             costs,
@@ -261,11 +271,14 @@ def _hops(part: Part, manifest: ModelManifest, scoring: Scoring) -> Hops | None:
     return Hops.gather(scores, part.events, manifest.labels, manifest.keywords)
 
 
-def _costs(words: Hops, stairs: Staircases) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return words missed, those heard twice as bad as not at all, and wrong firings."""
+def costs_of(words: Hops, stairs: Staircases) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return what firings on test words cost: ``(n_keywords, n_thresholds, n_files)``.
+
+    A word missed counts 1, one heard twice as well, a firing at another word `WRONG_COST`.
+    """
     missed = words.n_events[:, None, :] - stairs.hits
     wrong = WRONG_COST * stairs.false_accepts
-    return np.asarray((missed + stairs.doubled + wrong).sum(axis=2), dtype=np.float64)
+    return np.asarray(missed + stairs.doubled + wrong, dtype=np.float64)
 
 
 def _sum(one: Tally, other: Tally) -> Tally:

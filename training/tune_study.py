@@ -14,7 +14,7 @@ from training.scoring import Scoring
 from training.speakers import speaker_of
 from training.staircase import Hops, staircases, threshold_grid
 from training.threshold_rules import RuleConfig, choose_steps
-from training.tune import TuneConfig
+from training.tune import TuneConfig, costs_of, scorings
 from training.tune_data import Material, Part
 
 BUDGETS = (0.5, 1.0, 2.0, 5.0)
@@ -41,16 +41,14 @@ def study(
     """Return for each rule and budget what came out on the halves that were not tuned on.
 
     Speakers are halved at random, each half is tuned on and reported on the other. Keywords are
-    counted each for itself, so that the staircases are made once; smoothing is chosen as in
-    tuning, latency aside, with the suppression that the manifest has.
+    counted each for itself, so that the staircases are made once; smoothing and context are
+    chosen as in tuning, latency aside, with the suppression that the manifest has.
     """
     if not material.words.files:
         raise ConfigError("--study needs --misses")
     rng = np.random.default_rng(seed)
     grid = threshold_grid(floor=config.floor)
-    tables = [
-        _Table(material, manifest, smoothing_ms, grid) for smoothing_ms in config.smoothing_ms
-    ]
+    tables = [_Table(material, manifest, scoring, grid) for scoring in scorings(manifest, config)]
     sums = {(name, budget): np.zeros(4) for name in STUDIED for budget in BUDGETS}
     for _ in progress(range(n_halvings)):
         quiet = _drawn_half(material.quiet, rng)
@@ -75,19 +73,19 @@ def study(
 
 
 class _Table:
-    """Counts by keyword, threshold and file at one smoothing."""
+    """Counts by keyword, threshold and file, with one way to make scores."""
 
     def __init__(
         self,
         material: Material,
         manifest: ModelManifest,
-        smoothing_ms: int,
+        scoring: Scoring,
         grid: NDArray[np.float64],
     ) -> None:
         suppression_s = manifest.decision.suppression_ms / 1000
         quiet, words = (
             Hops.gather(
-                [Scoring(smoothing_ms, None).of(file, manifest) for file in part.files],
+                [scoring.of(file, manifest) for file in part.files],
                 part.events,
                 manifest.labels,
                 manifest.keywords,
@@ -97,7 +95,7 @@ class _Table:
         self._false = staircases(quiet, grid, suppression_s=suppression_s).false_accepts
         heard = staircases(words, grid, suppression_s=suppression_s)
         self._missed = words.n_events[:, None, :] - heard.hits
-        self._costs = self._missed + heard.doubled
+        self._costs = costs_of(words, heard)
         self._n_words = words.n_events
         self._hours = np.array([file.duration_s for file in material.quiet.files]) / 3600
 
@@ -105,7 +103,7 @@ class _Table:
         self, mine: Mask, spoken: Mask, grid: NDArray[np.float64], rule: RuleConfig
     ) -> list[tuple[float, NDArray[np.int64]]]:
         """Return cost and steps for each of the study's budgets."""
-        costs = self._costs[:, :, spoken].sum(axis=2).astype(np.float64)
+        costs = self._costs[:, :, spoken].sum(axis=2)
         chosen = choose_steps(
             self._false[:, :, mine].sum(axis=2),
             costs,

@@ -103,6 +103,8 @@ def test_a_longer_window_leaves_the_words_as_they_were(far, demo, tmp_path):
         [one.score for one in before], [one.score for one in after], atol=0.01
     )
     assert 10 == len({one.keyword for one in before})
+    # What was heard before counts as before for the ten, and not for the word that was added.
+    assert models.load("default").decision.context_weights == manifest.decision.context_weights
     # Until its first window is full, the longer one says nothing.
     late = [time_s for time_s in ours if time_s < min(theirs)]
     assert (FRAMES - 98) // 10 == len(late)

@@ -103,11 +103,15 @@ def test_a_finished_model_teaches_too(taught, teacher, tmp_path, capsys):
     assert "taught by finished" in capsys.readouterr().out
     np.testing.assert_allclose(expected, said, atol=0.02)
     np.testing.assert_allclose(np.concatenate(parts_of(taught, "teacher-large")), said, atol=0.1)
-    other = dataclasses.replace(
-        manifest, window=dataclasses.replace(manifest.window, sha256="0" * 64)
-    )
-    with pytest.raises(ConfigError, match=r"expected the weights of .* as 'finished', got others"):
-        list(teach_by_model(taught, other))
+    content = (path.parent / manifest.window.file).read_bytes()
+    (path.parent / manifest.window.file).write_bytes(content[:-1])
+    with pytest.raises(KwsError, match=r"finished\.tflite: expected sha256 .* got"):
+        list(teach_by_model(taught, manifest))
+    (path.parent / manifest.window.file).write_bytes(content)
+    record = taught.path / "teacher-finished.json"
+    record.write_text(json.dumps({"run": "elsewhere", "weights_sha256": "0"}))
+    with pytest.raises(ConfigError, match=r"expected the weights of elsewhere .* as 'finished'"):
+        list(teach_by_model(taught, manifest))
 
 
 def test_a_finished_model_must_have_the_banks_labels(bank):

@@ -159,12 +159,17 @@ def test_the_choice_goes_into_the_manifest_with_what_it_rests_on(capsys, tmp_pat
     Smoothing, suppression and thresholds are the manifest's; beside them speakers, hours,
     figures of both halves and the command. A dry run leaves the file as it is.
     """
+    table = json.loads(model.read_text())
+    for key in ("context_weights", "context_ms", "context_delay_ms"):
+        table["decision"].pop(key, None)
+    model.write_text(json.dumps(table))
     before = model.read_bytes()
-    _, planned = tune(capsys, model, material, tmp_path, "--dry-run")
+    _, planned = tune(capsys, model, material, tmp_path, "--dry-run", "--context-weights", 2.5)
     assert before == model.read_bytes()
 
     picture = tmp_path / "curve.png"
-    code, report = tune(capsys, model, material, tmp_path, "--picture", str(picture))
+    more = ("--picture", str(picture), "--context-weights", 2.5)
+    code, report = tune(capsys, model, material, tmp_path, *more)
 
     manifest = read_manifest(model)
     source = manifest.metrics["thresholds"]
@@ -172,6 +177,7 @@ def test_the_choice_goes_into_the_manifest_with_what_it_rests_on(capsys, tmp_pat
     assert planned["thresholds"] == report["thresholds"] == manifest.decision.thresholds
     assert report["smoothing_ms"] == manifest.decision.smoothing_ms
     assert report["suppression_ms"] == manifest.decision.suppression_ms
+    assert dict.fromkeys(manifest.keywords, 2.5) == manifest.decision.context_weights
     assert ["10", "12"] == source["ways"][0]["tuned_on"]
     assert ["11", "13"] == source["reporting"]["speakers"]
     assert (10, 10) == (source["tuning"]["words"], source["reporting"]["words"])

@@ -86,7 +86,9 @@ def teach(arguments: argparse.Namespace) -> int:
         opened = ClipBank.open(arguments.bank)
         if name in EMBEDDINGS:
             shards = teach_embedding(opened, name, n_processes=n_processes)
-        elif not Path(name).is_dir() and (name in models.names() or Path(name).suffix):
+        elif not Path(name).is_dir() and (
+            name in models.names() or Path(name).suffix in (".json", ".tflite")
+        ):
             manifest = models.load(name)
             name = manifest.name
             shards = teach_by_model(opened, manifest, n_processes=n_processes)

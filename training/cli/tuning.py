@@ -73,7 +73,7 @@ def _config(arguments: argparse.Namespace) -> TuneConfig:
     if arguments.picture:
         check_picture(arguments.picture)
     for name in ("smoothing_ms", "suppression_ms"):
-        values = getattr(arguments, name)
+        values = getattr(arguments, name) or []
         if not all(0 <= value <= 60_000 for value in values):
             raise ConfigError(f"--{name.replace('_', '-')}: expected 0 to 60000, got {values}")
     if not all(0 < value <= MAX_SMOOTHING_MS for value in arguments.smoothing_ms):
@@ -89,7 +89,7 @@ def _config(arguments: argparse.Namespace) -> TuneConfig:
     return TuneConfig(
         fa_per_hour=arguments.fa_per_hour,
         smoothing_ms=tuple(arguments.smoothing_ms),
-        suppression_ms=tuple(arguments.suppression_ms),
+        suppression_ms=tuple(arguments.suppression_ms or ()),
         context_weights=tuple(arguments.context_weights),
         max_latency_s=arguments.max_latency_s,
         floor=arguments.floor,

@@ -21,11 +21,12 @@ def add_tune(commands: Any) -> None:
         commands,
         "tune",
         examples=EXAMPLES,
-        text="smoothing, suppression and thresholds for a stated number of false accepts an hour",
+        text="smoothing, context and thresholds for a stated number of false accepts an hour",
         description="Runs audio in which no keyword is spoken (ignored spans of its truth aside) "
         "and test words, chooses what misses the fewest words for the rate asked for on one half "
         "of the speakers, reports on the other half, and writes the choice into the manifest. "
-        "Posteriors are kept, so that tuning again takes seconds.",
+        "How posteriors are smoothed, how much other speech before a word counts, the quiet time "
+        "and each keyword's threshold are chosen. Posteriors are kept for the next time.",
     )
     program.add_model_arguments(made)
     made.add_argument(
@@ -96,9 +97,8 @@ def _add_choices(made: argparse.ArgumentParser) -> None:
         "--suppression-ms",
         type=int,
         nargs="+",
-        default=[300, 500, 700],
         metavar="MS",
-        help="to choose from (default: 300 500 700)",
+        help="to choose from (default: the model's own, 300, 500 and 700)",
     )
     made.add_argument(
         "--context-weights",
