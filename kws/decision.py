@@ -23,7 +23,7 @@ class Detection:
     """The label that fired."""
 
     score: float
-    """Its smoothed posterior at that moment, 0..1."""
+    """Its smoothed posterior at that moment, as what was heard before lets it count, 0..1."""
 
     time_s: float
     """End of the window that fired, in seconds of audio fed since the start."""
@@ -76,7 +76,7 @@ class DetectionPolicy:
         Parameters
         ----------
         scores : ndarray of float32, shape (n_labels,)
-            Smoothed posteriors.
+            Smoothed posteriors, as they count after what was heard before.
         time_s : float
             Stream time of the scores, in seconds; must not go back.
         """

@@ -121,11 +121,12 @@ def _tensor(name: str, role: str, tensor: MicroTensor) -> dict[str, str]:
 
 def _decision(manifest: ModelManifest, prefix: str) -> str:
     text = (
-        "Decision. Average the posteriors of SMOOTHING_MS; a keyword fires when its average "
-        "reaches its threshold, and not again until it has been below for SUPPRESSION_MS.\n"
-        "Before that, other speech counts against it: keep a running mean of the posterior of "
-        "_unknown_ as it was CONTEXT_DELAY_MS ago, with the time constant CONTEXT_MS, 0 at first; "
-        "that times a label's context weight comes off the natural log odds of its average."
+        "Decision. Average the posteriors of SMOOTHING_MS. Other speech before counts against "
+        "them: keep a running mean of the posterior of _unknown_ as it was CONTEXT_DELAY_MS ago, "
+        "with the time constant CONTEXT_MS, 0 at first; that times a label's context weight comes "
+        "off the natural log odds of its average, which makes its score.\n"
+        "A keyword fires when its score reaches its threshold, and not again until it has been "
+        "below for SUPPRESSION_MS."
     )
     values = {
         "N_LABELS": integer(len(manifest.labels)),

@@ -1,4 +1,4 @@
-"""The posteriors of long audio, computed once for each model and kept; smoothed at will."""
+"""The posteriors of long audio, computed once for each model and kept; scored at will."""
 
 from __future__ import annotations
 
