@@ -174,6 +174,10 @@ class FrontendConfig:
         return self.frame_length_samples + (n_frames - 1) * self.frame_step_samples
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _whole_samples(duration_ms: float, sample_rate: int) -> int:
     # Whole samples that fit; the small number is for lengths in ms that binary cannot hold.
     return int(sample_rate * duration_ms / 1_000 + 1e-6)
@@ -213,7 +217,7 @@ class DecisionConfig:
         if not 0 <= self.suppression_ms <= 60_000:
             raise ConfigError(f"suppression_ms must lie in 0..60000, got {self.suppression_ms}")
         for name, value in (("default", self.default_threshold), *self.thresholds.items()):
-            if not isinstance(value, (int, float)) or not 0 < value <= 1:
+            if not _is_number(value) or not 0 < value <= 1:
                 raise ConfigError(f"threshold of {name} must lie above 0 and up to 1, got {value}")
         object.__setattr__(self, "thresholds", dict(self.thresholds))
         self._check_context()
@@ -224,7 +228,7 @@ class DecisionConfig:
         if not 0 <= self.context_delay_ms <= 5_000:
             raise ConfigError(f"context_delay_ms must lie in 0..5000, got {self.context_delay_ms}")
         for name, value in self.context_weights.items():
-            if not isinstance(value, (int, float)) or not 0 <= value <= MAX_CONTEXT_WEIGHT:
+            if not _is_number(value) or not 0 <= value <= MAX_CONTEXT_WEIGHT:
                 raise ConfigError(
                     f"context weight of {name} must lie in 0..{MAX_CONTEXT_WEIGHT}, got {value}"
                 )

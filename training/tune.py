@@ -60,6 +60,8 @@ class TuneConfig:
             raise ConfigError(f"--fa-per-hour must be above 0, got {self.fa_per_hour:g}")
         if not 0 < self.floor < 0.99:
             raise ConfigError(f"--floor must lie above 0 and below 0.99, got {self.floor:g}")
+        if not self.max_latency_s > 0:
+            raise ConfigError(f"--max-latency-s must be above 0, got {self.max_latency_s:g}")
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ def tune(
         raise ConfigError(
             f"--audio: {material.quiet.hours:.2f} h to tune on say nothing about "
             f"{config.fa_per_hour:g} false accepts an hour; expected at least "
-            f"{LEAST_EXPECTED / config.fa_per_hour:g} h, or a higher --fa-per-hour"
+            f"{LEAST_EXPECTED / config.fa_per_hour:g} h in the half that is tuned on, a higher "
+            "--fa-per-hour, or --split-speakers none"
         )
     all_budgets = sorted({config.fa_per_hour, *budgets})
     chosen = _tune(material, manifest, config, all_budgets)

@@ -217,6 +217,20 @@ def test_a_teacher_must_have_the_banks_labels(bank, teacher, clips, tmp_path):
     assert "other" not in bank.teachers
 
 
+def test_a_teacher_that_is_nothing_is_told_before_anybody_listens(taught, teacher, capsys):
+    """
+    Neither a run's folder nor a model nor a published network: one line says what there is.
+    """
+    before = taught.teachers
+
+    assert 1 == train.main(["teach", str(taught.path), str(teacher.path), "nobody"])
+    assert (
+        "teacher 'nobody': expected the folder of a run, a model (default, large, tiny, "
+        in capsys.readouterr().err
+    )
+    assert before == taught.teachers
+
+
 def test_the_commands_make_and_teach_a_bank(clips, teacher, tmp_path, capsys):
     """
     `kws-train bank` and `teach` do the same from the command line, and say how far they are.

@@ -178,6 +178,9 @@ def test_the_choice_goes_into_the_manifest_with_what_it_rests_on(capsys, tmp_pat
     assert report["smoothing_ms"] == manifest.decision.smoothing_ms
     assert report["suppression_ms"] == manifest.decision.suppression_ms
     assert dict.fromkeys(manifest.keywords, 2.5) == manifest.decision.context_weights
+    assert (None, str(model)) == (planned.get("written"), report["written"])
+    # Those were of the thresholds before.
+    assert "stream" not in manifest.metrics
     assert ["10", "12"] == source["ways"][0]["tuned_on"]
     assert ["11", "13"] == source["reporting"]["speakers"]
     assert (10, 10) == (source["tuning"]["words"], source["reporting"]["words"])
@@ -255,6 +258,7 @@ def test_without_test_words_there_is_one_threshold(capsys, tmp_path, model, mate
         (["--fa-per-hour", "1"], "say nothing about 1 false accepts an hour"),
         (["--fa-per-hour", "0"], "--fa-per-hour must be above 0"),
         (["--own-share", "2"], "own_share must lie in 0..1"),
+        (["--max-latency-s", "-1"], "--max-latency-s must be above 0, got -1"),
         (["--smoothing-ms", "2000"], "--smoothing-ms: expected above 0 and up to 1000"),
         (["--study", "0"], "--study: expected at least 1, got 0"),
         (["--study", "-1"], "--study: expected at least 1, got -1"),

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from kws.cli import program
+from kws.errors import ConfigError
 
 EXAMPLES = """\
   kws-train synthesise --out synthetic              every word of the Speech Commands folder
-  kws-train bank default --clips 200000 --out bank  draw clips once, for many runs
+  kws-train bank simple --clips 200000 --out bank   draw clips once, for many runs
   kws-train teach bank runs/large                   let a trained run say what it hears
   kws-train teach bank large                        or the model of this name that ships
-  kws-train fit default --set bank.path=bank --out runs/default
+  kws-train fit simple --set bank.path=bank --out runs/simple
 """
 
 
@@ -82,13 +83,25 @@ def teach(arguments: argparse.Namespace) -> int:
     from training.run_folder import RunFolder
 
     n_processes = arguments.processes
+    finished = {
+        name
+        for name in arguments.runs
+        if not Path(name).is_dir()
+        and (name in models.names() or Path(name).suffix in (".json", ".tflite"))
+    }
+    # All of them before the first listens for minutes.
+    for name in arguments.runs:
+        if name not in finished and name not in EMBEDDINGS and not Path(name).is_dir():
+            raise ConfigError(
+                f"teacher {name!r}: expected the folder of a run, a model "
+                f"({', '.join(models.names())}, or the path of a manifest), or "
+                f"{', '.join(EMBEDDINGS)}"
+            )
     for name in arguments.runs:
         opened = ClipBank.open(arguments.bank)
         if name in EMBEDDINGS:
             shards = teach_embedding(opened, name, n_processes=n_processes)
-        elif not Path(name).is_dir() and (
-            name in models.names() or Path(name).suffix in (".json", ".tflite")
-        ):
+        elif name in finished:
             manifest = models.load(name)
             name = manifest.name
             shards = teach_by_model(opened, manifest, n_processes=n_processes)

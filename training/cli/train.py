@@ -30,9 +30,9 @@ EXAMPLES = """\
   kws-train recipes
   kws-train fetch speech-commands --out data
   kws-train fetch yamnet --out $KWS_DATA
-  KWS_DATA=data kws-train fit default --out runs/default
-  kws-train fit default --out runs/default --resume      after an interruption
-  kws-train fit default --out runs/short --set fit.epochs=3 --set augmentation.noise_probability=0
+  KWS_DATA=data kws-train fit simple --out runs/simple
+  kws-train fit simple --out runs/simple --resume        after an interruption
+  kws-train fit simple --out runs/short --set fit.epochs=3 --set augmentation.noise_probability=0
   kws-train fit esc10-resnet18 --set source.turn=1       environmental sounds, other folds
   kws-train show default --out augmentation.png
   kws-train mine runs/default-1 --out runs/hard.csv

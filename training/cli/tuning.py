@@ -59,11 +59,13 @@ def tune(arguments: argparse.Namespace) -> int:
         title = f"{spotter.manifest.name}: thresholds tuned on {arguments.split_speakers}"
         draw_tuning(report, arguments.picture, title=title)
     if not arguments.dry_run:
-        _write(arguments.model, tuned.setting, report)
+        report["written"] = _write(arguments.model, tuned.setting, report)
     if arguments.json:
         program.print_json(report)
     else:
         _print(report)
+        path = report.get("written")
+        print(f"written to {path}" if path else "nothing written: --dry-run")
     return 0
 
 
@@ -119,7 +121,7 @@ def _finish(
     }
 
 
-def _write(model: str, setting: Setting, report: dict[str, Any]) -> None:
+def _write(model: str, setting: Setting, report: dict[str, Any]) -> str:
     """Put the choice and what it rests on into the manifest, at once or not at all."""
     manifest = models.load(model)
     decision = replace(
@@ -133,7 +135,10 @@ def _write(model: str, setting: Setting, report: dict[str, Any]) -> None:
     known |= {"smoothing_ms", "context_weights", "suppression_ms"}
     kept = {key: value for key, value in report.items() if key not in known}
     metrics = {**manifest.metrics, "thresholds": kept}
+    # What other streams gave, they gave at the thresholds that were there.
+    metrics.pop("stream", None)
     write_manifest(replace(manifest, decision=decision, metrics=metrics), manifest.path)
+    return str(manifest.path)
 
 
 def _print(report: dict[str, Any]) -> None:
