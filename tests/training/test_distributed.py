@@ -168,9 +168,10 @@ def test_two_workers_train_what_one_does(recipe, start, tmp_path):
     assert together[: len(first)] == first
     assert len(together) == 3
     for expected, got in zip(fits.read_history(alone.history), together):
-        # Sums in another order: 3e-5 in the loss after a hundred steps. Without adding up
-        # gradients it was 0.2 off after one epoch, with batch statistics of each worker's 0.07.
-        assert got == pytest.approx(expected, abs=1e-3)
+        # Sums in another order: 3e-5 in the loss after a hundred steps on one machine, 0.014 on
+        # one with AVX-512. Without adding up gradients it was 0.2 off after one epoch, with
+        # batch statistics of each worker's 0.07.
+        assert got == pytest.approx(expected, abs=0.03)
 
     told = [weights(worker.text) for worker in workers]
     assert told[0] == told[1]
