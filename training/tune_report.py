@@ -10,8 +10,9 @@ from typing import Any
 from kws.manifest import ModelManifest
 from training.canvas import new_figure, save_figure
 from training.speakers import HALVES
-from training.tune import BUDGETS, Outcome, Setting, TuneConfig, measure, tune
+from training.tune import BUDGETS, TuneConfig, tune
 from training.tune_data import Material
+from training.tune_outcome import Outcome, Setting, measure
 
 SPLITS = ("half-a", "half-b", "both-ways", "none")
 

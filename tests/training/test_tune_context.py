@@ -13,8 +13,9 @@ from training.cli.evaluate import main
 from training.score_cache import Posteriors
 from training.scoring import Scoring
 from training.truth import Event
-from training.tune import TuneConfig, measure, tune
+from training.tune import TuneConfig, tune
 from training.tune_data import Material, Part
+from training.tune_outcome import measure
 
 HOP_S = 0.1
 N_HOPS = 6_000

@@ -20,8 +20,9 @@ from training import tune_data
 from training.cli.terminal import check_picture, command_line, progress_bar
 from training.score_cache import MAX_SMOOTHING_MS, default_cache
 from training.threshold_rules import RuleConfig
-from training.tune import Setting, TuneConfig
+from training.tune import TuneConfig
 from training.tune_data import Material, Source
+from training.tune_outcome import Setting
 from training.tune_report import Tuned, draw_tuning, tune_and_report
 from training.tune_study import study
 
