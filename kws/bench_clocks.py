@@ -16,7 +16,7 @@ from kws.spotter import KeywordSpotter
 
 # Parts that the report shows, in the order of the data.
 PARTS = ("front_end", "model", "decision", "overhead")
-# Clocked each for itself, shown as the decision; the last two where the model has a context.
+# Clocked each for itself, shown as the decision.
 DECIDING = ("smoothing", "decision", "context_push", "context_weigh")
 
 
@@ -72,16 +72,15 @@ class HopClocks:
 
     def __init__(self, spotter: KeywordSpotter) -> None:
         model = spotter.model
-        places: dict[str, tuple[Any, str]] = {
+        places = {
             "front_end": (spotter.frontend, "push"),
             "model": (model, "push"),
             "smoothing": (spotter.smoother, "push"),
+            "context_push": (spotter.context, "push"),
+            "context_weigh": (spotter.context, "weigh"),
             "decision": (spotter.policy, "push"),
             "invoke": (model.opened.interpreter, "invoke"),
         }
-        if spotter.context is not None:
-            places["context_push"] = (spotter.context, "push")
-            places["context_weigh"] = (spotter.context, "weigh")
         self._clocks: dict[str, StageClock] = {}
         for name, (owner, method) in places.items():
             original = getattr(owner, method)

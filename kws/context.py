@@ -25,9 +25,10 @@ class SpeechContext:
     Parameters
     ----------
     labels : sequence of str
-        Labels in the order of the scores; `_unknown_` is one of them.
+        Labels in the order of the scores; where there are weights `_unknown_` is one of them.
     weights : mapping of str to float
-        Log odds that a label loses after nothing but other speech; 0 for those not named.
+        Log odds that a label loses after nothing but other speech; 0 for those not named. If all
+        are 0, scores pass through as they are.
     memory_ms : float
         Time constant of the mean. Longer: pauses in speech last longer before they count.
     delay_ms : float
@@ -45,7 +46,10 @@ class SpeechContext:
         delay_ms: float,
         hop_ms: float,
     ) -> None:
-        self._unknown = labels.index(UNKNOWN)
+        self.counts = any(weights.values())
+        """Whether what was heard before counts at all."""
+
+        self._unknown = labels.index(UNKNOWN) if self.counts else 0
         self._weights = np.array([weights.get(label, 0.0) for label in labels], dtype=np.float64)
         self._share = 1 - math.exp(-hop_ms / memory_ms)
         # Rounded up: a word's own window never counts against it.
@@ -53,12 +57,8 @@ class SpeechContext:
         self.reset()
 
     @classmethod
-    def of(
-        cls, labels: Sequence[str], decision: DecisionConfig, *, hop_ms: float
-    ) -> SpeechContext | None:
-        """Return the context that a decision asks for, None where every weight is 0."""
-        if not any(decision.context_weights.values()):
-            return None
+    def of(cls, labels: Sequence[str], decision: DecisionConfig, *, hop_ms: float) -> SpeechContext:
+        """Return the context that a decision asks for; without weights it does nothing."""
         return cls(
             labels,
             decision.context_weights,
@@ -80,7 +80,7 @@ class SpeechContext:
         posterior : ndarray of float32, shape (n_labels,)
             Model output for one window, 0..1.
         """
-        return self._hear(float(posterior[self._unknown]))
+        return self._hear(float(posterior[self._unknown])) if self.counts else 0.0
 
     def skip(self) -> None:
         """Count a hop that nobody listened to as quiet."""
@@ -93,7 +93,7 @@ class SpeechContext:
 
     def weigh(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return scores ``(n_labels,)`` as they count after what was heard."""
-        return self._weighed(scores, self._speech)
+        return self._weighed(scores, self._speech) if self.counts else scores
 
     def weigh_all(
         self, posteriors: NDArray[np.float32], scores: NDArray[np.float32]
@@ -107,6 +107,8 @@ class SpeechContext:
         scores : ndarray of float32, shape (n_scores, n_labels)
             Smoothed, of the last `n_scores` hops.
         """
+        if not self.counts:
+            return scores
         self.reset()
         speech = np.array([self.push(posterior) for posterior in posteriors], dtype=np.float64)
         return self._weighed(scores, speech[len(speech) - len(scores) :, None])

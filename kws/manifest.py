@@ -8,11 +8,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from kws.checksum import sha256
 from kws.config import SILENCE, UNKNOWN, DecisionConfig, FrontendConfig
 from kws.errors import ConfigError, ManifestError
+from kws.table_fields import build, section, strings
 from kws.untrusted import is_printable, one_line, read_bounded, read_json
 
 SCHEMA_VERSION = 1
@@ -22,14 +23,6 @@ MAX_MODEL_BYTES = 256 * 2**20
 MAX_TEXT = 200
 MAX_WINDOW_S = 60
 MAX_WINDOW_VALUES = 4_000_000
-PLAIN_TYPES: dict[str, tuple[type, ...]] = {
-    "str": (str,),
-    "int": (int,),
-    "float": (int, float),
-    "Mapping[str, Any]": (dict,),
-    "Mapping[str, float]": (dict,),
-}
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -259,48 +252,15 @@ def _from_table(table: dict[str, Any], path: Path) -> ModelManifest:
     stream = table.pop("stream", None)
     values = {
         **table,
-        "labels": _strings(table, "labels"),
-        "attribution": _strings(table, "attribution"),
-        "frontend": _section(FrontendConfig, table, "frontend"),
-        "window": _section(WindowForm, table, "window"),
-        "decision": _section(DecisionConfig, table, "decision"),
-        "stream": None if stream is None else _section(StreamForm, {"stream": stream}, "stream"),
+        "labels": strings(table, "labels"),
+        "attribution": strings(table, "attribution"),
+        "frontend": section(FrontendConfig, table, "frontend"),
+        "window": section(WindowForm, table, "window"),
+        "decision": section(DecisionConfig, table, "decision"),
+        "stream": None if stream is None else section(StreamForm, {"stream": stream}, "stream"),
         "path": path,
     }
-    return _build(ModelManifest, values, "manifest")
-
-
-def _strings(table: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    value = table.get(name, [])
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ConfigError(f"{name}: expected a list of str, got {value!r}")
-    return tuple(value)
-
-
-def _section(kind: type[T], table: Mapping[str, Any], name: str) -> T:
-    part = table.get(name)
-    if not isinstance(part, dict):
-        raise ConfigError(f"expected a table {name!r}, got {part!r}")
-    return _build(kind, part, name)
-
-
-def _build(kind: type[T], values: Mapping[str, Any], name: str) -> T:
-    """Return a dataclass, naming missing and unknown keys and values of the wrong type."""
-    fields = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    required = {
-        key
-        for key, item in fields.items()
-        if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-    }
-    if missing := sorted(required - set(values)):
-        raise ConfigError(f"{name}: missing {', '.join(missing)}")
-    if unknown := sorted(set(values) - set(fields)):
-        raise ConfigError(f"{name}: unknown key {', '.join(unknown)}")
-    for key, value in values.items():
-        expected = PLAIN_TYPES.get(str(fields[key].type))
-        if expected and (not isinstance(value, expected) or isinstance(value, bool)):
-            raise ConfigError(f"{name}.{key}: expected {fields[key].type}, got {value!r}")
-    return kind(**values)
+    return build(ModelManifest, values, "manifest")
 
 
 def _check_text(what: str, text: str) -> None:

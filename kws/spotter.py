@@ -70,7 +70,7 @@ class KeywordSpotter:
         self.frontend = open_frontend(frontend)
         self.smoother = PosteriorSmoother.spanning(decision.smoothing_ms, hop_ms=hop_ms)
         self.context = SpeechContext.of(manifest.labels, decision, hop_ms=hop_ms)
-        """What was heard before, where the manifest weighs it."""
+        """What was heard before."""
 
         self.policy = DetectionPolicy(
             manifest.labels, thresholds, suppression_s=decision.suppression_ms / 1000
@@ -248,8 +248,7 @@ class KeywordSpotter:
         if self._gate is not None:
             self._gate.reset()
         self.policy.reset()
-        if self.context is not None:
-            self.context.reset()
+        self.context.reset()
         self._filled = 0
         # The first block fills a whole window, each later one moves it on by a hop: what the
         # stages get, and so what they compute, never depends on how the caller cuts the audio.
@@ -269,15 +268,14 @@ class KeywordSpotter:
             if due is None:
                 # The policy need not know: it goes by the time of the scores that it is given.
                 self.gated_hops += 1
-                if self.context is not None:
-                    self.context.skip()
+                self.context.skip()
                 return None
             block = self._catch_up(due)
         posterior = self._posterior(block)
         scores = self.smoother.push(posterior)
-        if self.context is not None:
-            self.context.push(posterior)
-            scores = None if scores is None else self.context.weigh(scores)
+        self.context.push(posterior)
+        if scores is not None:
+            scores = self.context.weigh(scores)
         time_s = self.time_s - self._lead_s
         if self.on_posterior is not None:
             self.on_posterior(time_s, posterior, scores)

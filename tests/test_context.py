@@ -172,14 +172,17 @@ def test_certain_and_impossible_stay_so():
     assert 1.0 == heard.weigh(np.float32([1.0000001, 0, 0, 0]))[0]
 
 
-def test_without_weights_there_is_none():
+def test_without_weights_scores_pass_as_they_are():
     """
-    A decision that weighs nothing costs nothing.
+    A decision that weighs nothing changes nothing, and needs no label of other speech.
     """
-    assert SpeechContext.of(LABELS, DecisionConfig(), hop_ms=100) is None
-    assert SpeechContext.of(LABELS, DecisionConfig(context_weights={"on": 0}), hop_ms=100) is None
-    weighed = SpeechContext.of(LABELS, DecisionConfig(context_weights={"on": 1}), hop_ms=100)
-    assert isinstance(weighed, SpeechContext)
+    for decision in (DecisionConfig(), DecisionConfig(context_weights={"on": 0})):
+        heard = SpeechContext.of(("on", "off"), decision, hop_ms=100)
+        for _ in range(50):
+            assert 0.0 == heard.push(SPEECH[:2])
+        assert not heard.counts
+        np.testing.assert_array_equal(SCORES[:2], heard.weigh(SCORES[:2]))
+    assert SpeechContext.of(LABELS, DecisionConfig(context_weights={"on": 1}), hop_ms=100).counts
 
 
 @pytest.mark.parametrize(

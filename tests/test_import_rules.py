@@ -41,7 +41,7 @@ LAYERS = [
     },
     {
         *("config", "quantization", "ring_buffer", "resample", "decimation"),
-        *("capture_config", "device_choice", "beginning", "gate"),
+        *("capture_config", "device_choice", "beginning", "gate", "table_fields"),
     },
     {"spectrum", "manifest", "smoothing", "context", "decision", "interpreter", "conditioning"},
     {"mel", "models", "callbacks", "recorder", "audio_file"},

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from kws.config import DecisionConfig, FrontendConfig
 from kws.errors import ConfigError
 from kws.frontend_kinds import INPUT_RATE, decimation_factor
-from kws.manifest import PLAIN_TYPES
+from kws.table_fields import PLAIN_TYPES
 from training.augmentation import AugmentationConfig
 from training.picture_settings import SHAPE, PictureConfig
 from training.settings import BankConfig, DataConfig, ExportConfig, FitConfig, ModelConfig

@@ -37,7 +37,7 @@ class Posteriors:
     window_s: float
     hop_s: float
 
-    def scores(self, smoothing_ms: int, context: SpeechContext | None = None) -> FileScores:
+    def scores(self, smoothing_ms: int, context: SpeechContext) -> FileScores:
         """Return the scores, bit for bit those of `KeywordSpotter` and its flush at the end."""
         n = max(1, round(smoothing_ms / (1000 * self.hop_s)))
         lead_s = (n - 1) * self.hop_s
@@ -49,8 +49,7 @@ class Posteriors:
             # Oldest first, as PosteriorSmoother adds them: the same last bit.
             total += self.rows[age : age + n_scores]
         total /= np.float32(n)
-        if context is not None:
-            total = context.weigh_all(self.rows[:n_hops], total)
+        total = context.weigh_all(self.rows[:n_hops], total)
         return FileScores(self.file, self.duration_s, self.times_s[n - 1 : n_hops], total)
 
 

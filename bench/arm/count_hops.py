@@ -67,11 +67,10 @@ def run_laps(
     ]
     for stage, name in stages:
         stage.push = marks.around(name, stage.push)
-    if spotter.context is not None:
-        # Part of the decision: what runs several times in a hop counts with all of them.
-        for method in ("push", "weigh"):
-            original = getattr(spotter.context, method)
-            setattr(spotter.context, method, marks.around("decision", original))
+    # Part of the decision: what runs several times in a hop counts with all of them.
+    for method in ("push", "weigh"):
+        original = getattr(spotter.context, method)
+        setattr(spotter.context, method, marks.around("decision", original))
     lap(spotter, spotter.process)
     # On the class, and before the spotter is made: the model may keep the bound method.
     kind = type(spotter.model.opened.interpreter)
