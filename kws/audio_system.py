@@ -13,6 +13,7 @@ from kws.device_choice import InputDevice
 from kws.patient_call import PatientCall
 from kws.quiet_stderr import QuietStderr
 from kws.ring_buffer import RingBuffer
+from kws.wake_event import WakeEvent
 
 
 class Source(Protocol):
@@ -42,11 +43,11 @@ class AudioSystem:
         """Return seconds that only ever grow."""
         return time.monotonic()
 
-    def wait(self, event: threading.Event, timeout_s: float) -> None:
+    def wait(self, event: WakeEvent, timeout_s: float) -> None:
         """Return when `event` is set, or after `timeout_s`."""
         event.wait(timeout_s)
 
-    def call(self, function: Callable[[], Any], ready: threading.Event) -> PatientCall[Any]:
+    def call(self, function: Callable[[], Any], ready: WakeEvent) -> PatientCall[Any]:
         """Start a call that may hang; `ready` is set at its end."""
         return PatientCall(function, ready)
 
@@ -56,7 +57,7 @@ class AudioSystem:
         *,
         sample_rate: int,
         config: CaptureConfig,
-        ready: threading.Event,
+        ready: WakeEvent,
     ) -> Source:
         """Return an open microphone; see `kws.microphone.Microphone`."""
         return microphone.Microphone(device, sample_rate=sample_rate, config=config, ready=ready)

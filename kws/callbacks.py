@@ -63,8 +63,11 @@ class CallbackQueue:
         self._log = PacedLog(logger, clock=clock)
         self._callbacks: list[_Registered] = []
         self._of: dict[str | None, list[_Registered]] = defaultdict(list)
-        # Guards what is below, and is notified when a call comes or ends.
-        self._changed = threading.Condition()
+        # Guards what is below. Taken as it is, not as the condition, which does so in Python code:
+        # an interrupt in there would leave it taken for ever.
+        self._lock = threading.RLock()
+        # Notified when a call comes or ends.
+        self._changed = threading.Condition(self._lock)
         self._waiting: list[tuple[_Registered, Detection]] = []
         self._threads: list[threading.Thread] = []
         # The thread that makes the calls; every other one ends when its callback returns.
@@ -90,7 +93,7 @@ class CallbackQueue:
         if not called:
             return
         too_late = []
-        with self._changed:
+        with self._lock:
             for callback in called:
                 if callback.n_waiting < MAX_WAITING:
                     callback.n_waiting += 1
@@ -118,7 +121,7 @@ class CallbackQueue:
         """
         self._log.tend()
         if self._waiting:
-            with self._changed:
+            with self._lock:
                 self._pass_by()
 
     def close(self, timeout_s: float = 1.0) -> None:
@@ -127,7 +130,7 @@ class CallbackQueue:
         Calls not begun by then are dropped. No thread is left but those that a callback keeps.
         """
         deadline = time.monotonic() + timeout_s
-        with self._changed:
+        with self._lock:
             if self._worker is threading.current_thread():
                 # Called by a callback: what waits behind it needs somebody else.
                 self._start_worker()
@@ -152,14 +155,14 @@ class CallbackQueue:
             # SystemExit too: it would end this thread, and with it all callbacks, unnoticed.
             except BaseException:
                 logger.exception("the callback of %s raised an exception", detection.keyword)
-            with self._changed:
+            with self._lock:
                 callback.thread = None
                 self._changed.notify_all()
 
     def _next(self) -> tuple[_Registered, Detection] | None:
         """Wait for the first call whose callback is free; None if another thread makes them now."""
         thread = threading.current_thread()
-        with self._changed:
+        with self._lock:
             while self._worker is thread:
                 for number, (callback, detection) in enumerate(self._waiting):
                     if callback.thread is None:

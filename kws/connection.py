@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 from collections.abc import Callable
 
 from kws.audio_clock import AudioClock
@@ -15,6 +14,7 @@ from kws.device_choice import name_to_find_again, stable_name
 from kws.errors import DeviceError, SoundServerGoneError
 from kws.patient_call import PatientCall
 from kws.piece import Piece
+from kws.wake_event import WakeEvent
 
 __all__ = ["CLOSE_TIMEOUT_S", "Connection"]
 
@@ -63,7 +63,7 @@ class Connection:
         self._config = config
         self._tell = tell
         self._system = AudioSystem() if system is None else system
-        self._ready = threading.Event()
+        self._ready = WakeEvent()
         self._source: Source | None = None
         self._calls = DeviceCalls(self._system, self._ready)
         self._name = ""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from typing import Any
 
 from kws.audio_system import AudioSystem
 from kws.patient_call import PatientCall
+from kws.wake_event import WakeEvent
 
 logger = logging.getLogger(__name__)
 CLOSE_TIMEOUT_S = 0.4
@@ -23,11 +23,11 @@ class DeviceCalls:
     ----------
     system : AudioSystem
         Makes the calls, and has the time.
-    ready : threading.Event
+    ready : WakeEvent
         Set at the end of each.
     """
 
-    def __init__(self, system: AudioSystem, ready: threading.Event) -> None:
+    def __init__(self, system: AudioSystem, ready: WakeEvent) -> None:
         self._system = system
         self._ready = ready
         self._beginning = False

@@ -18,6 +18,7 @@ from kws.errors import DeviceError, MissingDependencyError, SoundServerGoneError
 from kws.patient_call import PatientCall
 from kws.ring_buffer import RingBuffer
 from kws.thread_cpu import SpinWatch, library_threads
+from kws.wake_event import WakeEvent
 
 # Audio the consumer may fall behind before the oldest is dropped.
 BUFFER_S = 4
@@ -109,7 +110,7 @@ class Microphone:
         Rate to ask for, in Hz.
     config : CaptureConfig
         Channel, latency and block length.
-    ready : threading.Event, optional
+    ready : WakeEvent, optional
         Set whenever new samples are in the buffer, and at the end; the consumer clears it.
 
     Raises
@@ -124,7 +125,7 @@ class Microphone:
         *,
         sample_rate: int = 16_000,
         config: CaptureConfig | None = None,
-        ready: threading.Event | None = None,
+        ready: WakeEvent | None = None,
     ) -> None:
         self.portaudio = _sounddevice()
         """The library that it is open in."""
@@ -135,7 +136,7 @@ class Microphone:
         self.stream: Any = None
         """PortAudio's; None until it is open."""
 
-        self.ready = threading.Event() if ready is None else ready
+        self.ready = WakeEvent() if ready is None else ready
         self._config = CaptureConfig() if config is None else config
         self._column: int | None = None
         self._overflows = 0
@@ -180,7 +181,7 @@ class Microphone:
             watch.add(threading.get_native_id())
             self.stream.close(ignore_errors=True)
 
-        closing = PatientCall(close, threading.Event())
+        closing = PatientCall(close, WakeEvent())
         while not closing.join(SPIN_LOOK_S):
             if watch.spins():
                 give_up_on_portaudio()

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from kws.wake_event import WakeEvent
+
 Result = TypeVar("Result")
 
 
@@ -19,11 +21,11 @@ class PatientCall(Generic[Result]):
     ----------
     function : callable
         What to call.
-    ready : threading.Event
+    ready : WakeEvent
         Set once the call has returned or raised.
     """
 
-    def __init__(self, function: Callable[[], Result], ready: threading.Event) -> None:
+    def __init__(self, function: Callable[[], Result], ready: WakeEvent) -> None:
         self._function = function
         self._ready = ready
         self._result: Result | None = None

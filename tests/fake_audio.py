@@ -19,6 +19,7 @@ from fake_time import FakeCall, VirtualTime
 from kws.device_choice import InputDevice
 from kws.errors import DeviceError
 from kws.ring_buffer import RingBuffer
+from kws.wake_event import WakeEvent
 
 RATE = 16_000
 BUFFER_S = 4
@@ -140,7 +141,7 @@ class FakeStream:
 class FakeSource(FakeStream):
     """An open microphone, as `kws.audio_system.Source` describes it."""
 
-    def __init__(self, audio: FakeAudio, ready: threading.Event) -> None:
+    def __init__(self, audio: FakeAudio, ready: WakeEvent) -> None:
         super().__init__(audio, audio.rate)
         self.device = InputDevice(audio.index, audio.name, audio.n_channels, audio.rate, True)
         self.n_channels = audio.n_channels
@@ -222,7 +223,7 @@ class FakeAudio:
         self.disturb()
         return self.time.look()
 
-    def wait(self, event: threading.Event, timeout_s: float) -> None:
+    def wait(self, event: WakeEvent, timeout_s: float) -> None:
         # No clock stands still so long that a wait takes no time at all.
         deadline = self.time.look() + max(timeout_s, 1e-6)
         while not event.is_set() and self.time.step(deadline):
@@ -231,7 +232,7 @@ class FakeAudio:
             self.interrupted = False
             raise KeyboardInterrupt
 
-    def call(self, function: Callable[[], Any], ready: threading.Event) -> FakeCall:
+    def call(self, function: Callable[[], Any], ready: WakeEvent) -> FakeCall:
         call = FakeCall(self.time, function, ready, starts_after_s=self.starting_s())
         self.calls.append(call)
         return call

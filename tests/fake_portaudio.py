@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -13,6 +12,7 @@ import numpy as np
 from fake_audio import CountingBuffer, FakeAudio, FakeStream
 
 from kws import microphone
+from kws.wake_event import WakeEvent
 
 
 class PortAudioError(Exception):
@@ -22,7 +22,7 @@ class PortAudioError(Exception):
 class CallInPlace:
     """A `PatientCall` in the thread that made it, which is the one whose turn it is."""
 
-    def __init__(self, function: Callable[[], Any], ready: threading.Event) -> None:
+    def __init__(self, function: Callable[[], Any], ready: WakeEvent) -> None:
         self._outcome = function()
         ready.set()
 

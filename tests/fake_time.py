@@ -9,6 +9,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from kws.wake_event import WakeEvent
+
 # Looks at a clock that stands still: whoever looks so often is caught in a loop.
 MAX_IDLE_LOOKS = 20_000
 
@@ -105,7 +107,7 @@ class FakeCall:
         self,
         time: VirtualTime,
         function: Callable[[], Any],
-        ready: threading.Event,
+        ready: WakeEvent,
         *,
         starts_after_s: float = 0.0,
     ) -> None:

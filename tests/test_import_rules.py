@@ -27,6 +27,7 @@ ONLY_IN = {
 LAZY = {"sounddevice", "soundfile", "soxr", "scipy", "rich", *RUNTIMES}
 # Layers from bottom to top (design, section 8): a module imports from layers below it only.
 LAYERS = [
+    {"wake_event"},
     {
         "errors",
         "checksum",

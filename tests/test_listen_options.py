@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -238,6 +239,25 @@ def test_only_the_first_interrupt_counts_for_two_seconds(monkeypatch, clock, han
             signal.raise_signal(second)
 
     assert before == [signal.getsignal(number) for number in program.ENDING_SIGNALS]
+
+
+def test_an_interrupt_that_breaks_a_lock_is_still_one(handlers):
+    """
+    Where an interrupt comes in the middle of a `threading.Condition`, leaving that fails: it ends
+    as the interrupt. An error of another origin stays what it is.
+    """
+    changed = threading.Condition()
+
+    def wait() -> None:
+        with changed:
+            # As its own `wait` does first.
+            changed.release()
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt), program.first_interrupt_only():
+        wait()
+    with pytest.raises(RuntimeError, match="dictionary"), program.first_interrupt_only():
+        raise RuntimeError("dictionary changed size during iteration")
 
 
 def test_who_ignores_interrupts_goes_on_doing_so(handlers):

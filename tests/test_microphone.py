@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
 from fake_audio import RATE, Room
@@ -13,6 +11,7 @@ from kws import microphone
 from kws.capture_config import CaptureConfig
 from kws.errors import DeviceError, SoundServerGoneError
 from kws.microphone import BUFFER_S, Microphone, list_devices
+from kws.wake_event import WakeEvent
 
 
 @pytest.fixture
@@ -144,7 +143,7 @@ def test_blocks_overflows_and_the_end_are_seen(portaudio):
     """
     The consumer is woken by each block and by the end; lost input is counted.
     """
-    ready = threading.Event()
+    ready = WakeEvent()
     opened = Microphone(ready=ready)
     assert not ready.is_set()
     portaudio.time.take(0.06)

@@ -16,11 +16,12 @@ import pytest
 from kws.errors import DeviceError
 from kws.patient_call import PatientCall
 from kws.quiet_stderr import QuietStderr
+from kws.wake_event import WakeEvent
 
 
 @pytest.fixture
 def ready():
-    return threading.Event()
+    return WakeEvent()
 
 
 def test_a_call_gives_what_it_returns(ready):
@@ -77,7 +78,8 @@ def test_a_call_that_hangs_does_not_keep_the_process():
     code = """
         import threading
         from kws.patient_call import PatientCall
-        call = PatientCall(threading.Event().wait, threading.Event())
+        from kws.wake_event import WakeEvent
+        call = PatientCall(threading.Event().wait, WakeEvent())
         print(call.join(0.01), flush=True)
     """
     ended = subprocess.run(

@@ -17,6 +17,7 @@ from kws.errors import SoundServerGoneError
 from kws.microphone import Microphone
 from kws.patient_call import PatientCall
 from kws.thread_cpu import SpinWatch, cpu_s, library_threads
+from kws.wake_event import WakeEvent
 
 # What these tests let a thread use, where the real limit takes seconds.
 ENOUGH_S = 0.05
@@ -174,7 +175,7 @@ def test_a_server_that_hangs_beside_busy_threads_does_not_spin(threads):
     Its close is waited for, however much the rest of the program has to do meanwhile.
     """
     with closing_microphone(threads, spinning=False) as opened, busy() as others:
-        closing = PatientCall(opened.close, threading.Event())
+        closing = PatientCall(opened.close, WakeEvent())
         for other in others:
             use_up(other.native_id, 3 * ENOUGH_S)
         assert not closing.join(0)

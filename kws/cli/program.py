@@ -149,7 +149,9 @@ def _terminate_as_interrupt() -> Iterator[None]:
 def first_interrupt_only() -> Iterator[None]:
     """Let one Ctrl-C or SIGTERM through, and for two seconds no other.
 
-    Who presses Ctrl-C twice means the end, and not an end that is cut off half-way.
+    Who presses Ctrl-C twice means the end, and not an end that is cut off half-way. One that
+    comes while Python's own `threading` waits may arrive as a ``RuntimeError`` about a lock: it
+    goes on as the ``KeyboardInterrupt`` that it was.
     """
     # As for SIGTERM above; and whoever started us with SIGINT ignored wants it to stay so.
     if (
@@ -170,6 +172,10 @@ def first_interrupt_only() -> Iterator[None]:
     kept = [(number, signal.signal(number, interrupt)) for number in ENDING_SIGNALS]
     try:
         yield
+    except RuntimeError as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
     finally:
         for number, handler in kept:
             signal.signal(number, handler)
