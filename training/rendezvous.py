@@ -17,7 +17,7 @@ from training.cluster import Cluster
 REMEDY = "start all workers again with --resume"
 GO = b"go\n"
 RETRY_S = 0.2
-# Long enough for a message of a few bytes that was sent already.
+# Long enough for a message of a few bytes that was sent already, or for a server to answer.
 MESSAGE_S = 5.0
 
 
@@ -41,6 +41,21 @@ def meet(cluster: Cluster, *, timeout_s: float) -> None:
     if missing:
         who = ", ".join(map(cluster.name, missing))
         raise TeamError(f"{cluster.name()}: {who} did not come within {timeout_s:g} s; {REMEDY}")
+
+
+def unreachable(cluster: Cluster) -> list[int]:
+    """Return the other workers at whose address nobody answers."""
+    # The system may still be closing the sockets of one that was killed just now.
+    time.sleep(RETRY_S)
+    missing = []
+    for index, address in enumerate(cluster.addresses):
+        if index == cluster.index:
+            continue
+        try:
+            _connect(address).close()
+        except OSError:
+            missing.append(index)
+    return missing
 
 
 def _let_all_go(cluster: Cluster, end: float) -> list[int]:
@@ -81,15 +96,16 @@ def _hear(other: socket.socket) -> int:
 
 def _reach_chief(cluster: Cluster, end: float) -> bool:
     """Tell the chief that this worker is there; return whether it let all go."""
-    host, _, port = cluster.addresses[0].rpartition(":")
     while time.monotonic() < end:
-        with (
-            contextlib.suppress(OSError),
-            socket.create_connection((host.strip("[]"), int(port)), timeout=MESSAGE_S) as chief,
-        ):
+        with contextlib.suppress(OSError), _connect(cluster.addresses[0]) as chief:
             chief.sendall(b"kws-train %d\n" % cluster.index)
             chief.settimeout(max(0.001, end - time.monotonic()))
             if chief.recv(len(GO)) == GO:
                 return True
         time.sleep(RETRY_S)
     return False
+
+
+def _connect(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    return socket.create_connection((host.strip("[]"), int(port)), timeout=MESSAGE_S)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from kws.errors import KwsError
 from training.cluster import Cluster
-from training.rendezvous import REMEDY, TeamError, meet
+from training.rendezvous import REMEDY, TeamError, meet, unreachable
 
 T = TypeVar("T")
 
@@ -93,7 +93,9 @@ class Team:
             return f"cannot join the others: {str(error).splitlines()[0]}"
         named = re.search(r"unhealthy.*?/job:(\w+)/\S*?task:(\d+)", str(error), re.DOTALL)
         if not named:
-            return "lost another worker"
+            # A connection that breaks in the middle of a sum is told before, and without, who.
+            gone = ", ".join(map(self.cluster.name, unreachable(self.cluster)))
+            return f"lost {gone or 'another worker'}"
         jobs = self.strategy.cluster_resolver.cluster_spec().as_dict()
         before = len(jobs.get("chief", [])) if named[1] == "worker" else 0
         return f"lost {self.cluster.name(before + int(named[2]))}"

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from training.cluster import Cluster
-from training.rendezvous import TeamError, meet
+from training.rendezvous import TeamError, meet, unreachable
 
 
 @pytest.fixture
@@ -80,3 +80,14 @@ def test_a_port_that_is_taken_is_one_clear_error():
 
         with pytest.raises(TeamError, match="cannot open the port: Address already in use"):
             meet(Cluster((address, "127.0.0.1:1"), 0), timeout_s=1)
+
+
+def test_who_is_lost_is_found_out(addresses):
+    """
+    Of two others one answers: the other one is named, by its number.
+    """
+    host, _, port = addresses[2].rpartition(":")
+    with socket.create_server((host, int(port))):
+        assert [1] == unreachable(Cluster(addresses, 0))
+        assert [0] == unreachable(Cluster(addresses, 1))
+    assert [1, 2] == unreachable(Cluster(addresses, 0))
