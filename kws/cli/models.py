@@ -118,7 +118,7 @@ def _info(name: str, *, as_json: bool) -> int:
     for keyword in manifest.keywords:
         weighed = f", context {weights[keyword]:g}" if weights.get(keyword) else ""
         print(f"           {keyword:<10} {decision.threshold(keyword):.3f}{weighed}")
-    for lines in (_accuracy, _long_audio, _training):
+    for lines in (_accuracy, _tuning, _long_audio, _training):
         # These parts of a manifest are free: what another tool wrote in another form is not shown.
         with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
             for text in lines(manifest):
@@ -133,6 +133,17 @@ def _accuracy(manifest: ModelManifest) -> list[str]:
     metrics = manifest.metrics
     share = f"{100 * metrics['accuracy']:.2f} %"
     return [f"accuracy   {share} ({metrics['data']}, {metrics['split']})"]
+
+
+def _tuning(manifest: ModelManifest) -> list[str]:
+    chosen = manifest.metrics["thresholds"]
+    reported = chosen["reporting"]
+    return [
+        f"tuned      for {chosen['fa_per_hour']:g} an hour: on other speakers "
+        f"{100 * reported['false_reject_rate']:.1f} % of {reported['words']} words missed, "
+        f"{reported['false_accepts_per_hour']:.2f} false accepts an hour in "
+        f"{reported['hours']:.2f} h"
+    ]
 
 
 def _long_audio(manifest: ModelManifest) -> list[str]:
