@@ -156,6 +156,32 @@ def test_a_machine_equals_itself_and_a_changed_frame_shows(tmp_path, arm):
     assert not arm["equality"].verdict({**changed, "kernels": "reference"})
 
 
+@pytest.mark.parametrize(
+    ("heard", "apart_s", "promised"),
+    [
+        ([("yes", 1.495), ("no", 3.295)], 0.0, True),
+        ([("yes", 1.595), ("no", 3.295)], 0.1, True),
+        ([("yes", 1.695), ("no", 3.295)], 0.2, False),
+        ([("yes", 1.495), ("go", 3.295)], None, False),
+        ([("yes", 1.495)], None, False),
+    ],
+)
+def test_default_kernels_may_fire_a_hop_later(arm, heard, apart_s, promised):
+    """
+    By default kernels a word may come a hop earlier or later, no more; other words are no match.
+    By reference kernels nothing may differ.
+    """
+    row = {"largest_lsb": 9, "posteriors_differing": 451, "detections_equal": False}
+    expected = [("yes", 1.495), ("no", 3.295)]
+
+    found = arm["equality"]._apart_s(expected, heard)
+
+    assert found == (None if apart_s is None else pytest.approx(apart_s))
+    row["words_apart_s"] = found
+    assert arm["equality"].verdict({**row, "kernels": "default"}) is promised
+    assert not arm["equality"].verdict({**row, "kernels": "reference"})
+
+
 def test_a_case_that_cannot_run_is_a_row_of_its_own(tmp_path, arm):
     """
     A side that is not there gives a row that says so, and is not as promised.

@@ -18,6 +18,9 @@ import numpy as np
 from sides import ARM, RUNTIMES, RunError, Side, emulated, here
 
 KERNELS = ("reference", "default")
+# Default kernels may round otherwise on another machine, so that a score on the very brink of its
+# threshold reaches it a hop earlier or later. Times are multiples of a hop; half a one to spare.
+HOP_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -99,19 +102,23 @@ def differences(ours: Path, theirs: Path) -> dict[str, Any]:
         "largest_posterior": float(np.abs(a["posteriors"] - b["posteriors"]).max()),
         "n_detections": len(_detections(a)),
         "detections_equal": _detections(a) == _detections(b),
-        "words_equal": _words(a) == _words(b),
+        "words_apart_s": _apart_s(_words(a), _words(b)),
         "here": json.loads(str(a["about"])),
         "arm": json.loads(str(b["about"])),
     }
 
 
 def verdict(row: dict[str, Any]) -> bool:
-    """Return whether the row is as promised: equal by reference kernels, same words by default."""
+    """Return whether the row is as promised.
+
+    By reference kernels all is equal; by default ones the words are, within a hop.
+    """
     if "error" in row:
         return False
-    exact = not row["posteriors_differing"] and row["detections_equal"]
-    integers = row["largest_lsb"] is not None
-    return exact if row["kernels"] == "reference" and integers else bool(row["words_equal"])
+    if row["kernels"] == "reference" and row["largest_lsb"] is not None:
+        return not row["posteriors_differing"] and bool(row["detections_equal"])
+    apart_s = row["words_apart_s"]
+    return apart_s is not None and apart_s < 1.5 * HOP_S
 
 
 def pairs_on_arm(cache: Path, runtimes: list[str], modes: list[str]) -> list[dict[str, Any]]:
@@ -153,3 +160,10 @@ def _detections(dumped: Any) -> list[dict[str, Any]]:
 
 def _words(dumped: Any) -> list[tuple[str, float]]:
     return [(line["keyword"], line["time_s"]) for line in _detections(dumped)]
+
+
+def _apart_s(ours: list[tuple[str, float]], theirs: list[tuple[str, float]]) -> float | None:
+    """Return how far the same words lie apart at most; None if they are not the same."""
+    if [word for word, _ in ours] != [word for word, _ in theirs]:
+        return None
+    return max((abs(a - b) for (_, a), (_, b) in zip(ours, theirs)), default=0.0)

@@ -60,10 +60,13 @@ def _equality_line(row: dict[str, Any]) -> list[str]:
     if "posteriors_differing_same_frames" in row:
         found += f"; {row['posteriors_differing_same_frames']} with the same frames"
     heard = f"{row['n_detections']}, "
+    apart_s = row["words_apart_s"]
     if row["detections_equal"]:
         heard += "equal"
+    elif apart_s is None:
+        heard += "other words"
     else:
-        heard += "same words and times" if row["words_equal"] else "other words"
+        heard += "same words and times" if not apart_s else f"same words within {apart_s:.1f} s"
     frames = f"{row['log_mel_differing']} of {row['log_mel']}"
     if row["log_mel_differing"]:
         frames += f" (by up to {row['log_mel_largest']:.1g})"
