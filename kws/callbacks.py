@@ -191,9 +191,12 @@ class CallbackQueue:
 
     def _start_worker(self) -> None:
         self._threads = [thread for thread in self._threads if thread.is_alive()]
-        self._worker = threading.Thread(target=self._run, name="kws-callbacks", daemon=True)
-        self._threads.append(self._worker)
-        self._worker.start()
+        thread = threading.Thread(target=self._run, name="kws-callbacks", daemon=True)
+        # Starting waits in Python code: a thread in which that was interrupted is not the worker,
+        # and ends by itself.
+        thread.start()
+        self._worker = thread
+        self._threads.append(thread)
 
     def _unfinished(self) -> bool:
         # A callback may close the listener: it cannot wait for itself.

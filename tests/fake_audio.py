@@ -228,6 +228,7 @@ class FakeAudio:
         deadline = self.time.look() + max(timeout_s, 1e-6)
         while not event.is_set() and self.time.step(deadline):
             pass
+        event.clear()
         if self.interrupted:
             self.interrupted = False
             raise KeyboardInterrupt

@@ -172,6 +172,7 @@ def test_default_kernels_may_fire_a_hop_later(arm, heard, apart_s, promised):
     By reference kernels nothing may differ.
     """
     row = {"largest_lsb": 9, "posteriors_differing": 451, "detections_equal": False}
+    row["here"] = {"hop_ms": 100}
     expected = [("yes", 1.495), ("no", 3.295)]
 
     found = arm["equality"]._apart_s(expected, heard)

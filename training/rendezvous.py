@@ -10,6 +10,7 @@ import contextlib
 import re
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from kws.errors import KwsError
 from training.cluster import Cluster
@@ -44,18 +45,24 @@ def meet(cluster: Cluster, *, timeout_s: float) -> None:
 
 
 def unreachable(cluster: Cluster) -> list[int]:
-    """Return the other workers at whose address nobody answers."""
+    """Return the other workers at whose address nobody answers.
+
+    One that has ended because another one was lost is no longer there either.
+    """
     # The system may still be closing the sockets of one that was killed just now.
     time.sleep(RETRY_S)
-    missing = []
-    for index, address in enumerate(cluster.addresses):
-        if index == cluster.index:
-            continue
-        try:
-            _connect(address).close()
-        except OSError:
-            missing.append(index)
-    return missing
+    others = [index for index in range(cluster.n_workers) if index != cluster.index]
+    with ThreadPoolExecutor(len(others)) as pool:
+        answers = pool.map(_answers, (cluster.addresses[index] for index in others))
+        return [index for index, answered in zip(others, answers) if not answered]
+
+
+def _answers(address: str) -> bool:
+    try:
+        _connect(address).close()
+    except OSError:
+        return False
+    return True
 
 
 def _let_all_go(cluster: Cluster, end: float) -> list[int]:

@@ -98,6 +98,7 @@ class HopRecorder:
             "mode": spotter.model.mode,
             "file": form.file,
             "sha256": form.sha256,
+            "hop_ms": spotter.hop_ms,
         }
         np.savez(
             path,

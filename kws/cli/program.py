@@ -173,7 +173,7 @@ def first_interrupt_only() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if isinstance(error.__context__, KeyboardInterrupt):
+        if isinstance(error.__context__, KeyboardInterrupt) and "lock" in str(error):
             raise KeyboardInterrupt from error
         raise
     finally:
