@@ -291,3 +291,16 @@ def test_show_draws_each_change(audio, written, tmp_path):
     with Image.open(out) as image:
         width, height = image.size
     assert width > height > 500
+
+
+def test_a_picture_of_no_known_format_is_one_line(capsys, tmp_path):
+    """
+    Refused before anything is drawn: the ending says the format.
+    """
+    out = tmp_path / "augmentation"
+
+    assert 1 == main(["show", "cnn2d-pictures-random", "--out", str(out)])
+
+    error = f"kws-train: error: --out {out}: expected one of .png, .svg, .pdf\n"
+    assert error == capsys.readouterr().err
+    assert not out.exists()

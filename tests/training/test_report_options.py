@@ -1,8 +1,10 @@
 """What `kws-eval report` writes where, and what it refuses in one line."""
 
+import json
 import shutil
 import subprocess
 import sys
+from datetime import date, datetime, timezone
 
 import pytest
 
@@ -85,6 +87,19 @@ def test_wrong_options_are_one_line(capsys, material, arguments, line):
     error = capsys.readouterr().err
     assert (1, 1) == (code, error.count("\n"))
     assert line.format(**folders) in error
+
+
+def test_latency_is_measured_for_the_page(tmp_path):
+    """
+    With --run-bench the page has a row of latency, dated today, and says where it came from.
+    """
+    assert 0 == main(["report", "tiny", "--run-bench", "--out", str(tmp_path / "page")])
+
+    (row,) = json.loads((tmp_path / "page" / "report.json").read_text())["models"][0]["bench"]
+    assert row["hop_us"]["p50"] > 0
+    today = row["date"][:10]
+    assert date.fromisoformat(today) <= datetime.now(timezone.utc).date()
+    assert f"{today}, measured for this report" in (tmp_path / "page" / "report.md").read_text()
 
 
 def test_page_without_measurements_says_how_to_get_them(capsys, tmp_path):

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from kws.cli import program
-from kws.errors import ConfigError
+from training.cli.terminal import PICTURES, check_picture
 
 EXAMPLES = """\
   kws-train compare runs/conv1d-8k runs/conv1d-skip-8k --out curves.png
   kws-train compare runs/* --json
 """
-PICTURES = (".png", ".svg", ".pdf")
 
 
 def add_parser(commands: Any) -> None:
@@ -32,8 +31,8 @@ def add_parser(commands: Any) -> None:
 def compare(arguments: argparse.Namespace) -> int:
     """Print the table, and draw the curves where asked."""
     out = arguments.out
-    if out is not None and out.suffix not in PICTURES:
-        raise ConfigError(f"--out {out}: expected one of {', '.join(PICTURES)}")
+    if out is not None:
+        check_picture(out, "--out")
     from training import compare as comparing
 
     runs = comparing.read_runs(arguments.runs)

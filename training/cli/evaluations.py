@@ -17,7 +17,7 @@ from kws.errors import ConfigError
 from kws.manifest import write_manifest
 from kws.spotter import KeywordSpotter
 from training import evaluate
-from training.cli.terminal import command_line, progress_bar
+from training.cli.terminal import check_picture, command_line, progress_bar
 from training.clip_scores import ClipScorer
 from training.data import folders
 from training.source_clips import clips_of_source
@@ -37,6 +37,7 @@ def _spotter(arguments: argparse.Namespace, **settings: Any) -> KeywordSpotter:
 def clip(arguments: argparse.Namespace) -> int:
     """Show what a model makes of one clip."""
     picture = arguments.out or Path(f"{arguments.file.stem}.png")
+    check_picture(picture, "--out")
     report = evaluate.evaluate_clip(
         arguments.file, _spotter(arguments), label=arguments.label, picture=picture
     )

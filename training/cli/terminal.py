@@ -36,11 +36,11 @@ def command_line() -> str:
     return typed.replace(data + "/", "$KWS_DATA/") if data else typed
 
 
-def check_picture(path: Path) -> None:
+def check_picture(path: Path, option: str = "--picture") -> None:
     """Refuse a picture that could not be written before any work is done."""
     import matplotlib  # noqa: F401  (missing: said before, too)
 
     if path.suffix not in PICTURES:
-        raise ConfigError(f"--picture {path}: expected one of {', '.join(PICTURES)}")
+        raise ConfigError(f"{option} {path}: expected one of {', '.join(PICTURES)}")
     if not path.parent.is_dir():
-        raise ConfigError(f"--picture {path}: there is no folder {path.parent}")
+        raise ConfigError(f"{option} {path}: there is no folder {path.parent}")

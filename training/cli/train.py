@@ -256,6 +256,9 @@ def _cost(recipe: Recipe) -> dict[str, int]:
 
 
 def _show(arguments: argparse.Namespace) -> int:
+    from training.cli.terminal import check_picture
+
+    check_picture(arguments.out, "--out")
     from training.show import draw_augmentation
 
     draw_augmentation(_load(arguments), arguments.out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,9 @@ def run_bench(
         "n_threads": 1,
     }
     measured = bench_measure.measure(options, Plan(benchmark.DEMO, seconds, n_rounds), progress=say)
-    return _row(measured.report, measured.report, "measured for this report")
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    report = {"date": now, **measured.report}
+    return _row(report, report, "measured for this report")
 
 
 def _read(path: Path) -> dict[str, Any]:
