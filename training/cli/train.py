@@ -34,7 +34,7 @@ EXAMPLES = """\
   kws-train fit simple --out runs/simple --resume        after an interruption
   kws-train fit simple --out runs/short --set fit.epochs=3 --set augmentation.noise_probability=0
   kws-train fit esc10-resnet18 --set source.turn=1       environmental sounds, other folds
-  kws-train show default --out augmentation.png
+  kws-train show simple --out augmentation.png
   kws-train mine runs/default-1 --out runs/hard.csv
   kws-train pictures cnn2d-pictures-random               spectrograms as PNG
   kws-train compare runs/one runs/two --out curves.png
