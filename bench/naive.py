@@ -21,12 +21,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from kws import models
-from kws.benchmark import DEMO, looped, run
+from kws.bench.timing import DEMO, looped, run
 from kws.config import FrontendConfig
-from kws.form_choice import own_hop_ms
-from kws.interpreter import open_model
+from kws.features.log_mel import mel_filterbank
+from kws.inference.interpreter import open_model
+from kws.inference.select import own_hop_ms
 from kws.manifest import ModelManifest
-from kws.mel import mel_filterbank
 from kws.spotter import KeywordSpotter
 
 

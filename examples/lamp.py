@@ -9,7 +9,7 @@ import argparse
 import sys
 
 from kws import Detection, KeywordSpotter, KwsError, Listener
-from kws.audio_file import read_file
+from kws.audio.files import read_file
 
 
 def main() -> int:

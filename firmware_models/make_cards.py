@@ -17,8 +17,8 @@ from typing import Any
 
 from kws import models
 from kws.manifest import ModelManifest
-from training.run_folder import atomically
-from training.tflite_cost import file_cost
+from training.config.run_folder import atomically
+from training.tflite.cost import file_cost
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kws.config import DecisionConfig, FrontendConfig
-    from kws.decision import Detection
+    from kws.decision.policy import Detection
     from kws.errors import KwsError
-    from kws.frontend import LogMelFrontend, log_mel
-    from kws.listener import Listener
+    from kws.features.streaming import LogMelFrontend, log_mel
+    from kws.live.listener import Listener
     from kws.manifest import ModelManifest
     from kws.spotter import KeywordSpotter
 
@@ -39,14 +39,14 @@ __all__ = [
 # line can settle numpy's threads before numpy loads.
 _MODULES = {
     "DecisionConfig": "kws.config",
-    "Detection": "kws.decision",
+    "Detection": "kws.decision.policy",
     "FrontendConfig": "kws.config",
     "KeywordSpotter": "kws.spotter",
     "KwsError": "kws.errors",
-    "Listener": "kws.listener",
-    "LogMelFrontend": "kws.frontend",
+    "Listener": "kws.live.listener",
+    "LogMelFrontend": "kws.features.streaming",
     "ModelManifest": "kws.manifest",
-    "log_mel": "kws.frontend",
+    "log_mel": "kws.features.streaming",
 }
 
 

@@ -203,7 +203,7 @@ class DecisionConfig:
     context_weights: Mapping[str, float] = field(default_factory=dict)
     """Natural log odds that a keyword's score loses after nothing but other speech, in part
     after some; 0 for keywords not named. Higher: fewer false accepts in running speech, more
-    commands missed that follow on it (`kws.context.SpeechContext`)."""
+    commands missed that follow on it (`kws.decision.speech_context.SpeechContext`)."""
 
     context_ms: int = 2_000
     """Time constant of the memory of speech before a word."""

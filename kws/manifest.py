@@ -12,9 +12,9 @@ from typing import Any
 
 from kws.checksum import sha256
 from kws.config import SILENCE, UNKNOWN, DecisionConfig, FrontendConfig
+from kws.dataclass_io import build, section, strings
 from kws.errors import ConfigError, ManifestError
-from kws.table_fields import build, section, strings
-from kws.untrusted import is_printable, one_line, read_bounded, read_json
+from kws.files import is_printable, one_line, read_bounded, read_json
 
 SCHEMA_VERSION = 1
 # Far beyond any use: somebody else's file, or one that would take all memory.

@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws import models
-from kws.beginning import Beginning
-from kws.context import SpeechContext
-from kws.decimation import SIDE_SAMPLES, Decimator
-from kws.decision import Detection, DetectionPolicy
-from kws.form_choice import HOP_MS, MODES, open_form
-from kws.frontend import check_samples
-from kws.frontend_kinds import decimation_factor, open_frontend
-from kws.gate import Due, EnergyGate
+from kws.decision.energy_gate import Due, EnergyGate
+from kws.decision.policy import Detection, DetectionPolicy
+from kws.decision.smoothing import PosteriorSmoother
+from kws.decision.speech_context import SpeechContext
+from kws.decision.thresholds import chosen_thresholds
+from kws.features.decimation import SIDE_SAMPLES, Decimator
+from kws.features.frontends import decimation_factor, open_frontend
+from kws.features.streaming import check_samples
+from kws.inference.model import PosteriorModel
+from kws.inference.select import HOP_MS, MODES, open_form
+from kws.leading_audio import Beginning
 from kws.manifest import ModelManifest
-from kws.posterior_model import PosteriorModel
-from kws.smoothing import PosteriorSmoother
-from kws.thresholds import chosen_thresholds
 
 __all__ = ["HOP_MS", "MODES", "KeywordSpotter", "PosteriorHook"]
 
@@ -128,7 +128,7 @@ class KeywordSpotter:
             Form of the model; ``auto`` takes the stream form if there is one and `hop_ms` is
             a multiple of its own. Both give the same posteriors.
         runtime, kernels, n_threads
-            See `kws.interpreter.open_model`.
+            See `kws.inference.interpreter.open_model`.
         thresholds : float or mapping of str to float, optional
             One for all keywords, or some keywords' own; the manifest's hold for the rest.
         keywords : sequence of str, optional

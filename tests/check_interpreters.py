@@ -59,7 +59,7 @@ def main() -> int:
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*LEFT_OUT))
         subprocess.run([*pip, f"{copy}[tflite]", *needed], check=True)
         subprocess.run([*pip[:3], "uninstall", "--quiet", "--yes", "kws"], check=True)
-        tests = [str(ROOT / "tests" / f"test_{name}.py") for name in TESTS]
+        tests = [str(ROOT / "tests/kws/inference" / f"test_{name}.py") for name in TESTS]
         return subprocess.run(
             [there, "-m", "pytest", "-q", *tests],
             cwd=ROOT,

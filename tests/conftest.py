@@ -19,13 +19,13 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 import numpy as np
 import pytest
 import soundfile
-from fake_time import Clock
 from hypothesis import settings
+from support.fake_time import Clock
 
 from kws import models
-from kws.audio_file import read_file
+from kws.audio.files import read_file
 from kws.config import DecisionConfig, FrontendConfig
-from kws.frontend import log_mel
+from kws.features.streaming import log_mel
 from kws.manifest import ModelManifest, WindowForm
 from kws.spotter import KeywordSpotter
 
@@ -53,7 +53,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep the tests of a file in one process, and all live ones in one."""
     if config.getvalue("dist") != "loadfile":
         return None
-    from side_by_side import FilesAndLive
+    from support.side_by_side import FilesAndLive
 
     return FilesAndLive(config, log)
 
@@ -115,7 +115,7 @@ def eight_frame_model(
 ) -> Path:
     """The manifest of the model that ships with a stream form of 80 ms, as its strides allow."""
     pytest.importorskip("ai_edge_litert.schema_py_generated", reason="rewrites a .tflite file")
-    from training.stream_export import add_stream_form
+    from training.tflite.stream_export import add_stream_form
 
     frames = log_mel(demo_audio[: 3 * RATE], default_manifest.frontend)
     out = tmp_path_factory.mktemp("eight")

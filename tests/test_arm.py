@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from kws import cpu_names
+from kws.bench import cpu_names
 
 ROOT = Path(__file__).resolve().parent.parent
 ARM = ROOT / "bench" / "arm"

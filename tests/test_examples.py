@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from example_runs import (
+from support.example_runs import (
     DEMO,
     ENVIRONMENT,
     EXAMPLES,
@@ -20,7 +20,7 @@ from example_runs import (
     run,
 )
 
-from kws.audio_file import read_file
+from kws.audio.files import read_file
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.*")), ids=lambda path: path.name)

@@ -11,7 +11,7 @@ import threading
 from contextlib import contextmanager
 
 import pytest
-from example_runs import (
+from support.example_runs import (
     ENVIRONMENT,
     EXAMPLES,
     fake_programs,

@@ -27,7 +27,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kws import models
-from kws.audio_file import read_pcm
+from kws.audio.files import read_pcm
 from kws.errors import AudioError, ManifestError
 from kws.manifest import read_manifest
 from kws.spotter import KeywordSpotter

@@ -16,8 +16,8 @@ import pytest
 import soundfile
 
 from kws import KeywordSpotter, models
-from kws.audio_file import read_file
-from kws.resample import Resampler
+from kws.audio.files import read_file
+from kws.audio.resample import Resampler
 
 RATE = 16_000
 LEVEL = 2_000

@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kws import KeywordSpotter
-from kws.decision import Detection
-from kws.frontend import LogMelFrontend
+from kws.decision.policy import Detection
+from kws.features.streaming import LogMelFrontend
 
 # Low enough that any speech makes the default model fire: what counts here is equality.
 LOW_THRESHOLD = 0.1
@@ -222,7 +222,7 @@ def test_5_training_and_runtime_share_one_front_end(default_manifest, demo_audio
     within 1e-4 after normalisation.
     """
     pytest.importorskip("scipy.fft", reason="training needs the extra [eval]")
-    from training.features import FeatureMaker
+    from training.batches.features import FeatureMaker
 
     config = default_manifest.frontend
     starts = range(0, len(demo_audio) - 16_000, 4_000)
@@ -244,8 +244,10 @@ def test_5_training_imports_the_runtimes_front_end():
     There is no second implementation: training's formula is the runtime's own object.
     """
     pytest.importorskip("scipy", reason="training needs the extra [eval]")
-    from kws import frontend_kinds, mel, spectrum
-    from training import features
+    from kws.features import frontends as frontend_kinds
+    from kws.features import log_mel as mel
+    from kws.features import spectrum
+    from training.batches import features
 
     assert features.LogMelMaths is mel.LogMelMaths
     assert features.SpectrogramMaths is spectrum.SpectrogramMaths

@@ -15,8 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kws.config import DecisionConfig, FrontendConfig
-from kws.decision import Detection
-from kws.frontend_kinds import WholeFeatures
+from kws.decision.policy import Detection
+from kws.features.frontends import WholeFeatures
 from kws.manifest import ModelManifest, WindowForm
 from kws.spotter import KeywordSpotter
 

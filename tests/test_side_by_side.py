@@ -14,7 +14,7 @@ pytest.importorskip("xdist", reason="tests run one after the other here")
 # A small suite: a.py runs to its end before a process dies in the middle of b.py.
 CONFTEST = """
 def pytest_xdist_make_scheduler(config, log):
-    from side_by_side import FilesAndLive
+    from support.side_by_side import FilesAndLive
     return FilesAndLive(config, log)
 """
 WHOLE = """

@@ -22,8 +22,8 @@ import numpy as np
 from marks import Marks
 
 from kws import models
-from kws.audio_file import read_file
-from kws.form_choice import own_hop_ms
+from kws.audio.files import read_file
+from kws.inference.select import own_hop_ms
 from kws.spotter import KeywordSpotter
 
 # Until the smoothing is filled and every lazy import and allocation is done.

@@ -23,8 +23,8 @@ import numpy as np
 
 from kws import models
 from kws.cli import listen
-from kws.form_choice import own_hop_ms
-from kws.interpreter import Tensor
+from kws.inference.interpreter import Tensor
+from kws.inference.select import own_hop_ms
 from kws.spotter import KeywordSpotter
 
 

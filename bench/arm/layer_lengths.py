@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from kws import models
-from kws.interpreter import open_model
+from kws.inference.interpreter import open_model
 
 
 def layer_costs(interpreter: Any) -> dict[str, float]:

@@ -4,7 +4,7 @@ A `kws-listen` hears the recording through a virtual microphone while another on
 file with --realtime; the CPU time of each process over the same stretch is compared. The sound
 server's own is not counted.
 
-    PYTHONPATH=tests/live python bench/live/cpu.py --rounds 5
+    PYTHONPATH=tests python bench/live/cpu.py --rounds 5
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import rig
 import soundfile
-from pulse_server import PulseServer
+from support.pulse_server import PulseServer
 
 # Loading is over by then.
 WARM_UP_S = 2.0

@@ -28,8 +28,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
-from kws.audio_file import read_file
-from kws.decision import Detection
+from kws.audio.files import read_file
+from kws.decision.policy import Detection
 from kws.errors import KwsError
 from kws.spotter import KeywordSpotter
 

@@ -6,8 +6,8 @@ word was there to be heard; from then on live latency counts, to the first line 
 Latency in the file is that of `kws-eval stream`: the detection's place in the audio, less that of
 the word's end, as if computing took no time.
 
-    PYTHONPATH=tests/live python bench/live/latency.py --repeat 3
-    PYTHONPATH=tests/live python bench/live/latency.py --audio s/all-000.wav --truth s/truth.csv
+    PYTHONPATH=tests python bench/live/latency.py --repeat 3
+    PYTHONPATH=tests python bench/live/latency.py --audio s/all-000.wav --truth s/truth.csv
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import rig
 import soundfile
-from pulse_server import PulseServer
+from support.pulse_server import PulseServer
 
 from kws import KeywordSpotter, Listener
-from kws.audio_file import read_file
-from kws.capture_config import CaptureConfig
-from kws.decision import Detection
+from kws.audio.capture_config import CaptureConfig
+from kws.audio.files import read_file
+from kws.decision.policy import Detection
 
 RATE = 16_000
 LATEST_S = 1.5

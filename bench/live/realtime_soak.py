@@ -3,7 +3,7 @@
 The recording is played over and over, as one file, to `kws-listen`; every ten seconds its memory,
 threads and open files are read. Afterwards the same file is read as a file, and the words compared.
 
-    PYTHONPATH=tests/live python bench/live/realtime_soak.py --minutes 20
+    PYTHONPATH=tests python bench/live/realtime_soak.py --minutes 20
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import rig
 import soundfile
-from pulse_server import PulseServer
+from support.pulse_server import PulseServer
 
 EVERY_S = 10.0
 # Loading, first windows, and what allocators keep for themselves.

@@ -5,7 +5,7 @@ again, ten times each, after half a second to three seconds. Time counts from th
 command that brings the device back (the command's own time, some 20 ms, is part of it). The start
 counts from before the process, start of Python included.
 
-    PYTHONPATH=tests/live python bench/live/recovery.py
+    PYTHONPATH=tests python bench/live/recovery.py
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import time
 from typing import Any
 
 import rig
-from pulse_server import PulseServer
+from support.pulse_server import PulseServer
 
 from kws import KeywordSpotter, Listener
 

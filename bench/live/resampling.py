@@ -4,7 +4,7 @@ Each resampler gets the same audio and the same tones. Ripple is how far the gai
 100 Hz to 7 kHz lies from 1; the loss at 7.5 kHz tells how early the band ends; what tones from
 9 kHz to half the device's rate leave behind is aliased speech-band noise; the delay is how long
 the stream keeps samples back. CPU is the least of several turns, in turn, as a ratio to HQ, which
-`kws.resample` uses, in blocks of 50 ms; scipy has no stream, and gets the whole.
+`kws.audio.resample` uses, in blocks of 50 ms; scipy has no stream, and gets the whole.
 
     python bench/live/resampling.py
 """

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pulse_server import PulseServer
+from support.pulse_server import PulseServer
 
-from kws.cpu_names import cpu_name
+from kws.bench.cpu_names import cpu_name
 
 DEMO = Path(__file__).resolve().parents[2] / "firmware_models" / "demo.wav"
 LISTEN = [sys.executable, "-u", "-m", "kws"]

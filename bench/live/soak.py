@@ -1,8 +1,8 @@
 """Hours of live listening faster than real time: nothing lost, nothing missed, nothing that grows.
 
 Speech, with the demo recording at known places, goes through all of the live path but PortAudio:
-a made-up device hands it over in 50 ms blocks by a made-up clock (`tests/fake_audio.py`); ring
-buffer, resampling, offset, health, spotter and callbacks are the real ones. Afterwards, in a
+a made-up device hands it over in 50 ms blocks by a made-up clock (`tests/support/fake_audio.py`);
+ring buffer, resampling, offset, health, spotter and callbacks are the real ones. Afterwards, in a
 process of its own, `KeywordSpotter.process` hears the same audio in pieces of 7 s.
 
     export PYTHONPATH=tests
@@ -31,14 +31,14 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import soxr
-from fake_audio import FakeAudio
+from support.fake_audio import FakeAudio
 
 from kws import KeywordSpotter, Listener, models
-from kws.audio_file import read_file
-from kws.conditioning import Conditioner
-from kws.cpu_names import cpu_name
-from kws.decision import Detection
-from kws.listener import ListenerEvent
+from kws.audio.conditioning import Conditioner
+from kws.audio.files import read_file
+from kws.bench.cpu_names import cpu_name
+from kws.decision.policy import Detection
+from kws.live.listener import ListenerEvent
 
 RATE = 16_000
 # The demo comes so often, in seconds of audio.

@@ -11,8 +11,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from kws import __version__, bench_compare, bench_measure, bench_report, benchmark, histogram
-from kws.bench_measure import Plan
+from kws import __version__
+from kws.bench import compare as bench_compare
+from kws.bench import histogram
+from kws.bench import report as bench_report
+from kws.bench import run as bench_measure
+from kws.bench import timing as benchmark
+from kws.bench.run import Plan
 from kws.cli import program
 from kws.errors import ConfigError
 

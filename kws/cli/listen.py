@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kws.capture_config import CaptureConfig
+from kws.audio.capture_config import CaptureConfig
 from kws.cli import program
-from kws.cli.actions import TIMEOUT_S, CommandRunner
 from kws.cli.listen_options import capture_config, check_combination, parse_thresholds
 from kws.cli.listen_options import make_parser as _parser
-from kws.cli.outlets import Outlets
 from kws.cli.session import Session, say
 from kws.errors import ConfigError
+from kws.live.command import TIMEOUT_S, CommandRunner
+from kws.live.sinks import Outlets
 from kws.spotter import KeywordSpotter
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _open_outlets(arguments: argparse.Namespace, spotter: KeywordSpotter) -> Out
         command = CommandRunner(arguments.command, timeout_s=timeout_s)
     recorder = None
     if arguments.record is not None:
-        from kws.recorder import DetectionRecorder
+        from kws.live.recorder import DetectionRecorder
 
         recorder = DetectionRecorder(Path(arguments.record), sample_rate=spotter.sample_rate)
     meter = _open_meter(spotter) if arguments.meter else None
@@ -93,7 +93,7 @@ def _open_outlets(arguments: argparse.Namespace, spotter: KeywordSpotter) -> Out
 def _list_devices(*, as_json: bool) -> int:
     from dataclasses import asdict
 
-    from kws.microphone import list_devices
+    from kws.audio.microphone import list_devices
 
     devices = list_devices()
     if as_json:

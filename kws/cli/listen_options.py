@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any
 
-from kws.capture_config import CaptureConfig
+from kws.audio.capture_config import CaptureConfig
 from kws.cli import program
 from kws.errors import ConfigError
 

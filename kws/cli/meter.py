@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.cli.gauges import CpuGauge, LevelGauge
-from kws.decision import Detection
+from kws.decision.policy import Detection
 from kws.errors import MissingDependencyError
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ import numpy as np
 from kws import models
 from kws.cli import program
 from kws.errors import KwsError
-from kws.form_choice import own_hop_ms
+from kws.files import one_line
+from kws.inference.select import own_hop_ms
 from kws.manifest import ModelManifest, to_table
 from kws.spotter import KeywordSpotter
-from kws.untrusted import one_line
 
 EXAMPLES = """\
   kws-models list                the models that ship

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kws.cli import program
-from kws.cli.outlets import Outlets
-from kws.decision import Detection
+from kws.decision.policy import Detection
 from kws.errors import AudioError
+from kws.live.sinks import Outlets
 from kws.spotter import KeywordSpotter
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from kws.audio_system import Source
-    from kws.capture_config import CaptureConfig
-    from kws.listener import Listener, ListenerEvent
+    from kws.audio.audio_system import Source
+    from kws.audio.capture_config import CaptureConfig
+    from kws.live.listener import Listener, ListenerEvent
 
 
 # From an interrupt to the summary, a sound server that hangs and commands that still run included;
@@ -84,8 +84,8 @@ class Session:
 
     def listen_live(self, device: str | None, config: CaptureConfig) -> None:
         """Listen to a microphone until interrupted."""
-        from kws.listener import Listener
-        from kws.service import ServiceNotifier
+        from kws.live.listener import Listener
+        from kws.live.systemd import ServiceNotifier
 
         service = ServiceNotifier.from_environment()
         listener = self._listener = Listener(self._spotter, device, config=config)
@@ -256,7 +256,7 @@ def _chunks(
     source: str, *, realtime: bool, sample_rate: int, on_wait: Callable[[], None]
 ) -> Iterator[NDArray[np.int16]]:
     """Yield the samples of a file or of standard input, which may keep us waiting."""
-    from kws import audio_file
+    from kws.audio import files as audio_file
 
     if source == "-":
         if sys.stdin is None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kws import interpreter
+from kws.inference import interpreter
 
 MAX_MESSAGE = 2_000
 # Control characters, lone surrogates, line and paragraph separators: nothing for a terminal.

@@ -12,7 +12,7 @@ import soundfile
 from fuzz.checks import check_message, expect
 from fuzz.mutation import mend_ogg, mutate_bytes
 from kws import models
-from kws.audio_file import read_file
+from kws.audio.files import read_file
 from kws.errors import KwsError
 
 CHUNK_SAMPLES = 4_000

@@ -11,8 +11,8 @@ import numpy as np
 from fuzz.checks import check_message, expect
 from fuzz.mutation import mutate_bytes
 from kws import models
-from kws.audio_file import read_file, read_pcm
-from kws.decision import Detection
+from kws.audio.files import read_file, read_pcm
+from kws.decision.policy import Detection
 from kws.errors import AudioError
 from kws.spotter import KeywordSpotter
 

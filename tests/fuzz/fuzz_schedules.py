@@ -21,20 +21,20 @@ from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
-from fake_audio import FakeAudio, Room
-from fake_portaudio import FakePortAudioSystem
+from support.fake_audio import FakeAudio, Room
+from support.fake_portaudio import FakePortAudioSystem
 
 from fuzz import schedule_checks as checks
 from fuzz.checks import expect
 from fuzz.schedules import Schedule, Step, draw
 from fuzz.tally import Tally
 from kws import KeywordSpotter, models
-from kws.audio_file import read_file
-from kws.capture_config import CaptureConfig
-from kws.connection import OPEN_TIMEOUT_S
-from kws.decision import Detection
+from kws.audio.capture_config import CaptureConfig
+from kws.audio.files import read_file
+from kws.audio.reconnect import OPEN_TIMEOUT_S
+from kws.decision.policy import Detection
 from kws.errors import DeviceError, SoundServerGoneError
-from kws.listener import Listener, ListenerEvent
+from kws.live.listener import Listener, ListenerEvent
 
 MODEL = "tiny"
 # Low enough that words fire wherever they lie in a hop of a second, and some noise with them.

@@ -7,11 +7,11 @@ import threading
 from typing import Any
 
 import numpy as np
-from fake_audio import RATE
+from support.fake_audio import RATE
 
 from fuzz.checks import expect
-from kws.connection import CLOSE_TIMEOUT_S, LONGEST_RETRY_S
-from kws.listener import REPORT_S, TICK_S
+from kws.audio.reconnect import CLOSE_TIMEOUT_S, LONGEST_RETRY_S
+from kws.live.listener import REPORT_S, TICK_S
 
 # What somebody else on the machine may add to a moment, and what rounding does.
 LEEWAY_S = 0.05

@@ -34,7 +34,7 @@ class Schedule:
 
     seed: int
     portaudio: bool
-    """Through the real `kws.microphone`, on a PortAudio that is made up."""
+    """Through the real `kws.audio.microphone`, on a PortAudio that is made up."""
 
     rate: int
     rates: tuple[int, ...]

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from presence import not_here
-from pulse_server import PACKAGES, PulseServer, missing_parts
+from support.live_presence import not_here
+from support.pulse_server import PACKAGES, PulseServer, missing_parts
 
 from kws import models
-from kws.audio_file import read_file
+from kws.audio.files import read_file
 from kws.spotter import KeywordSpotter
 
 DEMO = models.FIRMWARE_MODELS / "demo.wav"

@@ -7,7 +7,7 @@ import signal
 import time
 
 import pytest
-from listening import listening, of_type, python, running, words
+from support.live_listening import listening, of_type, python, running, words
 
 pytestmark = pytest.mark.live
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
-from listening import listening, of_type
+from support.live_listening import listening, of_type
 
 pytestmark = pytest.mark.live
 

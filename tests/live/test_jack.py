@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 import soundfile
 import soxr
-from listening import KWS_LISTEN, listening, of_type, running
-from presence import not_here
+from support.live_listening import KWS_LISTEN, listening, of_type, running
+from support.live_presence import not_here
 
 pytestmark = pytest.mark.live
 

@@ -11,7 +11,7 @@ import subprocess
 
 import pytest
 import soundfile
-from listening import KWS_LISTEN, listening, of_type, run
+from support.live_listening import KWS_LISTEN, listening, of_type, run
 
 from kws.cli.listen import main
 

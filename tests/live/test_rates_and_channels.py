@@ -9,7 +9,7 @@ import signal
 import numpy as np
 import pytest
 import soundfile
-from listening import listening, of_type, python, running, words
+from support.live_listening import listening, of_type, python, running, words
 
 pytestmark = pytest.mark.live
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from presence import not_here
+from support.live_presence import not_here
 
 pytest.importorskip("sklearn", reason="kws-enroll needs its extra")
 pytest.importorskip("ai_edge_litert.schema_py_generated", reason="needs the schema of TFLite")
 
-from kws.audio_file import read_file
+from kws.audio.files import read_file
 from kws.spotter import KeywordSpotter
 
 N_RECORDINGS = 4
@@ -24,7 +24,7 @@ N_RECORDINGS = 4
 
 def spoken(word: str, n: int, folder: Path) -> Path:
     """Write what somebody says who is asked for a word `n` times, louder and softer."""
-    from training.synthesis import say, voices
+    from training.datasets.synthetic_speech import say, voices
 
     rng = np.random.default_rng(11)
     voice = next(voices(rng))

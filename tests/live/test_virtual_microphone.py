@@ -8,7 +8,7 @@ import time
 
 import pytest
 import soundfile
-from listening import listening, of_type, python, run, running, words
+from support.live_listening import listening, of_type, python, run, running, words
 
 pytestmark = pytest.mark.live
 

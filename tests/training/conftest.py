@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from training.bank import ClipBank
+    from training.batches.clip_cache import ClipBank
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +23,9 @@ def clips(tmp_path_factory: pytest.TempPathFactory, write_tree: Callable[..., Pa
 def bank(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> ClipBank:
     """A bank of 48 clips in three shards, which no run has taught."""
     # Here, because it takes what only training needs.
-    from small_banks import bank_recipe, draw_bank
+    from support.small_banks import bank_recipe, draw_bank
 
-    from training.bank import ClipBank
+    from training.batches.clip_cache import ClipBank
 
     out = tmp_path_factory.mktemp("bank") / "bank"
     assert draw_bank(bank_recipe(clips), out)[-1] == (3, 3)
@@ -35,7 +35,7 @@ def bank(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> ClipBank:
 @pytest.fixture
 def root(word_tree: Callable[..., Path]) -> Path:
     """Four words of tones in three splits, and noise."""
-    from drawn_clips import COUNTS
+    from support.drawn_clips import COUNTS
 
     return word_tree(COUNTS, noise_s=20)
 
@@ -43,7 +43,7 @@ def root(word_tree: Callable[..., Path]) -> Path:
 @pytest.fixture(scope="module")
 def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with clips, noise, two streams and a second model."""
-    from report_material import make_material
+    from support.report_material import make_material
 
     folder = tmp_path_factory.mktemp("material")
     make_material(folder)

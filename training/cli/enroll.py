@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     try:
-        enrolling = importlib.import_module("training.cli.enrolling")
+        enrolling = importlib.import_module("training.cli.enroll_run")
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
             f"kws-enroll needs its extra ({error.name} is missing); "

@@ -12,7 +12,7 @@ from typing import Any
 from kws.cli import program
 from kws.errors import MissingDependencyError
 from training.cli.report_options import add_report
-from training.cli.tuning_options import add_tune
+from training.cli.tune_options import add_tune
 
 EXAMPLES = """\
   kws-eval clip yes.wav --model default --label yes

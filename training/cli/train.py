@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from kws.cli import program
 from kws.errors import ConfigError, MissingDependencyError
-from training.cli import (
-    backbones,
-    banking,
-    comparing,
-    exporting,
-    picturing,
-    streaming,
-    together,
-    transferring,
-)
+from training.cli import cache as banking
+from training.cli import compare as comparing
+from training.cli import export as exporting
+from training.cli import few_shot as backbones
+from training.cli import fit_workers as together
+from training.cli import pictures as picturing
+from training.cli import stream as streaming
+from training.cli import transfer as transferring
 
 if TYPE_CHECKING:
-    from training.recipe import Recipe
+    from training.config.recipe import Recipe
 
 EXAMPLES = """\
   kws-train recipes
@@ -160,7 +158,7 @@ def _add_recipe(made: argparse.ArgumentParser) -> None:
 
 
 def _load(arguments: argparse.Namespace) -> Recipe:
-    from training import recipe as recipes
+    from training.config import recipe as recipes
 
     overrides = dict(recipes.parse_override(text) for text in arguments.overrides)
     return recipes.load(arguments.recipe, overrides=overrides)
@@ -173,12 +171,12 @@ def _fit(arguments: argparse.Namespace) -> int:
             f"{recipe.name}: teaches a head on {recipe.transfer.backbone}, which is not trained; "
             f"kws-train transfer {recipe.name}"
         )
-    from training.cluster import read_cluster
+    from training.config.cluster import read_cluster
 
     cluster = read_cluster()
     if cluster is not None:
         return together.fit(arguments, recipe, cluster)
-    from training import fit
+    from training.fit import trainer as fit
 
     out = arguments.out or Path("runs") / recipe.name
     verbose = 1 if sys.stderr.isatty() else 2
@@ -201,8 +199,8 @@ def _mine(arguments: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import track
 
-    from training.mine import mine
-    from training.run_folder import RunFolder
+    from training.config.run_folder import RunFolder
+    from training.fit.hard_negatives import mine
 
     console = Console(file=sys.stderr)
     n_found = mine(
@@ -218,7 +216,7 @@ def _mine(arguments: argparse.Namespace) -> int:
 
 
 def _recipes(arguments: argparse.Namespace) -> int:
-    from training import recipe as recipes
+    from training.config import recipe as recipes
 
     rows: list[dict[str, Any]] = []
     for name in recipes.names():
@@ -245,8 +243,8 @@ def _recipes(arguments: argparse.Namespace) -> int:
 
 
 def _cost(recipe: Recipe) -> dict[str, int]:
-    from training import model_cost
-    from training.network import build_model
+    from training.architectures import cost as model_cost
+    from training.architectures.build import build_model
 
     model = build_model(recipe)
     return {
@@ -259,7 +257,7 @@ def _show(arguments: argparse.Namespace) -> int:
     from training.cli.terminal import check_picture
 
     check_picture(arguments.out, "--out")
-    from training.show import draw_augmentation
+    from training.batches.preview import draw_augmentation
 
     draw_augmentation(_load(arguments), arguments.out)
     print(arguments.out)
@@ -267,7 +265,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
-    from training.data.fetch import fetch_speech_commands, fetch_yamnet
+    from training.datasets.download import fetch_speech_commands, fetch_yamnet
 
     if arguments.what == "yamnet":
         print(fetch_yamnet(arguments.out, url=arguments.url, sha256=arguments.sha256))

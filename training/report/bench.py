@@ -8,10 +8,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from kws import bench_measure, benchmark
-from kws.bench_measure import Plan
+from kws.bench import run as bench_measure
+from kws.bench import timing as benchmark
+from kws.bench.run import Plan
 from kws.errors import ConfigError
-from training.report.subjects import Subject
+from training.report.models import Subject
 
 # As `kws-bench` does without options.
 SECONDS, N_ROUNDS = 60.0, 5

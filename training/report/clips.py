@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training import metrics
-from training.evaluate import clips_to_score
-from training.noisy_clips import SNRS_DB, HeldOutNoise, over_noise
-from training.reliability import reliability
-from training.report.subjects import Subject
-from training.source_clips import clips_of_source
+from training.evaluation import metrics
+from training.evaluation.evaluate import clips_to_score
+from training.evaluation.noisy_clips import SNRS_DB, HeldOutNoise, over_noise
+from training.evaluation.reliability import reliability
+from training.evaluation.source_clips import clips_of_source
+from training.report.models import Subject
 
 Progress = Callable[[str], Callable[[Sequence[Any]], Iterable[Any]]]
 

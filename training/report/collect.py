@@ -10,11 +10,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from kws import __version__, machine
+from kws import __version__
+from kws.bench import host as machine
 from training.report import bench, published
 from training.report.clips import ClipPlan, measure_clips
+from training.report.models import Subject, facts
 from training.report.streams import StreamFolder, measure_streams
-from training.report.subjects import Subject, facts
 
 Progress = Callable[[str], Callable[[Sequence[Any]], Iterable[Any]]]
 LIBRARIES = ("numpy", "scikit-learn", "matplotlib", "scipy", "soundfile", "soxr")

@@ -8,9 +8,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from training.config.run_folder import atomically
 from training.report.sections import Section, clips_in_words
 from training.report.tables import Table
-from training.run_folder import atomically
 
 HTML, MARKDOWN, JSON = "report.html", "report.md", "report.json"
 # These show one picture a model.

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from training.report import pictures, tables
+from training.report import plots as pictures
+from training.report import tables
 from training.report.headline import headline
 from training.report.tables import Table
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from kws.errors import ConfigError
-from training import evaluate
-from training.evaluate import StreamResult
-from training.intervals import rate_interval, share_interval
-from training.report.subjects import Subject
+from training.evaluation import evaluate
+from training.evaluation.evaluate import StreamResult
+from training.evaluation.intervals import rate_interval, share_interval
+from training.report.models import Subject
 
 Progress = Callable[[str], Callable[[Sequence[Any]], Iterable[Any]]]
 # A table tells how much is missed at no more than so many false accepts an hour.

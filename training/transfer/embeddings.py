@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.run_folder import atomically
-from training.transfer.backbone import Backbone, Embedder
+from training.config.run_folder import atomically
+from training.embedding.backbone import Backbone, Embedder
 from training.transfer.windows import windows_of
 
 logger = logging.getLogger(__name__)

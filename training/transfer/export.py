@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from kws import __version__
 from kws.checksum import sha256
 from kws.errors import KwsError
-from kws.frontend_kinds import WholeFeatures, decimation_factor
+from kws.features.frontends import WholeFeatures, decimation_factor
+from kws.inference.window_model import WindowModel
 from kws.manifest import ModelManifest, WindowForm, write_manifest
-from kws.window_model import WindowModel
-from training import recipe as recipes
-from training.class_clips import class_data
-from training.own_words.head import Head
-from training.recipe import Recipe
-from training.tflite_graph import Graph
+from training.batches.class_sampler import class_data
+from training.config import recipe as recipes
+from training.config.recipe import Recipe
+from training.embedding.attach_float_head import with_head
+from training.embedding.head import Head
+from training.tflite.graph import Graph
 from training.transfer.embeddings import Progress
-from training.transfer.graft import with_head
 from training.transfer.pipeline import Material, clip_means, report_of
 from training.transfer.windows import windows_of
 

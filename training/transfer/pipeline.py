@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
-from training import metrics
-from training.class_clips import class_data
-from training.class_scores import write_scores
-from training.data.splits import ClassData
-from training.own_words.head import Head
-from training.recipe import Recipe
-from training.run_folder import RunFolder
-from training.transfer.backbone import Backbone
+from training.batches.class_sampler import class_data
+from training.config.recipe import Recipe
+from training.config.run_folder import RunFolder
+from training.datasets.splits import ClassData
+from training.embedding.backbone import Backbone
+from training.embedding.head import Head
+from training.embedding.transfer_heads import learn
+from training.evaluation import metrics
+from training.evaluation.class_scores import write_scores
 from training.transfer.embeddings import Embedded, Progress, embed_clips
-from training.transfer.heads import learn
 
 logger = logging.getLogger(__name__)
 FloatArray = NDArray[np.float32]

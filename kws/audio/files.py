@@ -1,0 +1,256 @@
+"""Any audio file as 16 kHz mono int16, a piece at a time; raw PCM from a pipe likewise."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import select
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kws.audio.resample import Resampler
+from kws.errors import AudioError, MissingDependencyError
+
+logger = logging.getLogger(__name__)
+CHUNK_SAMPLES = 16_000
+# Writers that cannot seek leave such a length in the header: it says nothing.
+UNKNOWN_LENGTH = 0x7FFF_0000
+# Read at once, over all channels: a header may promise a thousand of them, and Python takes memory
+# for all that is asked for.
+MAX_VALUES = 512_000
+# How often whoever reads a pipe in which nothing comes may do something else.
+WAIT_S = 0.25
+
+
+def read_file(
+    path: str | Path, *, sample_rate: int = 16_000, chunk_samples: int = CHUNK_SAMPLES
+) -> Iterator[NDArray[np.int16]]:
+    """Yield an audio file as mono int16 ``(n,)`` at `sample_rate`.
+
+    WAV, FLAC, OGG, Opus and MP3 of any rate and channel count; channels are averaged and the
+    rate converted, which is logged once.
+
+    Raises
+    ------
+    AudioError
+        If there is no such file, it is no audio, it cannot be decoded, it holds not a sample, or
+        it is a WAV that ends before its header says.
+    """
+    path = Path(path)
+    _check_chunk(chunk_samples)
+    with open_sound(path) as sound:
+        resampler = _converter(path, sound.samplerate, sound.channels, sample_rate)
+        wanted = min(chunk_samples, max(1, MAX_VALUES // sound.channels))
+        last, empty = False, True
+        while not last:
+            block = _decoded(path, sound, wanted)
+            last = len(block) < wanted
+            mono = to_mono(block)
+            if resampler is not None:
+                mono = resampler.push(mono, last=last)
+            if len(mono):
+                empty = False
+                yield mono
+    if empty:
+        raise AudioError(f"{path}: expected audio, got not a single sample at {sample_rate} Hz")
+
+
+def read_pcm(
+    stream: BinaryIO,
+    *,
+    chunk_samples: int = 1_600,
+    on_wait: Callable[[], None] | None = None,
+) -> Iterator[NDArray[np.int16]]:
+    """Yield raw signed 16-bit little-endian mono PCM from a pipe as int16 ``(n,)``.
+
+    Pieces come as soon as the pipe has them, never longer than `chunk_samples`. While nothing
+    comes `on_wait` is called four times a second: of a stream with a file behind it, from which
+    nobody has read before.
+
+    Raises
+    ------
+    AudioError
+        If the pipe brings a WAV or another file with a header, or not a single sample, or
+        cannot be read.
+    """
+    _check_chunk(chunk_samples)
+    read = _blocking_reader(stream, on_wait)
+    n_bytes = 2 * min(chunk_samples, MAX_VALUES)
+    data = read(n_bytes)
+    # A pipe may bring even the mark of a file type in pieces.
+    while 0 < len(data) < 4 and (more := read(4 - len(data))):
+        data += more
+    if len(data) < 2:
+        got = "a single byte" if data else "nothing"
+        raise AudioError(f"stdin: expected raw 16 kHz s16le PCM, got {got}")
+    if data[:4] in (b"RIFF", b"fLaC", b"OggS", b"ID3\x03", b"ID3\x04"):
+        raise AudioError(
+            "stdin: expected raw 16 kHz s16le PCM, got an audio file; give its path to "
+            "--input, or convert it (ffmpeg -i FILE -f s16le -ar 16000 -ac 1 -)"
+        )
+    rest = b""
+    while data:
+        data = rest + data
+        whole = len(data) // 2 * 2
+        rest = data[whole:]
+        samples = np.frombuffer(data[:whole], dtype="<i2").astype(np.int16, copy=False)
+        for start in range(0, len(samples), chunk_samples):
+            yield samples[start : start + chunk_samples]
+        data = read(n_bytes)
+    if rest:
+        logger.warning("stdin: ended in the middle of a sample; its odd byte was left out")
+
+
+def to_int16(block: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Return samples of -1..1 as int16, rounded and clipped; exact for what was int16 before.
+
+    Asked for integers, libsndfile would not scale files of floats: they would come as zeros.
+
+    Raises
+    ------
+    AudioError
+        If a sample is no number, as a file of floats may have it: what integer that becomes
+        depends on the processor.
+    """
+    # The largest floats become infinite here, and are clipped like the rest.
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = np.round(block * np.float32(32_768))
+    if np.isnan(scaled).any():
+        raise AudioError("expected numbers, got samples that are none (NaN)")
+    return np.asarray(np.clip(scaled, -32_768, 32_767), dtype=np.int16)
+
+
+def to_mono(block: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Return the mean of the channels of ``(n_samples, n_channels)``."""
+    if block.shape[1] == 1:
+        return np.ascontiguousarray(block[:, 0])
+    return np.asarray(np.round(block.mean(axis=1)), dtype=np.int16)
+
+
+def open_sound(path: Path) -> Any:
+    """Return an open `soundfile.SoundFile` that holds all the samples its header promises.
+
+    Raises
+    ------
+    AudioError
+        If there is no such file, it is no audio, holds no samples, or is cut off.
+    """
+    sound = _open(path)
+    try:
+        _refuse_truncated(path, sound)
+        if sound.frames == 0:
+            raise AudioError(f"{path}: expected audio, got a file with a header and no samples")
+    except AudioError:
+        sound.close()
+        raise
+    return sound
+
+
+def _check_chunk(chunk_samples: int) -> None:
+    if chunk_samples < 1:
+        raise AudioError(f"chunk_samples: expected at least 1, got {chunk_samples}")
+
+
+def _decoded(path: Path, sound: Any, n_samples: int) -> NDArray[np.int16]:
+    """Return the next `n_samples` of the file, fewer at its end, as ``(n, n_channels)``."""
+    try:
+        return to_int16(sound.read(n_samples, dtype="float32", always_2d=True))
+    except (RuntimeError, AudioError) as error:
+        raise AudioError(f"{path}: cannot be decoded: {error}") from error
+
+
+def _blocking_reader(
+    stream: BinaryIO, on_wait: Callable[[], None] | None = None
+) -> Callable[[int], bytes]:
+    """Return a function that waits for bytes and returns those that are there."""
+    read = getattr(stream, "read1", stream.read)
+    # Where a program that shares the pipe has set it not to block, a pause would look like the
+    # end. A stream without a file behind it cannot block.
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        os.set_blocking(stream.fileno(), True)
+
+    def wait_and_read(n_bytes: int) -> bytes:
+        if on_wait is not None:
+            _wait(stream, on_wait)
+        try:
+            return bytes(read(n_bytes))
+        except OSError as error:
+            raise AudioError(f"stdin: cannot be read: {error.strerror or error}") from error
+
+    return wait_and_read
+
+
+def _wait(stream: BinaryIO, on_wait: Callable[[], None]) -> None:
+    """Return when there is something to read; without a file to ask, at once."""
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), select.POLLIN)
+    except (AttributeError, OSError, ValueError):
+        return
+    while not poll.poll(1_000 * WAIT_S):
+        on_wait()
+
+
+def _open(path: Path) -> Any:
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:
+        raise MissingDependencyError(
+            f"reading audio files needs soundfile and libsndfile ({error}); "
+            "pip install soundfile, and where there is no wheel: apt install libsndfile1"
+        ) from error
+    _refuse_no_file(path)
+    try:
+        # As bytes, because a name need not be valid UTF-8.
+        return soundfile.SoundFile(os.fsencode(path))
+    except (soundfile.LibsndfileError, OSError, TypeError) as error:
+        reason = getattr(error, "error_string", None) or str(error)
+        raise AudioError(
+            f"{path}: expected WAV, FLAC, OGG, Opus or MP3, got something else ({reason})"
+        ) from error
+
+
+def _refuse_no_file(path: Path) -> None:
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        # A ValueError: a name that no file can have.
+        raise AudioError(f"{path}: expected an audio file, found nothing there") from None
+    except OSError as error:
+        raise AudioError(f"{path}: expected an audio file, {error.strerror}") from error
+    if stat.S_ISDIR(found.st_mode):
+        raise AudioError(f"{path}: expected an audio file, got a folder")
+    if stat.S_ISREG(found.st_mode) and found.st_size == 0:
+        raise AudioError(f"{path}: expected an audio file, got an empty one")
+
+
+def _refuse_truncated(path: Path, sound: Any) -> None:
+    """Raise if a WAV holds less than its header says, as libsndfile notes in its log."""
+    note = re.search(r"^data : (\d+) \(should be (\d+)\)", sound.extra_info, re.MULTILINE)
+    if note is None:
+        return
+    promised, there = int(note[1]), int(note[2])
+    if there < promised < UNKNOWN_LENGTH:
+        raise AudioError(
+            f"{path}: expected {promised} bytes of audio as its header says, got {there}; "
+            "the file is cut off, copy or record it again"
+        )
+
+
+def _converter(path: Path, rate: int, channels: int, wanted: int) -> Resampler | None:
+    """Return a resampler if the rate needs one, and say what is converted."""
+    if rate != wanted or channels != 1:
+        logger.info(
+            "%s: converting %d Hz, %d channel(s) to %d Hz mono", path, rate, channels, wanted
+        )
+    try:
+        return Resampler(rate, wanted) if rate != wanted else None
+    except AudioError as error:
+        raise AudioError(f"{path}: {error}") from error

@@ -1,0 +1,146 @@
+"""What is measured: one model in one form, run in rounds, and the figures that come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kws.bench import cold_start as bench_process
+from kws.bench import timing as benchmark
+from kws.bench.stage_timers import PARTS, ClockCost, HopClocks, Split, run_split
+from kws.bench.timing import Timings, percentiles_us
+from kws.spotter import KeywordSpotter
+
+
+@dataclass(frozen=True)
+class Round:
+    """One plain run and one with clocks in it, on the same audio."""
+
+    plain: Timings
+    split: Split
+
+
+class Subject:
+    """A model in one form, opened twice: as it is, and with clocks in its stages.
+
+    Parameters
+    ----------
+    options : mapping
+        Those of `KeywordSpotter.from_model`.
+
+    Raises
+    ------
+    KwsError
+        If the model cannot be opened so.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.options = dict(options)
+        self.plain = KeywordSpotter.from_model(**options)
+        self._clocked = KeywordSpotter.from_model(**options)
+        self._clocks = HopClocks(self._clocked)
+        self.opened = self.plain.model.opened
+        manifest = self.plain.manifest
+        stream = manifest.stream if self.plain.model.mode == "stream" else None
+        self._form = stream or manifest.window
+        self.file = manifest.path.parent / self._form.file
+
+    def facts(self) -> dict[str, Any]:
+        """Return what was measured: model, form, interpreter."""
+        opened = self.opened
+        return {
+            "model": self.plain.manifest.name,
+            "sha256": self._form.sha256[:16],
+            "mode": self.plain.model.mode,
+            "runtime": opened.runtime,
+            "runtime_version": opened.runtime_version,
+            "kernels": opened.kernels,
+            "threads": opened.n_threads,
+            "hop_ms": self.plain.hop_ms,
+        }
+
+    def label(self) -> str:
+        """Return model, form and interpreter as ``default:window@ai-edge-litert``.
+
+        The model as it was asked for, since two may have the same name.
+        """
+        return f"{self.options['name_or_path']}:{self.plain.model.mode}@{self.opened.runtime}"
+
+    def run_round(
+        self, samples: NDArray[np.int16], *, cost: ClockCost, paced: bool = False
+    ) -> Round:
+        """Run over the audio twice: for the whole hop, then for its parts."""
+        plain = benchmark.run(self.plain, samples, paced=paced)
+        return Round(plain, run_split(self._clocked, self._clocks, samples, cost=cost, paced=paced))
+
+    def programs(self) -> list[bench_process.Program]:
+        """Return the fresh processes of this subject: its own, and its floor."""
+        return [
+            bench_process.spotter_program(self.options),
+            bench_process.floor_program(self.file, self.opened),
+        ]
+
+
+def figures(rounds: Sequence[Round]) -> dict[str, Any]:
+    """Return the figures of all rounds together, in the units that their names say.
+
+    ``hop_us`` is of the plain runs; its parts are means of the clocked ones, and add up to
+    ``split_run.hop_us``. ``cpu_s_per_audio_s`` is the median of the rounds.
+    """
+    hop_s = np.concatenate([item.plain.hop_s for item in rounds])
+    invoke_s = np.concatenate([item.split.invoke_s for item in rounds])
+    parts = {
+        name: _mean_us(np.concatenate([item.split.parts_s[name] for item in rounds]))
+        for name in PARTS
+    }
+    clocked_s = np.concatenate([item.split.hop_s for item in rounds])
+    return {
+        "invoke_us": percentiles_us(invoke_s),
+        "hop_us": {**percentiles_us(hop_s), **parts},
+        "split_run": {
+            "hop_us": _mean_us(clocked_s),
+            "clocks_us": round(1e6 * float(np.mean([item.split.clocks_s for item in rounds])), 2),
+        },
+        "p50_by_part_us": benchmark.p50_by_part_us([item.plain.hop_s for item in rounds]),
+        "cpu_s_per_audio_s": round(
+            float(np.median([item.plain.cpu_s_per_audio_s for item in rounds])), 6
+        ),
+    }
+
+
+def n_hops(rounds: Sequence[Round]) -> int:
+    """Return the hops that count, of the plain runs of all rounds."""
+    return sum(len(item.plain.hop_s) for item in rounds)
+
+
+def lateness(rounds: Sequence[Round], *, hop_ms: float) -> dict[str, Any]:
+    """Return how many hops of paced runs began late, and how late the latest one."""
+    late_s = np.concatenate([item.plain.late_s for item in rounds])
+    return {
+        "late_hops": int(np.sum(late_s > benchmark.LATE_SHARE * hop_ms / 1000)),
+        "latest_ms": round(1e3 * float(late_s.max()), 2),
+    }
+
+
+def starts(
+    own: Sequence[bench_process.Start], floor: Sequence[bench_process.Start]
+) -> dict[str, float]:
+    """Return cold start and memory of fresh processes, the floor's, and what lies between."""
+    cold_s, rss_mb = bench_process.medians(own)
+    cold_floor_s, rss_floor_mb = bench_process.medians(floor)
+    return {
+        "cold_start_s": cold_s,
+        "cold_start_floor_s": cold_floor_s,
+        "cold_start_over_floor_s": round(cold_s - cold_floor_s, 4),
+        "rss_mb": rss_mb,
+        "rss_floor_mb": rss_floor_mb,
+        "rss_over_floor_mb": round(rss_mb - rss_floor_mb, 1),
+    }
+
+
+def _mean_us(seconds: NDArray[np.float64]) -> float:
+    return round(float(seconds.mean()) * 1e6, 1)

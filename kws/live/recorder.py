@@ -1,0 +1,259 @@
+"""Keep the seconds around each detection as WAV files; only where somebody asked for it."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import logging
+import os
+import re
+import tempfile
+import wave
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kws.decision.policy import Detection
+from kws.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+MAX_BYTES = 100_000_000
+# A detection is told with the block in which it falls; a block of frames may hold it back a bit.
+SLACK_S = 0.25
+# Of a keyword in a file name; a name may have 255 bytes in all.
+MAX_KEYWORD = 40
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """A stretch of the stream that is to be written, in samples since the start."""
+
+    start: int
+    end: int
+    name: str
+
+
+class DetectionRecorder:
+    """Write the audio around each detection to a folder of its own, for tuning.
+
+    Clips are 16-bit mono WAV, readable by their owner only, named by date and time of day (local),
+    stream time, keyword and score, as ``20261122T032501-0012.345s-yes-0.97.wav``. They come
+    whole or not at all, and replace nothing. A clip never spans a gap in the audio: it is cut
+    there, and so shorter. Detections close to each other get a clip each.
+
+    Recording says loudly that it is on. It stops, with one warning, when the next clip would
+    take the folder's WAV files above `max_bytes`, or when the disk fails; nothing else is
+    disturbed by that. In memory is never more than the time of a clip and one block.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made if need be, for its owner only.
+    sample_rate : int
+        Rate of the samples, in Hz: the spotter's.
+    before_s, after_s : float
+        How much to keep before and after the moment of detection, which comes with the end
+        of the word or a little later.
+    max_bytes : int
+        Cap on all WAV files in the folder, those of earlier recordings included.
+    now : callable
+        The time of day.
+
+    Raises
+    ------
+    ConfigError
+        If the folder cannot be made or written to, or a setting makes no sense.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        sample_rate: int,
+        before_s: float = 1.5,
+        after_s: float = 0.5,
+        max_bytes: int = MAX_BYTES,
+        now: Callable[[], datetime] = datetime.now,
+    ) -> None:
+        if before_s < 0 or after_s < 0 or before_s + after_s == 0 or max_bytes < 1:
+            raise ConfigError(
+                "recording: expected times of 0 or more and room for a byte, got "
+                f"{before_s:g} s before, {after_s:g} s after, {max_bytes} bytes"
+            )
+        self.folder = Path(folder)
+        self._sample_rate = sample_rate
+        self._before = round(before_s * sample_rate)
+        self._after = round(after_s * sample_rate)
+        self._slack = round(SLACK_S * sample_rate)
+        self._max_bytes = max_bytes
+        self._now = now
+        self._recording = True
+        self._n_clips = 0
+        self._n_samples = 0
+        # What has been heard last, without a gap, with where each block begins.
+        self._blocks: deque[tuple[int, NDArray[np.int16]]] = deque()
+        self._pending: list[_Clip] = []
+        self._n_bytes = _open_folder(self.folder)
+        logger.warning(
+            "RECORDING IS ON: %g s of audio around each detection are kept in %s, up to %s "
+            "(%s there already)",
+            before_s + after_s,
+            self.folder,
+            _size(max_bytes),
+            _size(self._n_bytes),
+        )
+
+    @property
+    def recording(self) -> bool:
+        """False once the cap was reached or the disk failed."""
+        return self._recording
+
+    @property
+    def n_clips(self) -> int:
+        """Clips written so far."""
+        return self._n_clips
+
+    def push(self, samples: NDArray[np.int16]) -> None:
+        """Take the samples that go to the spotter, before the spotter does.
+
+        Parameters
+        ----------
+        samples : ndarray of int16, shape (n_samples,)
+            Mono audio at `sample_rate`; follows directly on the last unless `lost` was called.
+        """
+        if not self._recording or not len(samples):
+            return
+        needed = self._n_samples - self._before - self._slack
+        needed = min([needed, *(clip.start for clip in self._pending)])
+        while self._blocks and _end(self._blocks[0]) <= needed:
+            self._blocks.popleft()
+        # A copy: the caller may use its memory again.
+        self._blocks.append((self._n_samples, np.array(samples, dtype=np.int16)))
+        self._n_samples += len(samples)
+        self._write_pending(until=self._n_samples)
+
+    def lost(self, n_samples: int) -> None:
+        """Tell of a gap: time goes on by `n_samples`, which may be 0 if nobody knows.
+
+        Clips that wait for more audio are written with what there is before the gap; later ones
+        begin after it.
+        """
+        self.flush()
+        self._blocks.clear()
+        self._n_samples += n_samples
+
+    def keep(self, detection: Detection) -> None:
+        """Write a clip of this detection, as soon as the audio after it has come."""
+        if not self._recording:
+            return
+        moment = round(detection.time_s * self._sample_rate)
+        # No path, no hidden file and no surprise comes of a label.
+        keyword = re.sub(r"[^\w-]+", "_", detection.keyword)[:MAX_KEYWORD]
+        name = (
+            f"{self._now():%Y%m%dT%H%M%S}-{detection.time_s:08.3f}s-{keyword}-{detection.score:.2f}"
+        )
+        self._pending.append(_Clip(moment - self._before, moment + self._after, name))
+        self._write_pending(until=self._n_samples)
+
+    def flush(self) -> None:
+        """Write all clips that still wait, with the audio there is; for the end of it."""
+        self._write_pending(until=None)
+
+    def _write_pending(self, *, until: int | None) -> None:
+        """Write the clips that end by `until`, or all."""
+        if not self._pending:
+            return
+        ready = [clip for clip in self._pending if until is None or clip.end <= until]
+        self._pending = [clip for clip in self._pending if clip not in ready]
+        for clip in ready:
+            samples = self._cut(clip)
+            if self._recording and len(samples):
+                self._write(clip, samples)
+
+    def _cut(self, clip: _Clip) -> NDArray[np.int16]:
+        """Return what is there of a clip."""
+        pieces = [
+            block[max(0, clip.start - start) : max(0, clip.end - start)]
+            for start, block in self._blocks
+        ]
+        return np.concatenate([np.zeros(0, dtype=np.int16), *pieces])
+
+    def _write(self, clip: _Clip, samples: NDArray[np.int16]) -> None:
+        data = _wav(samples, self._sample_rate)
+        if self._n_bytes + len(data) > self._max_bytes:
+            self._stop(f"{self.folder} is full: its WAV files may take {_size(self._max_bytes)}")
+            return
+        try:
+            _save(self.folder, clip.name, data)
+        except (OSError, UnicodeError) as error:
+            # UnicodeError: a keyword that this system cannot spell in a file name.
+            self._stop(f"{self.folder}: {getattr(error, 'strerror', None) or error}")
+            return
+        self._n_bytes += len(data)
+        self._n_clips += 1
+
+    def _stop(self, reason: str) -> None:
+        self._recording = False
+        self._pending = []
+        self._blocks.clear()
+        logger.warning("recording has stopped, listening goes on: %s", reason)
+
+
+def _open_folder(folder: Path) -> int:
+    """Make the folder if need be; return the bytes of the WAV files in it."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Permissions do not tell all: only writing shows that one can write.
+        with tempfile.TemporaryFile(dir=folder):
+            return sum(path.lstat().st_size for path in folder.glob("*.wav"))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(
+            f"{folder}: expected a folder to record to, or room for one: {reason}"
+        ) from error
+
+
+def _save(folder: Path, name: str, data: bytes) -> None:
+    """Write a file that is there whole or not at all, for its owner, over no other."""
+    for number in itertools.count(1):
+        path = folder / (f"{name}.wav" if number == 1 else f"{name}-{number}.wav")
+        part = folder / f".{path.name}.part"
+        # Whoever holds the part alone may make the file: two programs never make the same one.
+        try:
+            opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            continue
+        try:
+            with os.fdopen(opened, "wb") as file:
+                taken = os.path.lexists(path)
+                file.write(b"" if taken else data)
+            if not taken:
+                part.rename(path)
+                return
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        part.unlink()
+
+
+def _wav(samples: NDArray[np.int16], sample_rate: int) -> bytes:
+    made = io.BytesIO()
+    with wave.open(made, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(sample_rate)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return made.getvalue()
+
+
+def _end(block: tuple[int, NDArray[np.int16]]) -> int:
+    return block[0] + len(block[1])
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:.4g} MB"

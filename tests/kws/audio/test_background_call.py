@@ -1,0 +1,190 @@
+"""Calls that may hang, and C libraries that print: neither holds anybody up."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from kws.audio.background_call import PatientCall
+from kws.audio.quiet_stderr import QuietStderr
+from kws.audio.wake_event import WakeEvent
+from kws.errors import DeviceError
+
+
+@pytest.fixture
+def ready():
+    return WakeEvent()
+
+
+def test_a_call_gives_what_it_returns(ready):
+    """
+    The result is there once the call is done, and `ready` is set by then.
+    """
+    call = PatientCall(lambda: 41 + 1, ready)
+
+    assert call.join(60)
+    assert ready.wait(60)
+    assert call.done
+    assert call.result() == 42
+
+
+@pytest.mark.parametrize("error", [DeviceError("gone"), SystemExit(3), KeyboardInterrupt()])
+def test_a_call_gives_what_it_raises(ready, error):
+    """
+    Whatever it is, it reaches the caller, not the thread's end on stderr.
+    """
+
+    def fail() -> None:
+        raise error
+
+    call = PatientCall(fail, ready)
+
+    assert call.join(60)
+    assert ready.wait(60)
+    with pytest.raises(type(error)) as caught:
+        call.result()
+    assert caught.value is error
+
+
+def test_a_call_that_hangs_is_left_behind(ready):
+    """
+    Waiting for it ends, its result is not to be had, and it may still end later.
+    """
+    release = threading.Event()
+    call = PatientCall(lambda: release.wait(60), ready)
+
+    assert not call.join(0.01)
+    assert not call.done
+    assert not ready.is_set()
+    with pytest.raises(AssertionError):
+        call.result()
+    release.set()
+    assert ready.wait(60)
+    assert call.result() is True
+
+
+def test_a_call_that_hangs_does_not_keep_the_process():
+    """
+    The process ends with its main thread, though the call never does.
+    """
+    code = """
+        import threading
+        from kws.patient_call import PatientCall
+        from kws.wake_event import WakeEvent
+        call = PatientCall(threading.Event().wait, WakeEvent())
+        print(call.join(0.01), flush=True)
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60
+    )
+
+    assert (0, "False\n", "") == (ended.returncode, ended.stdout, ended.stderr)
+
+
+def test_no_thread_is_left(ready):
+    """
+    A call that has ended leaves nothing behind.
+    """
+    before = threading.active_count()
+    for _ in range(20):
+        assert PatientCall(lambda: None, ready).join(60)
+
+    assert threading.active_count() == before
+
+
+@contextmanager
+def stderr_to(path: Path) -> Iterator[None]:
+    """Let file descriptor 2 be a file; not in a fixture, because pytest has it for itself then."""
+    kept = os.dup(2)
+    with open(path, "wb") as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+def n_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_what_c_prints_meanwhile_is_gone(tmp_path):
+    """
+    Between start and restore nothing written to descriptor 2 arrives; before and after it does.
+    """
+    quiet = QuietStderr()
+    with stderr_to(tmp_path / "stderr"):
+        os.write(2, b"before ")
+        quiet.start()
+        os.write(2, b"meanwhile ")
+        quiet.restore()
+        os.write(2, b"after")
+
+    assert (tmp_path / "stderr").read_bytes() == b"before after"
+
+
+def test_both_may_be_called_twice_and_leave_no_descriptor(tmp_path):
+    """
+    A second start does not forget where standard error was; ten rounds leave nothing open.
+    """
+    quiet = QuietStderr()
+    with stderr_to(tmp_path / "stderr"):
+        quiet.restore()
+        before = n_descriptors()
+        for _ in range(10):
+            quiet.start()
+            quiet.start()
+            quiet.restore()
+            quiet.restore()
+        after = n_descriptors()
+        os.write(2, b"still here")
+
+    assert (tmp_path / "stderr").read_bytes() == b"still here"
+    assert after == before
+
+
+def test_restore_may_come_from_another_thread(tmp_path):
+    """
+    The thread that turned it away may hang by then.
+    """
+    quiet = QuietStderr()
+    thread = threading.Thread(target=quiet.start)
+    with stderr_to(tmp_path / "stderr"):
+        thread.start()
+        thread.join(60)
+        quiet.restore()
+        os.write(2, b"back")
+
+    assert (tmp_path / "stderr").read_bytes() == b"back"
+
+
+def test_a_process_without_standard_error_is_left_alone():
+    """
+    Where descriptor 2 is closed nothing happens, and nothing is opened in its place.
+    """
+    code = """
+        import os
+        from kws.quiet_stderr import QuietStderr
+        os.close(2)
+        quiet = QuietStderr()
+        quiet.start()
+        quiet.restore()
+        try:
+            os.fstat(2)
+        except OSError:
+            print("closed")
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60
+    )
+
+    assert (ended.returncode, ended.stdout) == (0, "closed\n")

@@ -1,0 +1,185 @@
+"""A thread that turns in circles is told from one that waits, whatever other threads do."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from unittest import mock
+
+import pytest
+from support.fake_portaudio import FakePortAudioSystem
+
+from kws.audio import microphone
+from kws.audio.background_call import PatientCall
+from kws.audio.microphone import Microphone
+from kws.audio.portaudio_workarounds import SpinWatch, cpu_s, library_threads
+from kws.audio.wake_event import WakeEvent
+from kws.errors import SoundServerGoneError
+
+# What these tests let a thread use, where the real limit takes seconds.
+ENOUGH_S = 0.05
+
+
+class Threads:
+    """Threads of which Python keeps no account, as those of a library: they spin, or they wait."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+
+    def start(self, *, spinning: bool) -> int:
+        """Start one; return its number."""
+        numbers: list[int] = []
+        known = threading.Event()
+
+        def run() -> None:
+            numbers.append(_thread.get_native_id())
+            known.set()
+            while spinning and not self.over.is_set():
+                pass
+            self.over.wait(60)
+
+        _thread.start_new_thread(run, ())
+        assert known.wait(60)
+        return numbers[0]
+
+
+@pytest.fixture
+def threads() -> Iterator[Threads]:
+    made = Threads()
+    yield made
+    made.over.set()
+
+
+@contextmanager
+def busy(n: int = 1) -> Iterator[list[threading.Thread]]:
+    """Let other threads of the process take all the CPU they get."""
+    over = threading.Event()
+
+    def run() -> None:
+        while not over.is_set():
+            pass
+
+    made = [threading.Thread(target=run) for _ in range(n)]
+    for thread in made:
+        thread.start()
+    try:
+        yield made
+    finally:
+        over.set()
+        for thread in made:
+            thread.join(60)
+
+
+def use_up(thread_id: int, seconds: float) -> None:
+    """Wait until a thread has used so much CPU."""
+    least_s = cpu_s(thread_id) + seconds
+    waiting = threading.Event()
+    while cpu_s(thread_id) < least_s:
+        waiting.wait(0.01)
+
+
+def test_a_thread_that_spins_is_noticed(threads):
+    """
+    Also beside busy ones, which leave it only a part of a CPU: later, but in the end.
+    """
+    number = threads.start(spinning=True)
+    with busy():
+        watch = SpinWatch([number], enough_s=ENOUGH_S)
+        assert not watch.spins()
+        use_up(number, ENOUGH_S)
+
+        assert watch.spins()
+
+
+def test_a_thread_that_waits_beside_busy_ones_is_not_taken_for_one(threads):
+    """
+    What others of the process use does not count.
+    """
+    number = threads.start(spinning=False)
+    with busy() as others:
+        watch = SpinWatch([number], enough_s=ENOUGH_S)
+        for other in others:
+            use_up(other.native_id, 2 * ENOUGH_S)
+
+        assert not watch.spins()
+
+
+def test_what_was_used_before_does_not_count(threads):
+    """
+    Only from the beginning of the watch on.
+    """
+    number = threads.start(spinning=True)
+    use_up(number, 2 * ENOUGH_S)
+    threads.over.set()
+
+    assert not SpinWatch([number], enough_s=ENOUGH_S).spins()
+
+
+def test_threads_of_libraries_are_those_that_python_did_not_start(threads):
+    """
+    One that a library starts is found; the interpreter's own are not among them.
+    """
+    before = library_threads()
+    with busy():
+        number = threads.start(spinning=False)
+
+        assert library_threads() - before == {number}
+
+
+def test_a_thread_that_is_not_there_has_used_nothing():
+    """
+    It may have ended since; no system has a thread of this number.
+    """
+    assert cpu_s(2**31 - 1) == 0.0
+
+
+@contextmanager
+def closing_microphone(threads: Threads, *, spinning: bool) -> Iterator[Microphone]:
+    """Open one whose stream reads in a thread as given, and cannot be closed before the end."""
+    system = FakePortAudioSystem()
+
+    def start(stream: object) -> None:
+        threads.start(spinning=spinning)
+
+    def close(stream: object, ignore_errors: bool = False) -> None:
+        threads.over.wait(60)
+
+    with (
+        system.installed(),
+        mock.patch.object(microphone, "PatientCall", PatientCall),
+        mock.patch.object(microphone, "SPIN_LOOK_S", 0.01),
+        mock.patch.object(microphone, "SpinWatch", partial(SpinWatch, enough_s=ENOUGH_S)),
+        mock.patch("fake_portaudio.FakeInputStream.start", start),
+        mock.patch("fake_portaudio.FakeInputStream.close", close),
+    ):
+        yield Microphone()
+
+
+def test_a_microphone_whose_thread_spins_cannot_be_closed(threads):
+    """
+    PortAudio does that over some devices that have gone: only a new process gets over it.
+    """
+    with (
+        closing_microphone(threads, spinning=True) as opened,
+        busy(),
+        pytest.raises(SoundServerGoneError, match="sends PortAudio round in circles"),
+    ):
+        opened.close()
+
+
+def test_a_server_that_hangs_beside_busy_threads_does_not_spin(threads):
+    """
+    Its close is waited for, however much the rest of the program has to do meanwhile.
+    """
+    with closing_microphone(threads, spinning=False) as opened, busy() as others:
+        closing = PatientCall(opened.close, WakeEvent())
+        for other in others:
+            use_up(other.native_id, 3 * ENOUGH_S)
+        assert not closing.join(0)
+        threads.over.set()
+
+        assert closing.join(60)
+        assert closing.result() is None

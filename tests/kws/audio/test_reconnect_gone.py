@@ -1,0 +1,107 @@
+"""A microphone that comes back as another one, or not at all."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from support.fake_audio import FakeAudio
+from support.watched import BLOCK_S, WatchedConnection
+
+from kws.audio.reconnect import CLOSE_TIMEOUT_S, HUNG_S, LONGEST_RETRY_S
+from kws.errors import SoundServerGoneError
+
+
+@pytest.fixture
+def audio():
+    made = FakeAudio()
+    yield made
+    made.end()
+
+
+@pytest.mark.parametrize("what", ["opening_s", "closing_s"])
+def test_a_call_that_never_comes_back_ends_the_waiting(audio, what):
+    """
+    After a minute only a new process can listen again: it says so, and does not stay deaf.
+    """
+    watched = WatchedConnection(audio)
+    watched.connection.open()
+    setattr(audio, what, lambda: math.inf)
+    audio.at(2.0, audio.unplug)
+
+    with pytest.raises(SoundServerGoneError) as caught:
+        watched.read(600.0)
+    assert str(caught.value) == (
+        "device fake microphone: the sound server has not answered for 60 s; restart it, then "
+        "start again"
+    )
+    assert 2.0 + HUNG_S < audio.time.now_s < 2.0 + HUNG_S + 2 * LONGEST_RETRY_S
+    watched.connection.close()
+    assert audio.time.now_s < 2.0 + HUNG_S + 2 * LONGEST_RETRY_S + CLOSE_TIMEOUT_S
+    assert audio.n_given_up == 1
+
+
+def test_a_server_that_answers_within_a_minute_is_waited_for(audio):
+    """
+    However slow: it is back then.
+    """
+    watched = WatchedConnection(audio)
+    watched.connection.open()
+    audio.opening_s = lambda: HUNG_S - 1.0
+    audio.at(2.0, audio.unplug)
+    audio.at(2.05, audio.plug_in)
+    watched.read(2.0 + HUNG_S + 5.0)
+
+    assert len([piece for _, piece in watched.pieces if piece.news]) == 1
+
+
+def test_a_device_in_the_place_of_a_lost_one_is_named(audio):
+    """
+    The default may be another one by then: nobody is told that the old one is back. From then
+    on the new one is the one that may come back.
+    """
+    watched = WatchedConnection(audio)
+    watched.connection.open()
+
+    def replace() -> None:
+        audio.name = "webcam (hw:1,0)"
+        audio.plug_in()
+
+    def move() -> None:
+        audio.name = "webcam (hw:3,0)"
+        audio.plug_in()
+
+    audio.at(2.0, audio.unplug)
+    audio.at(4.0, replace)
+    audio.at(8.0, audio.unplug)
+    audio.at(9.0, move)
+    watched.read(12.0)
+    news = [piece for _, piece in watched.pieces if piece.news]
+
+    assert [piece.news for piece in news] == [
+        f"fake microphone is gone; listening to webcam (hw:1,0) after {news[0].gap_s:.1f} s",
+        f"webcam (hw:3,0) is back after {news[1].gap_s:.1f} s; listening goes on",
+    ]
+    assert [kind for _, kind, _ in watched.told] == ["lost", "lost"]
+
+
+def test_a_second_interrupt_cannot_leave_the_process_hanging(audio):
+    """
+    Ctrl-C while close waits for a server that hangs gets through; the process may end then, and
+    standard error is there.
+    """
+    watched = WatchedConnection(audio)
+    watched.connection.open()
+    audio.closing_s = lambda: math.inf
+    watched.read(1.0)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    audio.at(1.0 + CLOSE_TIMEOUT_S / 2, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        watched.connection.close()
+
+    assert audio.time.now_s == pytest.approx(1.0 + CLOSE_TIMEOUT_S / 2, abs=BLOCK_S)
+    assert audio.n_given_up == 1
+    assert audio.hushed_s[-1][1] is False

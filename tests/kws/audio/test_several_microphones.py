@@ -1,0 +1,133 @@
+"""Several microphones in one process: what one is in need of, the others do not suffer from."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support.fake_audio import FakeAudio
+from support.fake_portaudio import FakePortAudioSystem, PortAudioError
+from support.logged import messages
+from support.watched import WatchedConnection
+
+from kws.audio import microphone
+from kws.audio.microphone import Microphone
+from kws.audio.quiet_stderr import QuietStderr
+from kws.errors import DeviceError
+
+
+@pytest.fixture
+def portaudio():
+    made = FakePortAudioSystem()
+    with made.installed():
+        yield made
+    made.end()
+
+
+@pytest.fixture
+def audio():
+    made = FakeAudio()
+    yield made
+    made.end()
+
+
+@contextmanager
+def stderr_to(path: Path) -> Iterator[None]:
+    """Let file descriptor 2 be a file; not in a fixture, because pytest has it for itself then."""
+    kept = os.dup(2)
+    with open(path, "wb") as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+@pytest.mark.parametrize("first_back", [0, 1])
+def test_standard_error_is_back_when_nobody_wants_it_away(tmp_path, first_back):
+    """
+    Two that overlap, in any order: gone until both are done, then back.
+    """
+    quiet = [QuietStderr(), QuietStderr()]
+    with stderr_to(tmp_path / "stderr"):
+        quiet[0].start()
+        quiet[1].start()
+        os.write(2, b"both ")
+        quiet[first_back].restore()
+        os.write(2, b"one ")
+        quiet[1 - first_back].restore()
+        os.write(2, b"none")
+
+    assert (tmp_path / "stderr").read_bytes() == b"none"
+
+
+def test_nobody_looks_again_under_an_open_microphone(portaudio):
+    """
+    PortAudio would end its stream: it is looked again once the last one is closed.
+    """
+    opened = [Microphone(), Microphone()]
+
+    assert microphone.look_again() is False
+    assert all(stream.active for stream in portaudio.streams)
+    opened[0].close()
+    assert microphone.look_again() is False
+    opened[1].close()
+    assert microphone.look_again() is True
+
+
+def test_a_microphone_that_could_not_be_opened_is_in_nobodys_way(portaudio, monkeypatch):
+    """
+    Neither one that is not there, nor one that does not start.
+    """
+    with pytest.raises(DeviceError, match="no such input device"):
+        Microphone("gramophone")
+    assert microphone.look_again() is True
+
+    def start(stream: object) -> None:
+        raise PortAudioError("Device unavailable")
+
+    monkeypatch.setattr("fake_portaudio.FakeInputStream.start", start)
+    with pytest.raises(DeviceError, match="cannot be started"):
+        Microphone()
+    assert microphone.look_again() is True
+
+
+def test_where_it_cannot_look_it_says_so_once_a_loss(audio, caplog):
+    """
+    A device in its old place is found all the same.
+    """
+    audio.look_again = lambda: False
+    watched = WatchedConnection(audio)
+    watched.connection.open()
+    for start_s in (2.0, 12.0):
+        audio.at(start_s, audio.unplug)
+        audio.at(start_s + 5.0, audio.plug_in)
+    with caplog.at_level(logging.WARNING):
+        watched.read(20.0)
+
+    assert messages(caplog) == 2 * [
+        "device fake microphone: found again only where it was, for PortAudio cannot look at what "
+        "is plugged in now while another microphone of this process is open"
+    ]
+    assert len([piece for _, piece in watched.pieces if piece.news]) == 2
+
+
+def test_a_rate_that_is_not_quite_whole_is_rounded(portaudio, monkeypatch):
+    """
+    A device at 15,999.9 Hz runs at 16 kHz, not at 15,999 Hz.
+    """
+    made = portaudio.InputStream
+
+    def inexact(**settings: object) -> object:
+        stream = made(**settings)
+        stream.samplerate -= 0.1
+        return stream
+
+    monkeypatch.setattr(portaudio, "InputStream", inexact)
+
+    assert Microphone().rate == 16_000

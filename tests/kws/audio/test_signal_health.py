@@ -1,0 +1,127 @@
+"""Hints about a microphone that is muted or far too loud: once, and again after it was well."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kws.audio.signal_health import CLIPPED_SPAN_S, SILENT_S, SignalHealth
+
+RATE = 16_000
+BLOCK = 800
+
+
+@pytest.fixture
+def health():
+    return SignalHealth(RATE)
+
+
+def feed(
+    health: SignalHealth, seconds: float, *, peak: int, clipped_share: float = 0.0
+) -> list[tuple[float, str, str]]:
+    """Return (when, kind, text) of all hints in so many seconds of a square wave."""
+    block = np.tile(np.array([peak, -peak], dtype=np.int16), BLOCK // 2)
+    hints = []
+    for number in range(1, round(seconds * RATE / BLOCK) + 1):
+        hint = health.push(block, round(clipped_share * BLOCK))
+        if hint is not None:
+            hints.append((number * BLOCK / RATE, *hint))
+    return hints
+
+
+@pytest.mark.parametrize("peak", [0, 3])
+def test_silence_is_told_once(health, peak):
+    """
+    15 s of nothing, or of what rounding leaves of it, bring one hint, ten minutes no second one.
+    """
+    (hint,) = feed(health, 600, peak=peak)
+
+    assert hint[:2] == (SILENT_S, "silent")
+    assert "nothing but silence for 15 s" in hint[2]
+
+
+def test_any_sound_is_no_silence(health):
+    """
+    A quiet room is above what counts as nothing.
+    """
+    assert feed(health, 60, peak=4) == []
+
+
+def test_silence_counts_from_the_last_sound(health):
+    """
+    14 s twice, with a single loud sample between, are no 15 s.
+    """
+    click = np.zeros(BLOCK, dtype=np.int16)
+    click[17] = -5
+
+    assert feed(health, 14, peak=0) == []
+    assert health.push(click, 0) is None
+    assert feed(health, 14, peak=0) == []
+
+
+def test_silence_is_told_again_after_sound(health):
+    """
+    A microphone that was well in between is told of again.
+    """
+    feed(health, 20, peak=0)
+    feed(health, 0.05, peak=1_000)
+
+    assert [hint[:2] for hint in feed(health, 20, peak=0)] == [(SILENT_S, "silent")]
+
+
+def test_clipping_is_told_once(health):
+    """
+    2 % of 5 s at full scale bring one hint with the share, as long as it goes on.
+    """
+    (hint,) = feed(health, 300, peak=32_767, clipped_share=0.02)
+
+    assert hint[:2] == (CLIPPED_SPAN_S, "clipped")
+    assert "2% of the last 5 s" in hint[2]
+
+
+def test_a_little_clipping_is_normal(health):
+    """
+    Up to 1 % is nobody's business.
+    """
+    assert feed(health, 60, peak=32_767, clipped_share=0.01) == []
+
+
+def test_clipping_is_told_again_after_a_while_without(health):
+    """
+    5 s with less, and the next time it is told again.
+    """
+    feed(health, 10, peak=32_767, clipped_share=0.5)
+
+    assert feed(health, 5, peak=1_000) == []
+    assert [hint[1] for hint in feed(health, 5, peak=32_767, clipped_share=0.5)] == ["clipped"]
+
+
+def test_one_long_piece_counts_as_what_it_is(health):
+    """
+    A minute in one piece is told of as a minute in pieces.
+    """
+    kind, text = health.push(np.zeros(60 * RATE, dtype=np.int16), 0)
+
+    assert kind == "silent"
+    assert "for 60 s" in text
+
+
+def test_nothing_brings_nothing(health):
+    """
+    Empty pieces neither count nor end a silence.
+    """
+    empty = np.zeros(0, dtype=np.int16)
+
+    assert [health.push(empty, 0) for _ in range(1_000)] == [None] * 1_000
+    assert feed(health, 14, peak=0) == []
+    assert health.push(empty, 0) is None
+    assert [hint[:2] for hint in feed(health, 2, peak=0)] == [(1.0, "silent")]
+
+
+def test_the_loudest_negative_sample_is_no_silence(health):
+    """
+    -32,768 has no positive counterpart in int16, and is loud all the same.
+    """
+    blocks = [np.full(BLOCK, -32_768, dtype=np.int16)] * 400
+
+    assert [health.push(block, 0) for block in blocks] == [None] * 400

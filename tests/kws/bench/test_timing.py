@@ -1,0 +1,259 @@
+"""The measuring loop and its clocks, on the real model and the demo recording."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from kws.bench import stage_timers as bench_clocks
+from kws.bench import timing as benchmark
+from kws.bench.stage_timers import ClockCost, HopClocks
+from kws.config import DecisionConfig, FrontendConfig
+from kws.errors import KwsError, ModelError
+from kws.manifest import ModelManifest, WindowForm
+from kws.spotter import KeywordSpotter
+
+RATE = 16_000
+NO_COST = ClockCost(0.0, 0.0)
+
+
+class KeepsInvoke:
+    """A model that looks its interpreter's `invoke` up once, as some do to save time."""
+
+    mode = "window"
+    window_frames = 98
+    hop_frames = 10
+
+    def __init__(self, *, keeps=True):
+        self.opened = SimpleNamespace(interpreter=Interpreter())
+        self._kept = self.opened.interpreter.invoke if keeps else lambda: None
+        self.reset()
+
+    def reset(self):
+        pass
+
+    def push(self, frames):
+        self._kept()
+        return np.array([[0.1, 0.9]], dtype=np.float32)
+
+
+class Interpreter:
+    def __init__(self):
+        self.n_invokes = 0
+
+    def invoke(self):
+        self.n_invokes += 1
+
+
+@pytest.fixture
+def spotter_on():
+    def make(model):
+        manifest = ModelManifest(
+            name="kept",
+            version="1",
+            labels=("yes", "_silence_"),
+            frontend=FrontendConfig(),
+            window=WindowForm("kept.tflite", "0" * 64, RATE, 98),
+            decision=DecisionConfig(),
+        )
+        return KeywordSpotter(manifest, model, thresholds={"yes": 0.5})
+
+    return make
+
+
+@pytest.fixture
+def samples():
+    return benchmark.looped(benchmark.DEMO, 4.0, sample_rate=RATE)
+
+
+@pytest.fixture(params=["window", "stream"])
+def spotter(request):
+    return KeywordSpotter.from_model(mode=request.param)
+
+
+def test_every_hop_after_the_warm_up_is_timed(spotter, samples):
+    """
+    A run of 4 s: a window, 20 hops of warm-up, and 10 hops that count.
+    """
+    timings = benchmark.run(spotter, samples)
+
+    assert 10 == len(timings.hop_s)
+    assert 1.0 == timings.audio_s
+    assert np.all(timings.hop_s > 0)
+    assert timings.cpu_s / timings.audio_s == timings.cpu_s_per_audio_s
+    assert not timings.late_s.any()
+
+
+def test_warm_up_lasts_until_every_stage_works(samples):
+    """
+    At short hops the smoothing takes longer to fill than the usual warm-up.
+    """
+    spotter = KeywordSpotter.from_model(hop_ms=10, mode="window")
+
+    assert 40 == spotter.smoother.n_posteriors == benchmark.n_warm_up_hops(spotter)
+    assert 4.0 - 1.0 - 0.4 == pytest.approx(benchmark.run(spotter, samples).audio_s)
+
+
+def test_too_little_audio_says_how_much(spotter, samples):
+    """
+    Exactly the least that is asked for is enough; one hop less is an error with that number.
+    """
+    least = round(benchmark.least_s(spotter) * RATE)
+
+    assert 1 == len(benchmark.run(spotter, samples[:least]).hop_s)
+    with pytest.raises(KwsError, match=r"expected at least 3\.1 s .* got 3\.0 s"):
+        benchmark.run(spotter, samples[: least - 1_600])
+
+
+def test_paced_hops_begin_no_sooner_than_spoken(spotter, samples):
+    """
+    At the pace of speech no hop begins before its time, and each one's lateness is kept.
+    """
+    timings = benchmark.run(spotter, samples[: round(3.4 * RATE)], paced=True)
+
+    assert 4 == len(timings.late_s)
+    assert np.all(timings.late_s >= 0)
+    assert timings.late_s.any()
+
+
+def test_percentiles_are_those_of_numpy(rng):
+    """
+    Mean, p50, p95, p99 and max are numpy's, in microseconds.
+    """
+    seconds = rng.gamma(3, 1e-4, size=997)
+
+    figures = benchmark.percentiles_us(seconds)
+
+    expected = [seconds.mean(), *np.quantile(seconds, (0.5, 0.95, 0.99)), seconds.max()]
+    assert ["mean", "p50", "p95", "p99", "max"] == list(figures)
+    np.testing.assert_allclose(np.array(expected) * 1e6, list(figures.values()), atol=0.051)
+
+
+def test_parts_are_runs_or_thirds_of_one():
+    """
+    Three runs give three medians; one run gives those of its thirds.
+    """
+    runs = [np.full(5, 1e-4), np.full(5, 2e-4), np.full(5, 3e-4)]
+
+    assert [100, 200, 300] == benchmark.p50_by_part_us(runs)
+    assert [100, 200, 300] == benchmark.p50_by_part_us([np.concatenate(runs)])
+
+
+def test_looped_audio_repeats(samples):
+    """
+    Audio is repeated from its beginning until it is long enough, and cut there.
+    """
+    whole = benchmark.looped(benchmark.DEMO, 60.0, sample_rate=RATE)
+
+    assert 60 * RATE == len(whole)
+    np.testing.assert_array_equal(samples, whole[: len(samples)])
+    length = next(
+        n for n in range(16 * RATE, 60 * RATE) if (whole[n : n + 400] == whole[:400]).all()
+    )
+    np.testing.assert_array_equal(whole[: 60 * RATE - length], whole[length:])
+
+
+def test_parts_of_a_hop_add_up(spotter, samples):
+    """
+    Front end, model, decision and overhead are the whole hop, invoke is within the model, and
+    every stage takes some time at every hop.
+    """
+    clocks = HopClocks(spotter)
+
+    split = bench_clocks.run_split(spotter, clocks, samples, cost=bench_clocks.clock_cost())
+
+    assert ["front_end", "model", "decision", "overhead"] == list(split.parts_s)
+    assert {10} == {len(part) for part in (*split.parts_s.values(), split.hop_s, split.invoke_s)}
+    np.testing.assert_allclose(split.hop_s, sum(split.parts_s.values()))
+    assert np.all(split.invoke_s <= split.parts_s["model"])
+    for name in ("front_end", "model", "decision"):
+        assert np.all(split.parts_s[name] > 0), name
+
+
+def test_clocks_change_no_posterior(spotter, default_manifest, samples):
+    """
+    A spotter with clocks in it hears what one without hears.
+    """
+    bare, heard = [], []
+    twin = KeywordSpotter.from_model(mode=spotter.model.mode)
+    twin.on_posterior = lambda *hop: bare.append(hop)
+    spotter.on_posterior = lambda *hop: heard.append(hop)
+    HopClocks(spotter)
+
+    twin.process(samples)
+    spotter.process(samples)
+
+    assert 31 == len(bare) == len(heard)
+    for (expected_s, expected, _), (time_s, posterior, _) in zip(bare, heard):
+        assert expected_s == time_s
+        np.testing.assert_array_equal(expected, posterior)
+
+
+def test_the_clocks_of_a_run_start_anew(spotter, samples):
+    """
+    Two runs of one clocked spotter give as many hops each; warm-up and first run leave no call
+    behind: seven clocks run in a hop, two of them round what was heard before.
+    """
+    clocks = HopClocks(spotter)
+    cost = ClockCost(inside_s=0.0, outside_s=1e-9)
+
+    for _ in range(2):
+        split = bench_clocks.run_split(spotter, clocks, samples, cost=cost)
+
+        assert 10 == len(split.invoke_s)
+        assert 7e-9 == pytest.approx(split.clocks_s)
+
+
+def test_clock_cost_is_taken_off():
+    """
+    Each clock's own cost leaves its part, and both the model and the hop lose that of the clocks
+    within them.
+    """
+    clock = bench_clocks.StageClock(lambda: None)
+    clock.seconds, clock.n_calls = 1.0, 2
+    assert (1.0, 2) == clock.take()
+    assert (0.0, 0) == clock.take()
+    spent = {"front_end": 10.0, "model": 50.0, "smoothing": 3.0, "decision": 2.0, "invoke": 40.0}
+    clocks = HopClocks.__new__(HopClocks)
+    clocks._hops = {name: [(seconds, 1)] for name, seconds in spent.items()}
+
+    split = clocks.split(np.array([80.0]), ClockCost(inside_s=0.25, outside_s=1.0))
+
+    parts = {name: part.item() for name, part in split.parts_s.items()}
+    assert {"front_end": 9.75, "model": 48.75, "decision": 4.5, "overhead": 12.0} == parts
+    assert 39.75 == split.invoke_s.item()
+    assert 75.0 == split.hop_s.item() == sum(parts.values())
+    assert 5.0 == split.clocks_s
+
+
+def test_clock_cost_is_measured_small():
+    """
+    A clock adds more to its caller than to what it measures, and neither is below nothing.
+    """
+    cost = bench_clocks.clock_cost()
+
+    assert 0 <= cost.inside_s <= cost.outside_s
+    assert 0 < cost.outside_s
+
+
+def test_a_method_that_a_model_keeps_is_clocked_too(spotter_on, samples):
+    """
+    A model that looked `invoke` up when it was made is timed all the same.
+    """
+    model = KeepsInvoke()
+    spotter = spotter_on(model)
+
+    split = bench_clocks.run_split(spotter, HopClocks(spotter), samples, cost=NO_COST)
+
+    assert 31 == model.opened.interpreter.n_invokes
+    assert np.all(split.invoke_s > 0)
+
+
+def test_a_model_that_hides_its_invoke_is_refused(spotter_on, samples):
+    """
+    What cannot be timed is an error, not a zero.
+    """
+    spotter = spotter_on(KeepsInvoke(keeps=False))
+
+    with pytest.raises(ModelError, match="the invoke of this model is not called"):
+        bench_clocks.run_split(spotter, HopClocks(spotter), samples, cost=NO_COST)

@@ -1,0 +1,271 @@
+"""Options of `kws-listen` that need each other, or go without each other; and its commands."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from support.life_pipe import Life
+from support.listen_runs import DEMO
+
+from kws.audio.files import read_file, read_pcm
+from kws.cli import program
+from kws.cli.listen import main
+
+KWS_LISTEN = [sys.executable, "-m", "kws"]
+
+
+@pytest.fixture
+def life(tmp_path):
+    return Life(tmp_path / "life")
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--device", "usb"],
+        ["--device", "0"],
+        ["--channel", "1"],
+        ["--gain-db", "0"],
+        ["--latency", "high"],
+        ["--no-reconnect"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_for_a_microphone_is_refused_with_a_file(capsys, option):
+    """
+    It would mean nothing there: a usage error, also where it is given as it is by default.
+    """
+    code = main(["--input", str(DEMO), *option])
+
+    assert 2 == code
+    assert capsys.readouterr().err == (
+        f"kws-listen: error: {option[0]}: expected a microphone, got --input {DEMO}; "
+        "leave one of them out\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--realtime"], "--realtime: expected --input FILE; a microphone keeps its time"),
+        (
+            ["--input", "a.wav", "--exec-timeout", "30"],
+            "--exec-timeout: expected --exec CMD, whose time it limits",
+        ),
+    ],
+)
+def test_what_needs_another_option_is_refused_without_it(capsys, arguments, message):
+    """
+    A usage error before anything is opened.
+    """
+    code = main(arguments)
+
+    assert 2 == code
+    assert capsys.readouterr().err == f"kws-listen: error: {message}\n"
+
+
+def test_settings_that_are_not_given_are_the_microphones_own():
+    """
+    The defaults that --help states are those of `CaptureConfig`.
+    """
+    from kws.audio.capture_config import CaptureConfig
+    from kws.cli.listen_options import capture_config, make_parser
+
+    nothing = capture_config(make_parser().parse_args([]))
+    given = capture_config(
+        make_parser().parse_args(
+            shlex.split("--latency 80 --gain-db -3 --block-ms 20 --channel 2 --no-reconnect")
+        )
+    )
+
+    assert nothing == CaptureConfig() == CaptureConfig(gain_db=0, latency="high", block_ms=50)
+    assert given == CaptureConfig(channel=2, gain_db=-3, latency=80.0, block_ms=20, reconnect=False)
+
+
+def test_who_waits_for_a_pipe_comes_round():
+    """
+    While nothing comes on_wait is called again and again; then the audio is read as ever.
+    """
+    ours, theirs = os.pipe()
+    n_waits = itertools.count(1)
+
+    def wait() -> None:
+        if next(n_waits) == 3:
+            os.write(theirs, np.arange(100, dtype="<i2").tobytes())
+            os.close(theirs)
+
+    with os.fdopen(ours, "rb") as stream:
+        samples = np.concatenate(list(read_pcm(stream, on_wait=wait)))
+
+    np.testing.assert_array_equal(samples, np.arange(100))
+    assert next(n_waits) == 4
+
+
+def shell(life: Life, script: str) -> list[str]:
+    """Return the option that runs a script which holds the pipe open as descriptor 3."""
+    return ["--keywords", "yes", "--exec", f"sh -c {shlex.quote(f'exec 3> {life.path}; {script}')}"]
+
+
+def test_a_command_is_ended_while_a_pipe_pauses(life):
+    """
+    Its time-out holds also where no audio comes for the rest of the day.
+    """
+    yes = np.concatenate(list(read_file(DEMO)))[: 3 * 16_000]
+    command = [*KWS_LISTEN, "--input", "-", *shell(life, "echo up >&3; exec sleep 1000")]
+    with subprocess.Popen(
+        [*command, "--exec-timeout", "0.2"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        os.write(process.stdin.fileno(), yes.astype("<i2").tobytes())
+        assert life.line() == "up"
+        # Comes only when the command has ended; the pipe is still open.
+        assert life.end() == ""
+        assert process.poll() is None
+        _, errors = process.communicate(timeout=60)
+
+    assert "has run for 0.2 s; told to end" in errors
+    assert process.returncode == 0
+
+
+def test_commands_are_waited_for_at_the_end_of_a_file(life, tmp_path):
+    """
+    It says what it waits for, and ends when the command has.
+    """
+    os.mkfifo(tmp_path / "go")
+    script = f"echo up >&3; read word < {tmp_path / 'go'}; echo $word >&3"
+    with subprocess.Popen(
+        [*KWS_LISTEN, "--input", str(DEMO), *shell(life, script)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert life.line() == "up"
+        waits = process.stderr.readline()
+        (tmp_path / "go").write_text("done\n")
+        rest = process.stderr.read()
+        code = process.wait(60)
+
+    assert waits == "kws-listen: --exec: waiting for 1 command(s) that still run\n"
+    assert life.end() == "done\n"
+    assert "left alone" not in rest
+    assert "1 detection(s)" in rest
+    assert code == 0
+
+
+def test_commands_are_ended_at_their_time_out_after_the_end_of_a_file(life):
+    """
+    None outlives it for longer than it may run.
+    """
+    with subprocess.Popen(
+        [
+            *(*KWS_LISTEN, "--input", str(DEMO), "--exec-timeout", "0.2"),
+            *shell(life, "echo up >&3; exec sleep 1000"),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert life.line() == "up"
+        assert life.end() == ""
+        errors = process.stderr.read()
+        code = process.wait(60)
+
+    assert "has run for 0.2 s; told to end" in errors
+    assert "1 detection(s)" in errors
+    assert code == 0
+
+
+def test_nobody_waits_for_commands_after_an_interrupt(life):
+    """
+    Ctrl-C during that wait leaves the command alone, and ends with the summary.
+    """
+    with subprocess.Popen(
+        [*KWS_LISTEN, "--input", str(DEMO), *shell(life, "echo $$ >&3; exec sleep 1000")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        number = int(life.line())
+        assert "waiting for 1 command(s)" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
+        code = process.wait(60)
+        os.kill(number, signal.SIGKILL)  # raises if it is gone
+        errors = process.stderr.read()
+    life.end()
+
+    assert f"left alone: process {number} for yes" in errors
+    assert "1 detection(s)" in errors.splitlines()[-1]
+    assert code == 130
+
+
+@pytest.fixture
+def handlers():
+    """The signals' handlers as a terminal has them, whatever runs the tests."""
+    kept = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, kept)
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_only_the_first_interrupt_counts_for_two_seconds(monkeypatch, clock, handlers, second):
+    """
+    The second Ctrl-C of an impatient user does not cut off the end; a later one gets through.
+    """
+    monkeypatch.setattr(program.time, "monotonic", clock)
+    before = [signal.getsignal(number) for number in program.ENDING_SIGNALS]
+    with program.first_interrupt_only():
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        clock.now_s += 1.9
+        try:
+            signal.raise_signal(second)
+        except KeyboardInterrupt:
+            # Would end the tests, too.
+            pytest.fail("the second one got through")
+        clock.now_s += 0.2
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(second)
+
+    assert before == [signal.getsignal(number) for number in program.ENDING_SIGNALS]
+
+
+def test_an_interrupt_that_breaks_a_lock_is_still_one(handlers):
+    """
+    Where an interrupt comes in the middle of a `threading.Condition`, leaving that fails: it ends
+    as the interrupt. An error of another origin stays what it is.
+    """
+    changed = threading.Condition()
+
+    def wait() -> None:
+        with changed:
+            # As its own `wait` does first.
+            changed.release()
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt), program.first_interrupt_only():
+        wait()
+    with pytest.raises(RuntimeError, match="dictionary"), program.first_interrupt_only():
+        raise RuntimeError("dictionary changed size during iteration")
+
+
+def test_who_ignores_interrupts_goes_on_doing_so(handlers):
+    """
+    A shell starts what runs in the background with SIGINT ignored.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with program.first_interrupt_only():
+        signal.raise_signal(signal.SIGINT)
+
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN

@@ -1,0 +1,166 @@
+"""Threshold, suppression and one firing an utterance."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from kws.decision.policy import Detection, DetectionPolicy
+from kws.errors import ConfigError
+
+LABELS = ("yes", "no", "_unknown_")
+
+
+def policy(thresholds=None, suppression_s=0.5) -> DetectionPolicy:
+    thresholds = thresholds or {"yes": 0.75, "no": 0.75}
+    return DetectionPolicy(LABELS, thresholds, suppression_s=suppression_s)
+
+
+def run(target: DetectionPolicy, rows: list[list[float]], hop_s: float = 0.1) -> list[tuple]:
+    """Push one row of scores a hop and return (keyword, hop) of each detection."""
+    found = []
+    for hop, row in enumerate(rows):
+        detection = target.push(np.array(row, dtype=np.float32), hop * hop_s)
+        if detection is not None:
+            found.append((detection.keyword, hop))
+    return found
+
+
+def test_fires_at_the_threshold_and_not_below():
+    """
+    score >= threshold fires; the least bit below does not.
+    """
+    below = np.nextafter(np.float32(0.75), np.float32(0))
+
+    assert policy().push(np.array([0.75, 0, 0], dtype=np.float32), 2.5) == Detection(
+        "yes", 0.75, 2.5
+    )
+    assert policy().push(np.array([below, 0, 0], dtype=np.float32), 2.5) is None
+
+
+def test_a_long_utterance_fires_once():
+    """
+    However long the score stays up, also longer than the quiet time, it is one firing.
+    """
+    assert run(policy(), [[0.9, 0, 0]] * 30) == [("yes", 0)]
+
+
+def test_a_dip_shorter_than_the_quiet_time_does_not_fire_again():
+    """
+    Quiet time runs only while the score is below, and starts anew when it comes back up.
+    """
+    up, down = [0.9, 0, 0], [0.1, 0, 0]
+
+    assert run(policy(), [up, *[down] * 3, up, *[down] * 3, up]) == [("yes", 0)]
+
+
+def test_the_same_word_said_again_fires_again():
+    """
+    After the quiet time below the threshold, the keyword is armed again.
+    """
+    up, down = [0.9, 0, 0], [0.1, 0, 0]
+
+    assert run(policy(), [up, up, *[down] * 5, up]) == [("yes", 0), ("yes", 7)]
+
+
+def test_the_quiet_time_ends_with_its_last_moment():
+    """
+    Exactly the quiet time after the score was last up, the keyword is armed; sooner it is not.
+    """
+    up, down = [0.9, 0, 0], [0.1, 0, 0]
+
+    assert run(policy(), [up, down, up], hop_s=0.25) == [("yes", 0), ("yes", 2)]
+    assert run(policy(), [up, down, up], hop_s=0.249) == [("yes", 0)]
+
+
+def test_where_in_the_stream_a_word_is_said_does_not_matter():
+    """
+    Two hops of quiet time are over after two hops, from the first second to the last of a week.
+    """
+    up = np.array([0.9, 0, 0], dtype=np.float32)
+
+    for start in (0, 1, 16_001, 12_345_679, 9_676_800_000):
+        target = policy(suppression_s=0.2)
+        assert target.push(up, start / 16_000) is not None
+        assert target.push(up, (start + 1_600) / 16_000) is None
+        assert target.push(up, (start + 4_800) / 16_000) is not None
+
+
+def test_without_quiet_time_every_step_fires():
+    """
+    A suppression of 0 arms again at once.
+    """
+    assert run(policy(suppression_s=0), [[0.9, 0, 0]] * 3) == [("yes", 0), ("yes", 1), ("yes", 2)]
+
+
+def test_another_word_fires_within_the_quiet_time():
+    """
+    Quiet time belongs to a keyword: "no" right after "yes" is heard.
+    """
+    assert run(policy(), [[0.9, 0.05, 0], [0.05, 0.9, 0]]) == [("yes", 0), ("no", 1)]
+
+
+def test_the_best_keyword_fires_and_quiets_the_others():
+    """
+    When two stand above their thresholds, one utterance fires once, as the better one.
+    """
+    target = policy({"yes": 0.3, "no": 0.3})
+
+    assert run(target, [[0.4, 0.5, 0.1], [0.5, 0.4, 0.1]]) == [("no", 0)]
+
+
+def test_a_better_label_that_may_not_fire_does_not_hide_a_keyword():
+    """
+    Only keywords above their own threshold compete.
+    """
+    target = policy({"yes": 0.3, "no": 0.9})
+
+    assert run(target, [[0.35, 0.6, 0.05]]) == [("yes", 0)]
+
+
+def test_labels_without_threshold_never_fire():
+    """
+    Labels that are not named, such as _unknown_, do not fire at any score.
+    """
+    assert run(policy({"yes": 0.5}), [[0, 0, 1.0], [0, 1.0, 0]]) == []
+
+
+def test_reset_equals_new():
+    """
+    After reset a keyword may fire at once, also at an earlier time.
+    """
+    target = policy()
+    target.push(np.array([0.9, 0, 0], dtype=np.float32), 100.0)
+    target.reset()
+
+    assert run(target, [[0.9, 0, 0]]) == [("yes", 0)]
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "message"),
+    [
+        ({"maybe": 0.5}, "keyword 'maybe': expected one of yes, no$"),
+        ({"yes": 0.0}, "threshold of yes: expected above 0 and up to 1, got 0"),
+        ({"yes": 1.5}, "threshold of yes: expected above 0 and up to 1, got 1.5"),
+        ({"no": float("nan")}, "threshold of no: .* got nan"),
+    ],
+)
+def test_nonsense_is_refused(thresholds, message):
+    """
+    Unknown keywords and thresholds out of range are named.
+    """
+    with pytest.raises(ConfigError, match=message):
+        DetectionPolicy(LABELS, thresholds, suppression_s=0.5)
+
+
+def test_a_detection_is_a_frozen_value():
+    """
+    Detections compare by value and cannot be changed, so callbacks may share them.
+    """
+    detection = Detection("yes", 0.9, 1.5)
+
+    assert detection == Detection("yes", 0.9, 1.5)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        detection.score = 1.0

@@ -1,0 +1,213 @@
+"""`--record`: a folder that is private, capped, and may fail without harm to the listening."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from support.clip_files import CLIP_BYTES, RATE, WAV_HEADER_BYTES, clips
+from support.logged import messages
+
+from kws.decision.policy import Detection
+from kws.errors import KwsError
+from kws.live.recorder import DetectionRecorder
+
+
+def test_voices_are_private(record, folder, audio):
+    """
+    Only the owner may look into the folder and the files, whatever the umask allows.
+    """
+    before = os.umask(0)
+    try:
+        recorder = record()
+        recorder.push(audio[: 2 * RATE])
+        recorder.keep(Detection("yes", 0.9, 1.0))
+    finally:
+        os.umask(before)
+
+    (path,) = folder.iterdir()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_recording_is_said_loudly(record, folder, caplog):
+    """
+    One warning at the start: what is kept, where, and up to how much.
+    """
+    record()
+
+    assert messages(caplog) == [
+        f"RECORDING IS ON: 2 s of audio around each detection are kept in {folder}, up to "
+        "100 MB (0 MB there already)"
+    ]
+
+
+def test_nothing_is_overwritten(record, folder, audio):
+    """
+    A name that is taken, by a file or a dangling link, gets a number; several recorders at once
+    lose nothing either.
+    """
+    folder.mkdir()
+    (folder / "20261122T032501-0001.000s-yes-0.90.wav").symlink_to(folder / "nowhere")
+    recorders = [record() for _ in range(8)]
+
+    def work(recorder: DetectionRecorder) -> None:
+        recorder.push(audio[: 2 * RATE])
+        for _ in range(5):
+            recorder.keep(Detection("yes", 0.9, 1.0))
+
+    threads = [threading.Thread(target=work, args=[recorder]) for recorder in recorders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    link, *rest = sorted(folder.iterdir(), key=lambda path: not path.is_symlink())
+    assert link.is_symlink()
+    assert len(rest) == 40
+    assert {path.stat().st_size for path in rest} == {WAV_HEADER_BYTES + 3 * RATE}
+    assert {int(path.stem.rpartition("0.90-")[2]) for path in rest} == set(range(2, 42))
+
+
+def test_the_cap_counts_what_is_there_already(record, folder, audio, caplog):
+    """
+    With the clip that would go over it recording stops, once and for all, and says so once.
+    """
+    folder.mkdir()
+    (folder / "old.wav").write_bytes(bytes(CLIP_BYTES))
+    (folder / "notes.txt").write_bytes(bytes(1_000_000))
+    recorder = record(max_bytes=3 * CLIP_BYTES)
+    for second in range(8):
+        recorder.push(audio[second * RATE : (second + 1) * RATE])
+        recorder.keep(Detection("yes", 0.9, second + 1))
+    recorder.flush()
+
+    sizes = [path.stat().st_size for path in folder.glob("*.wav")]
+    assert sum(sizes) <= 3 * CLIP_BYTES
+    assert len(sizes) == 1 + recorder.n_clips == 3
+    assert not recorder.recording
+    assert messages(caplog)[1:] == [
+        "recording has stopped, listening goes on: "
+        f"{folder} is full: its WAV files may take 0.1921 MB"
+    ]
+
+
+def test_a_folder_that_goes_away_is_one_warning(record, folder, audio, caplog):
+    """
+    A disk that fails while listening stops the recording and nothing else.
+    """
+    recorder = record()
+    recorder.push(audio[: 2 * RATE])
+    recorder.keep(Detection("yes", 0.9, 1.0))
+    next(folder.iterdir()).unlink()
+    folder.rmdir()
+    recorder.keep(Detection("yes", 0.9, 1.0))
+    recorder.keep(Detection("yes", 0.9, 1.0))
+    recorder.push(audio[: 2 * RATE])
+    recorder.flush()
+
+    assert not recorder.recording
+    assert recorder.n_clips == 1
+    assert messages(caplog)[1:] == [
+        f"recording has stopped, listening goes on: {folder}: No such file or directory"
+    ]
+
+
+def test_a_disk_that_is_full_leaves_no_half_file(folder):
+    """
+    A clip that the disk has no room for is gone without a trace; the one before it is whole.
+    """
+    # The limit on the size of files fails writes as a full disk does; it is the process' own.
+    code = (
+        "import resource, sys, numpy\n"
+        "from kws.decision.policy import Detection\n"
+        "from kws.live.recorder import DetectionRecorder\n"
+        f"recorder = DetectionRecorder(sys.argv[1], sample_rate={RATE})\n"
+        f"recorder.push(numpy.ones(2 * {RATE}, numpy.int16))\n"
+        "recorder.keep(Detection('yes', 0.9, 1.0))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "recorder.keep(Detection('no', 0.9, 1.0))\n"
+        f"recorder.push(numpy.ones(2 * {RATE}, numpy.int16))\n"
+        "recorder.keep(Detection('no', 0.9, 1.0))\n"
+        "print(recorder.recording, recorder.n_clips)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", code, str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    ((name, samples),) = clips(folder).items()
+    assert "-yes-" in name
+    assert len(samples) == round(1.5 * RATE)
+    assert done.stdout == "False 1\n"
+    assert done.stderr.splitlines()[1:] == [
+        f"recording has stopped, listening goes on: {folder}: File too large"
+    ]
+
+
+@pytest.mark.parametrize("below", ["", "/clips"])
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, below):
+    """
+    A file in the place of the folder or above it is a clear error at the start.
+    """
+    (tmp_path / "file").write_text("not a folder")
+    wanted = f"{tmp_path}/file{below}"
+
+    with pytest.raises(KwsError, match=f"^{wanted}: expected a folder to record to, .*[a-z]$"):
+        DetectionRecorder(wanted, sample_rate=RATE)
+
+
+def test_a_folder_without_permission_is_refused_at_the_start(tmp_path):
+    """
+    A folder that is there but may not be written to is an error at the start, not at night.
+    """
+    folder = Path("/proc")
+    if not folder.is_dir():
+        pytest.skip("no folder here that nobody may write to")
+
+    with pytest.raises(KwsError, match="/proc: expected a folder to record to"):
+        DetectionRecorder(folder, sample_rate=RATE)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"before_s": -1}, {"after_s": -0.1}, {"before_s": 0, "after_s": 0}, {"max_bytes": 0}],
+)
+def test_settings_without_sense_are_refused(record, folder, options):
+    """
+    Negative times, clips of no length or no room at all: a clear error, and no folder is made.
+    """
+    with pytest.raises(KwsError, match="recording: expected"):
+        record(**options)
+
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("keyword", "part"),
+    [
+        ("hey lamp", "hey_lamp"),
+        ("../../etc/passwd", "_etc_passwd"),
+        ("an/aus", "an_aus"),
+        ("да", "да"),
+        ("x" * 300, "x" * 40),
+    ],
+)
+def test_a_keyword_makes_no_path(record, folder, audio, keyword, part):
+    """
+    Labels are anybody's: in a name they are letters, digits, hyphens and underscores, not many.
+    """
+    recorder = record()
+    recorder.push(audio[: 2 * RATE])
+    recorder.keep(Detection(keyword, 0.9, 1.0))
+
+    (name,) = clips(folder)
+    assert re.fullmatch(rf"20261122T032501-0001\.000s-{part}-0\.90\.wav", name)

@@ -1,0 +1,283 @@
+"""`--exec`: real commands that fail, hang, ignore signals, or outlive the listening."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+
+import pytest
+from support.life_pipe import Life
+from support.logged import messages
+
+from kws import models
+from kws.decision.policy import Detection
+from kws.errors import ConfigError
+from kws.live.command import GRACE_S, MAX_RUNNING, CommandRunner
+
+YES = Detection("yes", 0.97123, 1.7)
+DEMO = models.FIRMWARE_MODELS / "demo.wav"
+
+
+@pytest.fixture
+def life(tmp_path):
+    return Life(tmp_path / "life")
+
+
+@pytest.fixture
+def shell(clock):
+    """Make a runner of a shell script; what it left running is killed at the end."""
+    made = []
+
+    def make(script: str, **options) -> CommandRunner:
+        made.append(CommandRunner(f"sh -c {shlex.quote(script)}", clock=clock, **options))
+        return made[-1]
+
+    yield make
+    for runner in made:
+        clock.now_s += 1_000
+        runner.tend()
+        clock.now_s += 1_000
+        runner.close(timeout_s=60)
+
+
+def test_the_command_knows_the_detection_and_writes_to_stderr(shell, capfd):
+    """
+    Keyword, score and time are in its environment; what it prints never mixes with results.
+    """
+    runner = shell('echo "$KWS_KEYWORD $KWS_SCORE $KWS_TIME_S"')
+    runner.run(YES)
+    runner.close(timeout_s=60)
+
+    assert capfd.readouterr() == ("", "yes 0.9712 1.700\n")
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("exit 0", None),
+        ("exit 3", "--exec for yes: sh ended with 3"),
+        ("kill -KILL $$", "--exec for yes: sh was killed by SIGKILL"),
+        ("kill -TERM $$", "--exec for yes: sh was killed by SIGTERM"),
+        ("kill -40 $$", "--exec for yes: sh was killed by signal 40"),
+    ],
+)
+def test_how_a_command_failed_is_logged(shell, caplog, script, message):
+    """
+    Exit code or signal, with the names of command and keyword; success is silent.
+    """
+    runner = shell(script)
+    runner.run(YES)
+    runner.close(timeout_s=60)
+
+    assert messages(caplog) == ([] if message is None else [message])
+    assert runner.n_running == 0
+
+
+def test_many_failures_are_few_lines(shell, caplog):
+    """
+    At most one line a second, which counts the others; none is forgotten at the end.
+    """
+    runner = shell("exit 3")
+    for _ in range(5):
+        runner.run(YES)
+    runner.close(timeout_s=60)
+
+    first, last = messages(caplog)
+    assert first == "--exec for yes: sh ended with 3"
+    assert last == "--exec for yes: sh ended with 3 (and 3 more like this)"
+
+
+def test_no_more_than_eight_run_at_once(shell, life, caplog):
+    """
+    What comes while eight run starts nothing, is counted and logged; afterwards it starts again.
+    """
+    runner = shell(f"exec 3> {life.path}; echo $$ >&3; exec sleep 1000")
+    for _ in range(MAX_RUNNING + 3):
+        runner.run(YES)
+    pids = [int(life.line()) for _ in range(MAX_RUNNING)]
+    n_running, dropped = runner.n_running, runner.dropped
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    rest = life.end()
+    runner.close(timeout_s=60)
+    runner.run(YES)
+
+    assert (n_running, dropped) == (MAX_RUNNING, 3)
+    assert rest == ""
+    assert runner.n_running == 1
+    assert messages(caplog)[0] == "--exec: 8 commands still run; none started for yes at 1.70 s"
+
+
+def test_a_command_that_cannot_start_is_logged(tmp_path, caplog):
+    """
+    A file that may be run but is no program costs a line, not the listening.
+    """
+    (tmp_path / "lamp").write_bytes(b"\x7fno program")
+    (tmp_path / "lamp").chmod(0o700)
+    runner = CommandRunner(str(tmp_path / "lamp"))
+    runner.run(YES)
+
+    assert messages(caplog) == ["--exec for yes: lamp: Exec format error"]
+    assert (runner.n_running, runner.dropped) == (0, 1)
+
+
+def test_a_command_whose_time_is_over_is_told_to_end_with_its_children(shell, life, clock, caplog):
+    """
+    After 30 s the whole group gets SIGTERM, which is logged once; before it is left in peace.
+    """
+    runner = shell(f"exec 3> {life.path}; sleep 1000 & echo $$ >&3; wait")
+    runner.run(YES)
+    pid = int(life.line())
+    clock.now_s += 29.9
+    runner.tend()
+    early = messages(caplog)
+    clock.now_s += 0.1
+    runner.tend()
+    runner.tend()
+    life.end()
+    clock.now_s += GRACE_S
+    runner.tend()
+    runner.close(timeout_s=60)
+
+    assert early == []
+    assert messages(caplog) == [f"--exec for yes: sh (process {pid}) has run for 30 s; told to end"]
+    assert runner.n_running == 0
+
+
+def test_a_command_that_does_not_end_when_told_to_is_killed(shell, life, clock, caplog):
+    """
+    Two seconds after SIGTERM comes SIGKILL, for the children too; both are logged once.
+    """
+    script = (
+        "trap 'echo told >&3' TERM; trap 'echo alive >&3' USR1; "
+        f"exec 3> {life.path}; echo $$ >&3; while :; do sleep 1000 & wait; done"
+    )
+    runner = shell(script, timeout_s=5)
+    runner.run(YES)
+    pid = int(life.line())
+    clock.now_s += 5
+    runner.tend()
+    assert life.line() == "told"
+    clock.now_s += GRACE_S - 0.1
+    runner.tend()
+    os.kill(pid, signal.SIGUSR1)
+    assert life.line() == "alive"
+    told = messages(caplog)
+    clock.now_s += 0.1
+    runner.tend()
+    rest = life.end()
+    runner.close(timeout_s=60)
+
+    assert rest == ""
+    assert told == [f"--exec for yes: sh (process {pid}) has run for 5 s; told to end"]
+    assert messages(caplog) == [
+        *told,
+        f"--exec for yes: sh (process {pid}) did not end when told to; killed",
+    ]
+    assert runner.n_running == 0
+
+
+def test_a_child_that_outlives_its_ended_command_is_killed(shell, life, clock, caplog):
+    """
+    A command that ends on SIGTERM may have a child that does not: it goes after the grace.
+    """
+    runner = shell(
+        f"exec 3> {life.path}; (trap '' TERM; echo up >&3; exec sleep 1000) & exec 3>&-; wait"
+    )
+    runner.run(YES)
+    assert life.line() == "up"
+    clock.now_s += 30
+    runner.tend()
+    clock.now_s += GRACE_S
+    runner.tend()
+    life.end()
+    runner.close(timeout_s=60)
+
+    assert len(messages(caplog)) == 1
+    assert "told to end" in messages(caplog)[0]
+    assert runner.n_running == 0
+
+
+def test_what_a_command_leaves_in_the_background_is_its_own_affair(shell, life, clock, caplog):
+    """
+    A command that has ended in time is done with: a player that it started plays on.
+    """
+    runner = shell(f"exec 3> {life.path}; sleep 1000 & echo $! >&3")
+    runner.run(YES)
+    child = int(life.line())
+    runner.close(timeout_s=60)
+    clock.now_s += 1_000
+    runner.tend()
+    os.kill(child, signal.SIGKILL)  # raises if it is gone
+    life.end()
+
+    assert messages(caplog) == []
+
+
+def test_close_leaves_a_running_command_alone_and_says_so_once(shell, life, caplog):
+    """
+    The end of listening does not cut a command short, nor wait for it.
+    """
+    runner = shell(f"exec 3> {life.path}; echo $$ >&3; exec sleep 1000")
+    runner.run(YES)
+    pid = int(life.line())
+    runner.close(timeout_s=0)
+    runner.close(timeout_s=0)
+    os.kill(pid, signal.SIGKILL)  # raises if it is gone
+    life.end()
+
+    assert messages(caplog) == [f"--exec: sh still runs; left alone: process {pid} for yes"]
+
+
+def test_close_kills_what_was_told_to_end(shell, life, clock, caplog):
+    """
+    A command whose time was over before the end does not outlive it.
+    """
+    runner = shell(f"trap '' TERM; exec 3> {life.path}; echo $$ >&3; sleep 1000 & wait")
+    runner.run(YES)
+    pid = int(life.line())
+    clock.now_s += 30
+    runner.tend()
+    runner.close(timeout_s=60)
+    life.end()
+
+    assert messages(caplog) == [
+        f"--exec for yes: sh (process {pid}) has run for 30 s; told to end",
+        f"--exec for yes: sh (process {pid}) did not end when told to; killed",
+    ]
+    assert runner.n_running == 0
+
+
+@pytest.mark.parametrize("timeout_s", [0, -1, float("nan")])
+def test_a_time_out_of_nothing_is_refused(timeout_s):
+    """
+    No command could run for no time at all.
+    """
+    with pytest.raises(ConfigError, match="expected a time-out above 0 s"):
+        CommandRunner("true", timeout_s=timeout_s)
+
+
+def test_ctrl_c_at_the_terminal_does_not_reach_the_command(tmp_path, life):
+    """
+    An interrupt of the whole foreground group ends `kws-listen`, while its command goes on.
+    """
+    os.mkfifo(tmp_path / "go")
+    script = f"exec 3> {life.path}; echo up >&3; read word < {tmp_path / 'go'}; echo $word >&3"
+    command = [
+        *(sys.executable, "-m", "kws", "--input", str(DEMO), "--realtime", "--keywords", "yes"),
+        *("--exec", f"sh -c {shlex.quote(script)}"),
+    ]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        assert life.line() == "up"
+        os.killpg(process.pid, signal.SIGINT)
+        code = process.wait(60)
+        (tmp_path / "go").write_text("done\n")
+        rest = life.end()
+
+    assert code == 130
+    assert rest == "done\n"

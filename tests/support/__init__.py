@@ -1,0 +1,1 @@
+"""What tests share: made-up devices and clocks, small models, programs run as a user runs them."""

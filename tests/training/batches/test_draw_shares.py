@@ -1,0 +1,224 @@
+"""What the shares and switches of `[data]` do: 0 draws none, 1 draws always."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+pytest.importorskip("scipy", reason="training needs the extra [eval]")
+
+from kws.errors import ConfigError
+from training.batches.augmentation import AugmentationConfig
+from training.batches.clip_augmentation import loud_half
+from training.batches.keyword_sampler import ClipDrawer, TrainingSources
+from training.config.recipe import Recipe
+from training.config.sections import DataConfig
+
+RATE = 16_000
+# Samples that tell where they come from: recorded noise, speech, and a keyword said in it.
+HUM, TALK, KEYWORD = 123, 1_000, 3_000
+UNCHANGED = AugmentationConfig(
+    time_shift_ms=0,
+    speed_probability=0.0,
+    gain_probability=0.0,
+    reverb_probability=0.0,
+    noise_probability=0.0,
+)
+
+
+@pytest.fixture
+def settings(tmp_path, word_tree) -> dict[str, Any]:
+    """A tree of words with noise, running speech with "no" inside, synthesised "no" and "bed"."""
+    clips = word_tree({word: {"training": 4} for word in ("yes", "no", "bed", "cat")})
+    (clips / "_background_noise_").mkdir()
+    write(clips / "_background_noise_" / "hum.wav", np.full(10 * RATE, HUM))
+    talk = np.full(4 * RATE, TALK)
+    talk[24_000:32_000] = KEYWORD
+    (tmp_path / "speech" / "part").mkdir(parents=True)
+    write(tmp_path / "speech" / "part" / "a.wav", talk)
+    (tmp_path / "speech" / "part.words.csv").write_text(
+        "utterance,word,start_sample,n_samples\na,hello,1000,6000\na,no,24000,8000\n"
+    )
+    for word in ("no", "bed"):
+        (tmp_path / "synthetic" / word).mkdir(parents=True)
+        write(tmp_path / "synthetic" / word / "voice.wav", np.zeros(RATE))
+    return {
+        "clips": str(clips),
+        "speech": str(tmp_path / "speech"),
+        "speech_split": "part",
+        "environment": "",
+        "rooms": "",
+        "keywords": ("yes", "no"),
+        "cut_word_share": 0.0,
+        "speech_window_share": 0.0,
+        "speech_background_share": 0.0,
+    }
+
+
+def write(path: Path, samples: np.ndarray) -> None:
+    soundfile.write(str(path), samples.astype(np.int16), RATE)
+
+
+def make_drawer(settings: dict[str, Any], **changes: Any) -> ClipDrawer:
+    recipe = Recipe("test", data=DataConfig(**{**settings, **changes}), augmentation=UNCHANGED)
+    return ClipDrawer(recipe, TrainingSources.open(recipe.data))
+
+
+def test_classes_held_out_are_in_no_noise_of_training(settings, tmp_path):
+    """
+    No recording of a held-out class is in the noise bank, while the others' training folds are;
+    a class that is not there is told.
+    """
+    for sound, value in (("rain", 10), ("siren", 20), ("hen", 30)):
+        (tmp_path / "esc" / sound).mkdir(parents=True)
+        for fold in range(1, 6):
+            path = tmp_path / "esc" / sound / f"{fold}-17-A.wav"
+            write(path, np.full(RATE, value + fold))
+    settings = {**settings, "environment": str(tmp_path / "esc")}
+
+    def heard(*held_out: str) -> set[int]:
+        config = DataConfig(**settings, held_out_noise=held_out)
+        return {int(part[0]) for part in TrainingSources.open(config).noise.recordings}
+
+    assert {HUM, 11, 12, 13, 14, 21, 22, 23, 24, 31, 32, 33, 34} == heard()
+    assert {HUM, 31, 32, 33, 34} == heard("rain", "siren")
+    with pytest.raises(ConfigError, match="expected classes to hold out, found no thunder"):
+        heard("thunder")
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_keyword_inside_speech_is_a_negative_if_told(settings, rng, inside):
+    """
+    Seconds of running speech with the keyword in them are drawn as unknown, or never.
+    """
+    drawer = make_drawer(
+        settings, keywords_inside_speech=inside, speech_window_share=1.0, silence_weight=0.0
+    )
+    labels = DataConfig(**settings).labels
+    drawn = [drawer.draw(rng) for _ in range(200)]
+    seconds = [samples for samples, index in drawn if labels[index] == "_unknown_"]
+    with_keyword = [samples for samples in seconds if (samples == KEYWORD).any()]
+
+    assert len(seconds) > 50
+    assert inside == bool(with_keyword)
+    # The whole word too, not its ends alone.
+    assert inside == any((samples == KEYWORD).sum() == 8_000 for samples in with_keyword)
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(0.0, 0.0), (1.0, 1 / 5), (1e6, 1.0)])
+def test_cut_keywords_are_drawn_by_their_weight(settings, rng, weight, expected):
+    """
+    Against four recordings the one cut comes as often as each of them, with a weight of 1.
+    """
+    drawer = make_drawer(settings, cut_keyword_weight=weight)
+    drawn = [drawer._keyword("no", rng) for _ in range(500)]
+    cuts = [clip for clip in drawn if clip.n_samples is not None]
+
+    assert expected == pytest.approx(len(cuts) / len(drawn), abs=0.06 if 0 < expected < 1 else 0)
+    assert {(24_000, 8_000)} >= {(clip.start, clip.n_samples) for clip in cuts}
+    assert all(clip.n_samples is None for clip in (drawer._keyword("yes", rng) for _ in range(20)))
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_synthesised_words_are_drawn_where_there_are_any(settings, tmp_path, rng, share):
+    """
+    Always or never, for keywords and other words alike; words that nobody synthesised are
+    recorded ones all the same.
+    """
+    drawer = make_drawer(settings, synthetic=str(tmp_path / "synthetic"), synthetic_share=share)
+
+    for word in ("yes", "no", "bed", "cat"):
+        names = {drawer._spoken(word, rng).path.name for _ in range(20)}
+        is_synthetic = share == 1.0 and word in ("no", "bed")
+
+        assert is_synthetic == (names == {"voice.wav"})
+        assert is_synthetic == ("voice.wav" in names)
+
+
+def test_a_word_that_synthesisers_alone_say_is_unknown(settings, tmp_path, rng):
+    """
+    A near word without any recording is drawn like other words, unless the share is 0.
+    """
+    (tmp_path / "synthetic" / "stopped").mkdir()
+    write(tmp_path / "synthetic" / "stopped" / "voice.wav", np.zeros(RATE))
+    settings = {**settings, "synthetic": str(tmp_path / "synthetic")}
+
+    some = make_drawer(settings, synthetic_share=0.1)
+    none = make_drawer(settings, synthetic_share=0.0)
+
+    assert {"bed", "cat", "stopped"} == {some._unknown(rng).path.parent.name for _ in range(60)}
+    assert {"bed", "cat"} == {none._unknown(rng).path.parent.name for _ in range(60)}
+
+
+@pytest.mark.parametrize("second", [False, True])
+def test_half_a_word_holds_half_of_its_energy(rng, second):
+    """
+    Before or after the loudest part, faded where it was cut; silence stays silence.
+    """
+    word = np.zeros(RATE, np.int16)
+    word[4_000:12_000] = (rng.standard_normal(8_000) * 3_000).astype(np.int16)
+    half = loud_half(word, second=second)
+    whole, part = (np.square(x, dtype=np.float64).sum() for x in (word, half))
+
+    assert 0.5 == pytest.approx(part / whole, abs=0.02)
+    assert len(word) // 2 == pytest.approx(len(half), abs=400)
+    assert 0 == half[0 if second else -1]
+    assert not loud_half(np.zeros(RATE, np.int16), second=second).any()
+
+
+def test_half_words_are_unknown(settings, rng):
+    """
+    With a share of 1 every unknown clip is part of a keyword, shorter than the whole one.
+    """
+    word = np.zeros(RATE)
+    word[4_000:12_000] = 2_000
+    for name in ("yes", "no"):
+        for path in (Path(settings["clips"]) / name).glob("*.wav"):
+            write(path, word)
+    drawer = make_drawer(settings, half_word_share=1.0, silence_weight=0.0)
+    labels = DataConfig(**settings).labels
+    heard: dict[str, list[int]] = {label: [] for label in labels}
+    for samples, index in (drawer.draw(rng) for _ in range(60)):
+        # A half lies in noise: the word is what is louder than the middle of both.
+        middle = (int(samples.min()) + int(samples.max())) / 2
+        heard[labels[index]].append(int((samples > middle).sum()))
+
+    assert len(heard["_unknown_"]) > 10
+    assert all(3_500 < count < 4_500 for count in heard["_unknown_"])
+    assert all(count == 8_000 for count in (*heard["yes"], *heard["no"]))
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        ({}, {"recorded"}),
+        ({"speech_background_share": 1.0}, {"speech"}),
+        ({"babble_share": 1.0}, {"babble"}),
+        ({"coloured_noise_share": 1.0}, {"coloured"}),
+        ({"babble_share": 0.5, "coloured_noise_share": 0.5}, {"babble", "coloured"}),
+        ({"babble_share": 0.3, "coloured_noise_share": 0.3}, {"babble", "coloured", "recorded"}),
+        ({"speech": "", "babble_share": 1.0}, {"recorded"}),
+        ({"speech": "", "coloured_noise_share": 1.0}, {"coloured"}),
+    ],
+)
+def test_noise_is_of_the_kinds_that_have_a_share(settings, rng, shares, expected):
+    """
+    A share of 1 leaves nothing else, and what has none is never heard. Babble needs speech.
+    """
+    drawer = make_drawer(settings, **shares)
+
+    assert expected == {kind_of(drawer._background(rng)) for _ in range(60)}
+
+
+def kind_of(noise: np.ndarray | None) -> str:
+    """Return where a second of noise comes from, by its samples."""
+    assert noise is not None
+    assert (RATE, np.int16) == (len(noise), noise.dtype)
+    if noise.min() < noise.max():
+        return "coloured"
+    # Three to six voices of 0.4 to 1 times the level of made noise, added up.
+    return {HUM: "recorded", TALK: "speech"}.get(int(noise[0]), "babble")

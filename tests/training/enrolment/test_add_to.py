@@ -1,0 +1,215 @@
+"""Words beside those of a model whose window, or hop, is not the backbone's."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+pytest.importorskip("sklearn", reason="kws-enroll needs its extra")
+pytest.importorskip("ai_edge_litert.schema_py_generated", reason="kws-enroll needs its extra")
+
+from support.int8_windows import layer, longer
+
+from kws import models
+from kws.checksum import sha256
+from kws.config import DecisionConfig
+from kws.errors import ConfigError
+from kws.manifest import ModelManifest, WindowForm, write_manifest
+from kws.spotter import KeywordSpotter
+from training.embedding.head import Head
+from training.embedding.word_backbone import Backbone, BackboneFile
+from training.enrolment.add_to import base_of
+from training.enrolment.config import EnrolmentConfig, Taught
+from training.enrolment.recordings import Recording
+from training.enrolment.word_model import beside, make_model
+
+# At a hop of 100 ms windows of 98 and of 118 frames end at the same moments.
+FRAMES, NEWER, HOP = 118, 6, 8
+
+
+@pytest.fixture(scope="module")
+def demo() -> np.ndarray:
+    """The ten words."""
+    samples, _ = soundfile.read(models.FIRMWARE_MODELS / "demo.wav", dtype="int16")
+    return samples
+
+
+@pytest.fixture(scope="module")
+def far(backbone, tmp_path_factory) -> Backbone:
+    """A backbone with a longer window than any model that ships, and a hop of 80 ms."""
+    folder = tmp_path_factory.mktemp("far")
+    more = FRAMES - backbone.file.window_frames
+    content = longer(backbone.content, n_frames=more, n_newer=NEWER)
+    (folder / "far.tflite").write_bytes(content)
+    file = replace(
+        backbone.file,
+        path=folder / "far.json",
+        name="far",
+        file="far.tflite",
+        sha256=sha256(content),
+        window_frames=FRAMES,
+        window_samples=backbone.file.frontend.n_samples(FRAMES),
+        hop_frames=HOP,
+    )
+    table = {key: value for key, value in asdict(file).items() if key != "path"}
+    file.path.write_text(json.dumps(table), encoding="utf-8")
+    return Backbone(BackboneFile.read(file.path))
+
+
+def taught(backbone: Backbone, demo: np.ndarray) -> Taught:
+    """Return a head of random numbers that has heard some of the demo."""
+    rng = np.random.default_rng(3)
+    head = Head(("lamp",), (layer(rng, backbone.size, 1, 0.05),))
+    middles = range(16_000, len(demo) - 16_000, 24_000)
+    recordings = [Recording("lamp", Path("demo.wav"), demo, middle) for middle in middles]
+    return Taught(head, tails={}, thresholds={}, recordings={"lamp": recordings})
+
+
+def made(backbone: Backbone, demo: np.ndarray, out: Path, *, add_to: str | Path) -> ModelManifest:
+    """Return the model that keeps the words of another."""
+    base = base_of(str(add_to), backbone.file, ["lamp"])
+    found, config = taught(backbone, demo), EnrolmentConfig()
+    return make_model(backbone, found, config, out, name="lamp", metrics={}, base=base).manifest
+
+
+def heard(model: str | Path, samples: np.ndarray, **options):
+    """Return the detections of the ten words, and all posteriors by the time of their hop."""
+    words = models.load("default").keywords
+    spotter = KeywordSpotter.from_model(model, keywords=words, **options)
+    posteriors = {}
+    spotter.on_posterior = lambda time_s, posterior, scores: posteriors.update({time_s: posterior})
+    return spotter.process(samples), posteriors
+
+
+def test_a_longer_window_leaves_the_words_as_they_were(far, demo, tmp_path):
+    """
+    Each posterior of `default` is its own, and so are each detection and its time; its score too,
+    but for what was heard before the longer window was full, which counts a little.
+    """
+    manifest = made(far, demo, tmp_path, add_to="default")
+
+    before, ours = heard("default", demo, mode="window")
+    after, theirs = heard(manifest.path, demo, mode="window")
+
+    assert [(one.keyword, one.time_s) for one in before] == [
+        (one.keyword, one.time_s) for one in after
+    ]
+    np.testing.assert_allclose(
+        [one.score for one in before], [one.score for one in after], atol=0.01
+    )
+    assert 10 == len({one.keyword for one in before})
+    # What was heard before counts as before for the ten, and not for the word that was added.
+    assert models.load("default").decision.context_weights == manifest.decision.context_weights
+    # Until its first window is full, the longer one says nothing.
+    late = [time_s for time_s in ours if time_s < min(theirs)]
+    assert (FRAMES - 98) // 10 == len(late)
+    assert set(ours) - set(late) == set(theirs)
+    for time_s, posterior in theirs.items():
+        np.testing.assert_array_equal(ours[time_s], posterior[: len(ours[time_s])])
+
+
+def test_the_hop_is_that_of_the_backbone(far, demo, tmp_path):
+    """The stream form steps as the backbone does, and is smoothed and quiet as long as before."""
+    manifest = made(far, demo, tmp_path, add_to="default")
+
+    found, _ = heard(manifest.path, demo, hop_ms=10 * HOP, mode="stream")
+
+    before, _ = heard("default", demo, hop_ms=10 * HOP, mode="window")
+    assert [one.keyword for one in before] == [one.keyword for one in found]
+    assert HOP == manifest.stream.hop_frames
+    assert FRAMES == manifest.window.window_frames
+    was, now = models.load("default").decision, manifest.decision
+    assert (was.smoothing_ms, was.suppression_ms) == (now.smoothing_ms, now.suppression_ms)
+    # Five posteriors are averaged: test_an_added_word_needs_two_hops_whatever_is_averaged.
+    assert {**was.thresholds, "lamp": 0.25} == now.thresholds
+
+
+def test_a_model_of_a_longer_window_is_added_to(backbone, demo, tmp_path):
+    """Where the words that are there have the longer window, it is the model's, too."""
+    n_frames = backbone.file.window_frames + 20
+    slow = slower(n_frames, tmp_path)
+    manifest = made(backbone, demo, tmp_path / "out", add_to=slow)
+
+    before, _ = heard(slow, demo, mode="window")
+    after, _ = heard(manifest.path, demo, mode="window")
+
+    assert [(one.keyword, one.time_s) for one in before] == [
+        (one.keyword, one.time_s) for one in after
+    ]
+    np.testing.assert_allclose(
+        [one.score for one in before], [one.score for one in after], atol=0.01
+    )
+    assert 10 == len({one.keyword for one in before})
+    assert n_frames == manifest.window.window_frames
+    assert backbone.file.hop_frames == manifest.stream.hop_frames
+
+
+def slower(n_frames: int, folder: Path) -> Path:
+    """Write a model of the ten words that hears them a little later, in a longer window."""
+    manifest = models.load("default")
+    more = n_frames - manifest.window.window_frames
+    content = longer(manifest.read_form(manifest.window), n_frames=more, n_newer=4)
+    (folder / "slow.tflite").write_bytes(content)
+    n_samples = manifest.frontend.n_samples(n_frames)
+    window = WindowForm("slow.tflite", sha256(content), n_samples, n_frames)
+    path = folder / "slow.json"
+    write_manifest(replace(manifest, name="slow", window=window, stream=None), path)
+    return path
+
+
+def test_words_are_added_again_and_again():
+    """What is no word of each addition has a label of its own."""
+    default = models.load("default")
+
+    lamp = beside(
+        default,
+        replace(default, labels=("lamp", "_unknown_"), decision=DecisionConfig()),
+        hop_s=0.08,
+    )
+    fan = beside(
+        lamp,
+        replace(default, labels=("fan", "_unknown_"), decision=DecisionConfig()),
+        hop_s=0.08,
+    )
+
+    assert (*default.labels, "lamp", "_other_", "fan", "_other_2_") == fan.labels
+
+
+@pytest.mark.parametrize(("smoothing_ms", "expected"), [(400, 0.25), (240, 0.417), (160, 0.5)])
+def test_an_added_word_needs_two_hops_whatever_is_averaged(smoothing_ms, expected):
+    """
+    Among more averaged posteriors two sure ones are a smaller mean; the others keep theirs.
+    """
+    default = models.load("default")
+    slow = replace(default, decision=replace(default.decision, smoothing_ms=smoothing_ms))
+
+    made = beside(
+        slow,
+        replace(default, labels=("lamp", "_unknown_"), decision=DecisionConfig()),
+        hop_s=0.08,
+    )
+
+    assert expected == made.decision.threshold("lamp")
+    kept = {word: default.decision.threshold(word) for word in default.keywords}
+    assert kept == {word: made.decision.threshold(word) for word in default.keywords}
+
+
+def test_a_hop_that_the_strides_do_not_divide_is_refused(backbone):
+    """At once, in one line with both: `default` has a stride of 2."""
+    file = replace(backbone.file, hop_frames=5)
+
+    with pytest.raises(ConfigError, match=r"--add-to default: .* every 5 frames.* 2, got 5"):
+        base_of("default", file, ["lamp"])
+
+
+def test_another_front_end_is_refused(backbone):
+    """What makes other features of the audio cannot share them."""
+    file = replace(backbone.file, frontend=replace(backbone.file.frontend, n_mels=32))
+
+    with pytest.raises(ConfigError, match="expected a model with the front end of the backbone"):
+        base_of("default", file, ["lamp"])

@@ -1,0 +1,152 @@
+"""`kws-enroll` from end to end: recordings in, a model out that hears the word and not others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+pytest.importorskip("sklearn", reason="kws-enroll needs its extra")
+pytest.importorskip("ai_edge_litert.schema_py_generated", reason="needs the schema of TFLite")
+
+from kws import models
+from kws.audio.files import read_file
+from kws.spotter import KeywordSpotter
+from training.cli.enroll import main as enroll
+
+DEMO = models.FIRMWARE_MODELS / "demo.wav"
+
+
+def heard(model: Path, audio: Path, **options) -> list[str]:
+    """Return the keywords that a model hears in a file, silence behind it."""
+    spotter = KeywordSpotter.from_model(str(model), **options)
+    found = [hit for block in read_file(audio) for hit in spotter.process(block)]
+    found += spotter.process(np.zeros(24_000, np.int16))
+    return [hit.keyword for hit in found]
+
+
+@pytest.fixture(scope="module")
+def taught(spoken, tmp_path_factory):
+    """Twelve voices' "computer" taught; two are left for trying."""
+    clips = tmp_path_factory.mktemp("clips") / "computer"
+    clips.mkdir()
+    for path in sorted((spoken / "computer").iterdir())[:12]:
+        (clips / path.name).write_bytes(path.read_bytes())
+    out = tmp_path_factory.mktemp("my")
+    code = enroll(["computer", "--clips", str(clips), "--out", str(out), "--copies", "30"])
+    assert code == 0
+    return out
+
+
+def test_the_word_is_heard_from_voices_that_did_not_teach_it(taught, spoken):
+    """Both other voices are heard, once each, by both forms of the model."""
+    for path in sorted((spoken / "computer").iterdir())[12:]:
+        for mode in ("stream", "window"):
+            assert ["computer"] == heard(taught / "computer.json", path, mode=mode)
+
+
+def test_other_words_are_not_heard(taught, spoken):
+    """No "banana" of fourteen voices and none of the ten words of the demo is taken for it."""
+    for path in (*sorted((spoken / "banana").iterdir()), DEMO):
+        assert [] == heard(taught / "computer.json", path)
+
+
+def test_the_model_is_like_any_other(taught):
+    """Manifest, both forms and report are there, nothing else, and the manifest can be read."""
+    names = sorted(path.name for path in taught.iterdir())
+    assert ["computer.json", "computer.stream.tflite", "computer.tflite", "report"] == names
+    manifest = models.load(taught / "computer.json")
+    assert ("computer",) == manifest.keywords
+    assert manifest.stream is not None
+    assert {"computer": 12} == manifest.training["recordings"]
+    verdict = manifest.metrics["enrolment"]["computer"]
+    assert 12 == verdict["left_out_tried"]
+    report = (taught / "report" / "report.md").read_text(encoding="utf-8")
+    assert "false accepts an hour" in report
+    assert "![scores of computer](word-1.png)" in report
+    assert (taught / "report" / "word-1.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_words_of_default_stay_beside_it(spoken, tmp_path, capsys):
+    """With --add-to the ten words are heard in the demo as before, and the new one too."""
+    code = enroll(
+        [
+            "computer",
+            "--clips",
+            str(spoken / "computer"),
+            "--add-to",
+            "default",
+            "--out",
+            str(tmp_path),
+            "--copies",
+            "20",
+            # Synthesised voices alone teach a word badly: alone, too, it takes a "left" for it.
+            "--fa-per-hour",
+            "0.1",
+            "--json",
+        ]
+    )
+
+    assert code == 0
+    told = json.loads(capsys.readouterr().out)
+    model = Path(told["model"])
+    assert heard(models.find("default"), DEMO) == heard(model, DEMO)
+    assert "computer" in heard(model, spoken / "computer" / "07.wav")
+    assert 14 == told["words"]["computer"]["recordings"]
+
+
+def test_two_words_at_once(spoken, tmp_path, capsys):
+    """Each of two words is heard as itself; the model's name joins them."""
+    code = enroll(
+        ["computer", "banana", "--clips", str(spoken), "--out", str(tmp_path), "--copies", "20"]
+    )
+
+    assert code == 0
+    model = tmp_path / "computer-banana.json"
+    for word in ("computer", "banana"):
+        assert [word] == heard(model, spoken / word / "00.wav")
+    assert "banana: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["lamp", "--clips", "nowhere"], "found none"),
+        (["lamp", "--clips", ".", "--backbone", "nothing"], "backbone 'nothing'"),
+        (["yes", "--clips", ".", "--add-to", "default"], "it knows yes already"),
+        (["lamp", "--clips", ".", "--add-to", "nothing"], "model 'nothing'"),
+        (["lamp", "--clips", ".", "--fa-per-hour", "0"], "--fa-per-hour: expected above 0"),
+        (["lamp", "--clips", ".", "--copies", "0"], "--copies: expected at least 1"),
+        (["lamp", "--clips", ".", "--voices", "-1"], "--voices: expected 0 or more"),
+        (["lamp", "--synthesise", "0"], "--synthesise: expected at least 1, got 0"),
+        (["lamp", "--synthesise", "5", "--voices", "9"], "--voices: beside recordings of people"),
+        (["../lamp", "--clips", "."], "expected a word or a phrase"),
+        (["lamp", "--record", "0"], "--record: expected at least 1"),
+    ],
+)
+def test_what_cannot_be_taught_is_one_line(arguments, message, tmp_path, capsys, monkeypatch):
+    """Each wrong argument ends in one line, exit code 1, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+
+    assert 1 == enroll([*arguments, "--out", str(tmp_path / "my")])
+
+    said = capsys.readouterr().err.strip().splitlines()
+    assert message in said[-1]
+    assert 1 == sum("error:" in line for line in said)
+    assert not (tmp_path / "my").exists()
+
+
+def test_a_silent_recording_is_named(spoken, tmp_path, capsys):
+    """Of several files the silent one is the one that the error names."""
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    (clips / "00.wav").write_bytes((spoken / "computer" / "00.wav").read_bytes())
+    soundfile.write(clips / "1.wav", np.zeros(16_000, np.int16), 16_000)
+
+    assert 1 == enroll(["computer", "--clips", str(clips), "--out", str(tmp_path / "my")])
+
+    assert "1.wav: expected 'computer', got silence" in capsys.readouterr().err
+    assert not (tmp_path / "my").exists()

@@ -1,0 +1,81 @@
+"""`kws-train few-shot`: draws are tried and kept, and what is damaged is told."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+
+import pytest
+
+pytest.importorskip("sklearn", reason="kws-enroll needs its extra")
+pytest.importorskip("ai_edge_litert.schema_py_generated", reason="needs the schema of TFLite")
+
+from kws import models
+from kws.errors import ConfigError
+from training.cli.train import main as train
+from training.enrolment.config import EnrolmentConfig
+from training.enrolment.few_shot import Trial
+from training.enrolment.few_shot_report import read_trials, write_study
+
+TRIALS = [Trial("lamp", n, draw, 0.1 * draw, 0.5, 0.2) for n in (1, 3) for draw in (0, 1)]
+ABOUT = {"backbone": "1234"}
+
+
+def test_a_study_counts_and_goes_on(spoken, tmp_path, capsys):
+    """
+    Two draws of three voices hear nearly all others; a second call adds the draw that is missing.
+    """
+    speech = tmp_path / "speech"
+    speech.mkdir()
+    shutil.copy(models.FIRMWARE_MODELS / "demo.wav", speech)
+    out = tmp_path / "study"
+    study = ["few-shot", "computer", "--clips", str(spoken), "--speech", str(speech)]
+    study += ["--counts", "3", "--copies", "20", "--voices", "0", "--out", str(out)]
+
+    assert 0 == train([*study, "--draws", "1"])
+    first = (out / "trials.csv").read_text()
+    assert 0 == train([*study, "--draws", "2"])
+
+    assert (out / "trials.csv").read_text().startswith(first)
+    with open(out / "trials.csv", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert [("computer", "3", "0"), ("computer", "3", "1")] == [
+        (row["word"], row["n_recordings"], row["draw"]) for row in rows
+    ]
+    assert all(float(row["missed"]) <= 4 / 11 for row in rows)
+    assert "| computer | 3 | 2 |" in capsys.readouterr().out
+    assert (out / "misses.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_trials_are_read_as_they_were_written(tmp_path):
+    """
+    What a study wrote is what it goes on with.
+    """
+    assert [] == read_trials(tmp_path, ABOUT)
+    write_study(tmp_path, TRIALS, EnrolmentConfig())
+
+    assert read_trials(tmp_path, ABOUT) == TRIALS
+
+
+def test_a_study_of_other_settings_is_not_gone_on_with(tmp_path):
+    """
+    Trials of another backbone would spoil the means.
+    """
+    read_trials(tmp_path, ABOUT)
+
+    with pytest.raises(ConfigError, match=r"study\.json: a study of other settings"):
+        read_trials(tmp_path, {"backbone": "5678"})
+
+
+@pytest.mark.parametrize("line", ["lamp,3", "lamp,three,0,0.1,0.5,0.2"])
+def test_a_damaged_line_is_told(tmp_path, line):
+    """
+    File, line and what was expected, in one line.
+    """
+    read_trials(tmp_path, ABOUT)
+    write_study(tmp_path, TRIALS[:2], EnrolmentConfig())
+    with open(tmp_path / "trials.csv", "a") as handle:
+        handle.write(line + "\n")
+
+    with pytest.raises(ConfigError, match=r"trials\.csv: line 4: expected a trial"):
+        read_trials(tmp_path, ABOUT)

@@ -1,0 +1,135 @@
+"""Two models as one, with windows of one length and of two."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ai_edge_litert.schema_py_generated", reason="kws-enroll needs its extra")
+
+from support.int8_windows import cut, demo_frames, demo_steps, layer, longer, run
+
+from kws import models
+from kws.checksum import sha256
+from kws.errors import ModelError
+from kws.inference.interpreter import installed, open_model
+from kws.manifest import WindowForm
+from training.embedding.attach_head import graft
+from training.embedding.head import Head
+from training.tflite.graph import Graph
+from training.tflite.merge_models import union
+from training.tflite.stream_export import add_stream_form, check_equality
+from training.tflite.stream_rewrite import stream_form
+
+# Frames that a model's window has more than that of the network it is made of.
+LENGTHS = [(0, 0), (0, 20), (20, 0)]
+
+
+@pytest.fixture(scope="module")
+def manifest():
+    """The model whose words are kept."""
+    return models.load("default")
+
+
+@pytest.fixture(scope="module")
+def base(manifest) -> bytes:
+    """Its window form."""
+    return manifest.read_form(manifest.window)
+
+
+@pytest.fixture(scope="module")
+def own(backbone) -> bytes:
+    """A head of random numbers behind the backbone that ships."""
+    rng = np.random.default_rng(5)
+    # Small numbers, so that its posteriors lie in the middle, where they are seen to change.
+    head = Head(("lamp",), (layer(rng, backbone.size, 1, 0.05),))
+    return graft(backbone.content, head, spans=[], where="test")
+
+
+def n_frames(content: bytes) -> int:
+    """Return the length of a model's window."""
+    graph = Graph(content, where="test")
+    return graph.shape(graph.inputs[0])[1]
+
+
+def grown(base: bytes, own: bytes, more: tuple[int, int]) -> tuple[bytes, bytes]:
+    """Return both models with longer windows, of which they do not hear the newest frames."""
+    pairs = zip((base, own), more)
+    grown = [longer(one, n_frames=n, n_newer=n // 2) if n else one for one, n in pairs]
+    return grown[0], grown[1]
+
+
+@pytest.mark.parametrize("more", LENGTHS)
+def test_each_half_hears_the_end_of_the_window_as_if_alone(manifest, base, own, more):
+    """Each integer of the first model is its own on the last frames; the second's within two."""
+    base, own = grown(base, own, more)
+    lengths = n_frames(base), n_frames(own)
+    windows = cut(demo_steps(base, manifest.frontend), n_frames=max(lengths))
+
+    both = union(base, own, where="test")
+
+    said = run(both, windows)
+    n_labels = len(manifest.labels)
+    np.testing.assert_array_equal(run(base, windows[:, -lengths[0] :]), said[:, :n_labels])
+    # The own half sees the features in the int8 steps of the other's input.
+    alone = run(own, requantized(windows, base, own)[:, -lengths[1] :])
+    np.testing.assert_allclose(alone, said[:, n_labels:], atol=2)
+    assert (1, 14) == said[:1].shape
+    assert len(np.unique(said[:, n_labels])) > 5
+
+
+def requantized(windows: np.ndarray, base: bytes, own: bytes) -> np.ndarray:
+    """Return windows in the steps of another model's input, as TFLite's QUANTIZE gives them."""
+    first, second = (open_model(one, where="test").inputs[0] for one in (base, own))
+    real = (windows.astype(np.float32) - first.zero_point) * first.scale
+    steps = np.round(real / second.scale) + second.zero_point
+    return np.clip(steps, -128, 127).astype(np.int8)
+
+
+@pytest.mark.parametrize("more", LENGTHS)
+def test_the_union_streams(manifest, base, own, tmp_path, monkeypatch, more):
+    """Its stream form says the same at every hop, in both interpreters where they are there."""
+    base, own = grown(base, own, more)
+    content = union(base, own, where="test")
+    length = n_frames(content)
+    (tmp_path / "both.tflite").write_bytes(content)
+    joined = replace(
+        manifest,
+        name="both",
+        labels=(*manifest.labels, "lamp", "_other_"),
+        window=WindowForm(
+            "both.tflite", sha256(content), manifest.frontend.n_samples(length), length
+        ),
+        stream=None,
+        path=tmp_path / "both.json",
+    )
+    # The first of the words.
+    frames = demo_frames(manifest.frontend)[:400]
+
+    final, made = add_stream_form(joined, frames, hop_frames=8, out=tmp_path)
+
+    for runtime in {"ai-edge-litert", "tflite-runtime"} & set(installed()):
+        monkeypatch.setenv("KWS_RUNTIME", runtime)
+        assert (len(frames) - length) // 8 + 1 == check_equality(final, frames)
+    alone = [stream_form(one, hop_frames=8) for one in (base, own)]
+    # Together both cost what they cost one by one.
+    assert sum(one.macs for one in alone) == made.macs
+
+
+def test_a_model_without_posteriors_cannot_be_joined(base, backbone):
+    """An embedding is none."""
+    with pytest.raises(ModelError, match="int8 posteriors"):
+        union(base, backbone.content, where="test")
+
+
+def test_models_of_other_features_cannot_be_joined(base, own):
+    """The error names both shapes."""
+    graph = Graph(own, where="test")
+    graph.tensor(graph.inputs[0]).shape = np.array([1, 98, 32], np.int32)
+    names = {"inputs": {"x": graph.inputs[0]}, "outputs": {"y": graph.outputs[0]}}
+    other = graph.rebuild(graph.operators, **names)
+
+    with pytest.raises(ModelError, match=r"got \(1, 98, 40\) and \(1, 98, 32\)"):
+        union(base, other, where="test")

@@ -1,0 +1,243 @@
+"""C source from an exported model: which files, what is in them, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kws import models
+from kws.errors import ManifestError, ModelError
+from kws.manifest import ModelManifest, write_manifest
+from training.cli import train
+
+# The schema comes with ai-edge-litert, which has no wheels for Python 3.9.
+pytest.importorskip("ai_edge_litert.schema_py_generated")
+
+from training.export import c_array, micro_ops
+from training.tflite.graph import Graph, schema
+
+
+@pytest.fixture(scope="module")
+def written(default_manifest, tmp_path_factory) -> Path:
+    """A folder with the default model as C source."""
+    out = tmp_path_factory.mktemp("c")
+    c_array.write_c_arrays(default_manifest, out)
+    return out
+
+
+def changed(
+    manifest: ModelManifest, folder: Path, change: Callable[[Graph], None]
+) -> ModelManifest:
+    """Return the manifest of the window form after a change to its graph."""
+    graph = Graph(manifest.read_form(manifest.window), where="x")
+    change(graph)
+    ends = {"input": graph.inputs[0]}, {"output": graph.outputs[0]}
+    content = graph.rebuild(graph.operators, inputs=ends[0], outputs=ends[1])
+    (folder / "changed.tflite").write_bytes(content)
+    window = dataclasses.replace(
+        manifest.window, file="changed.tflite", sha256=hashlib.sha256(content).hexdigest()
+    )
+    path = folder / "changed.json"
+    made = dataclasses.replace(manifest, name="changed", window=window, stream=None, path=path)
+    write_manifest(made, path)
+    return made
+
+
+def test_the_same_model_gives_the_same_files(default_manifest, written, tmp_path):
+    """
+    Nothing of the time or the place gets into the files, and nothing but them is left behind.
+    """
+    paths = c_array.write_c_arrays(default_manifest, tmp_path / "new" / "folder")
+
+    names = ["default_model.h", "default_model.cc"]
+    if default_manifest.stream is not None:
+        names += ["default_stream_model.h", "default_stream_model.cc"]
+    assert names == [path.name for path in paths]
+    assert sorted(names) == sorted(path.name for path in (tmp_path / "new/folder").iterdir())
+    for path in paths:
+        assert path.read_bytes() == (written / path.name).read_bytes()
+
+
+def test_the_window_form_runs_as_often_as_its_thresholds_were_chosen_for(
+    written, eight_frame_model, tmp_path
+):
+    """
+    HOP_FRAMES of the window form are those of the stream form beside it.
+    """
+    c_array.write_c_arrays(models.load(eight_frame_model), tmp_path)
+
+    for folder, frames in ((written, 10), (tmp_path, 8)):
+        text = (folder / "default_model.h").read_text()
+        assert re.search(rf"_HOP_FRAMES\W+{frames}\n", text)
+
+
+def test_licence_and_sources_are_named(default_manifest, written):
+    """
+    Both files say the licence and whom the data's licences want named.
+    """
+    for path in (written / "default_model.h", written / "default_model.cc"):
+        text = path.read_text()
+
+        assert f"// SPDX-License-Identifier: {default_manifest.licence}\n" in text
+        for source in default_manifest.attribution:
+            assert f"//   {source}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("op", "method"),
+    [
+        ("CONV_2D", "AddConv2D"),
+        ("DEPTHWISE_CONV_2D", "AddDepthwiseConv2D"),
+        ("STRIDED_SLICE", "AddStridedSlice"),
+        ("ADD", "AddAdd"),
+        ("ADD_N", "AddAddN"),
+        ("PADV2", "AddPadV2"),
+        ("CUMSUM", "AddCumSum"),
+        ("UNIDIRECTIONAL_SEQUENCE_LSTM", "AddUnidirectionalSequenceLSTM"),
+    ],
+)
+def test_operators_have_their_resolver_names(op, method):
+    """
+    The resolver's method of an operator is spelt as in TFLite Micro.
+    """
+    assert [method] == micro_ops.resolver_methods([op, op], where="x")
+
+
+def test_every_resolver_name_is_an_operator():
+    """
+    Each name of the list belongs to an operator of the schema, so none is a misspelling.
+    """
+    operators = {name.replace("_", "").lower() for name in vars(schema.BuiltinOperator)}
+
+    assert set() == {name for name in micro_ops.METHODS.split() if name.lower() not in operators}
+
+
+def make_float(graph: Graph) -> None:
+    graph.tensor(graph.inputs[0]).type = schema.TensorType.FLOAT32
+
+
+def make_complex(graph: Graph) -> None:
+    code = graph.model.operatorCodes[graph.operators[0].opcodeIndex]
+    code.builtinCode = schema.BuiltinOperator.COMPLEX_ABS
+    code.deprecatedBuiltinCode = 127
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (make_float, "changed.tflite: expected an int8 model, got a float32 tensor"),
+        (make_complex, "changed.tflite: TFLite Micro has no operator COMPLEX_ABS"),
+    ],
+)
+def test_a_model_that_cannot_run_is_refused(default_manifest, tmp_path, change, message):
+    """
+    A float model or an unknown operator is told by name, and no file is written.
+    """
+    manifest = changed(default_manifest, tmp_path, change)
+
+    with pytest.raises(ModelError, match=message):
+        c_array.write_c_arrays(manifest, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_tflite_micro_has_the_last_word(default_manifest, tmp_path):
+    """
+    A model that TFLite Micro itself refuses is not written; its reason is told.
+    """
+    pytest.importorskip("tflite_micro")
+
+    def too_many_inputs(graph: Graph) -> None:
+        operator = next(op for op in graph.operators if graph.op_name(op) == "MEAN")
+        operator.inputs = np.array([*operator.inputs, operator.inputs[1]], dtype=np.int32)
+
+    manifest = changed(default_manifest, tmp_path, too_many_inputs)
+
+    with pytest.raises(ModelError, match=r"changed.tflite: TFLite Micro cannot run this model: .+"):
+        c_array.write_c_arrays(manifest, tmp_path / "out")
+
+
+def test_another_file_is_refused(default_manifest, tmp_path):
+    """
+    A .tflite file that is not the manifest's becomes no C source.
+    """
+    manifest = changed(default_manifest, tmp_path, lambda graph: None)
+    with (tmp_path / "changed.tflite").open("ab") as file:
+        file.write(b"x")
+
+    with pytest.raises(ManifestError, match="expected sha256"):
+        c_array.write_c_arrays(manifest, tmp_path / "out")
+
+
+def test_the_command_writes_a_shipped_model(default_manifest, tmp_path, capsys):
+    """
+    ``kws-train export default --c-array`` needs no training run and prints what it wrote.
+    """
+    code = train.main(["export", "default", "--c-array", "--out", str(tmp_path)])
+
+    assert code == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[:2] == [str(tmp_path / "default_model.h"), str(tmp_path / "default_model.cc")]
+    assert sorted(printed) == sorted(map(str, tmp_path.iterdir()))
+
+
+def test_the_command_needs_no_tensorflow(tmp_path):
+    """
+    Deriving files from an exported model neither imports TensorFlow nor Keras.
+    """
+    code = (
+        "import sys\nfrom training.cli import train\n"
+        f"assert train.main(['export', 'default', '--c-array', '--out', {str(tmp_path)!r}]) == 0\n"
+        "print(sorted({'tensorflow', 'keras', 'matplotlib'} & set(sys.modules)))\n"
+    )
+    root = Path(train.__file__).parent.parent.parent
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        check=True,
+    )
+
+    assert "[]" == done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nosuch", "--c-array"], "nosuch: expected the folder of a training run"),
+        (["default"], "default: exported already; add --c-array"),
+        (["default", "--c-array", "--name", "x"], "--name and --model-version are for"),
+    ],
+)
+def test_mistakes_in_the_command_are_told(arguments, message, capsys):
+    """
+    What is neither run nor model, and options that do not fit, end in one clear line.
+    """
+    assert 1 == train.main(["export", *arguments])
+
+    told = capsys.readouterr()
+    assert "" == told.out
+    assert message in told.err
+    assert 1 == len(told.err.splitlines())
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path, capsys):
+    """
+    An --out that is a file ends in one line that names it.
+    """
+    (tmp_path / "file").write_text("")
+
+    assert 1 == train.main(["export", "default", "--c-array", "--out", str(tmp_path / "file")])
+
+    told = capsys.readouterr().err
+    assert f"kws-train: error: {tmp_path / 'file'}: expected a folder to write to: " in told

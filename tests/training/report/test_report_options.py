@@ -1,0 +1,139 @@
+"""What `kws-eval report` writes where, and what it refuses in one line."""
+
+import json
+import shutil
+import subprocess
+import sys
+from datetime import date, datetime, timezone
+
+import pytest
+
+pytest.importorskip("jinja2", reason="the page needs the extra [eval]")
+
+from support.report_material import Page, run
+
+from kws import models
+from training.cli.evaluate import main
+
+# A fresh process and every level of noise take their time on a busy machine.
+pytestmark = pytest.mark.timeout(300)
+
+
+def test_write_keeps_what_was_measured_over_noise(capsys, material, tmp_path):
+    """
+    With --write the manifest has accuracy and keyword recall at each level, and the command.
+    """
+    copy = tmp_path / "copy"
+    shutil.copytree(material / "odd", copy)
+
+    _, report = run(
+        capsys,
+        *("report", copy / "default.json", "--data", material / "clips"),
+        *("--noise", material / "noise", "--write"),
+    )
+
+    noise = models.load(copy / "default.json").metrics["noise"]
+    assert ["1 recordings of noise"] == noise["sources"]
+    measured = report["models"][0]["noise"]
+    assert [row["accuracy"] for row in measured] == [row["accuracy"] for row in noise["levels"]]
+    assert 5 == len(noise["levels"])
+    assert report["command"] == noise["command"]
+
+
+def test_broken_model_among_several_is_one_line(capsys, material, tmp_path):
+    """
+    A file that is not its manifest's ends the report before anything is measured.
+    """
+    broken = tmp_path / "broken"
+    shutil.copytree(material / "odd", broken)
+    content = bytearray((broken / "default.tflite").read_bytes())
+    content[1000] ^= 1
+    (broken / "default.tflite").write_bytes(content)
+
+    code = main(
+        [
+            *("report", "default", str(broken / "default.json")),
+            *("--data", str(material / "clips"), "--out", str(tmp_path / "out")),
+        ]
+    )
+
+    error = capsys.readouterr().err
+    assert 1 == code
+    assert 1 == error.count("\n")
+    assert f"{broken / 'default.tflite'}: expected sha256" in error
+    assert [] == list((tmp_path / "out").glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--streams", "nowhere"], "expected DIR, misses=DIR or accepts=DIR"),
+        (["--streams", "misses={spoken}"], "to count accepts on"),
+        (["--streams", "{noise}"], "expected {noise}/truth.csv"),
+        (["--split", "validation"], "--split: expected --data"),
+        (["--noise", "{noise}", "--run-bench"], "--noise: expected --data"),
+        (["--bench", "{spoken}/truth.csv"], "expected what kws-bench --json wrote"),
+        (["--data", "{clips}", "--noise", "{odd}"], "expected recordings of noise"),
+    ],
+)
+def test_wrong_options_are_one_line(capsys, material, arguments, line):
+    """
+    What cannot be measured is said before anything is.
+    """
+    folders = {path.name: path for path in material.iterdir()}
+
+    code = main(["report", "default", *(text.format(**folders) for text in arguments)])
+
+    error = capsys.readouterr().err
+    assert (1, 1) == (code, error.count("\n"))
+    assert line.format(**folders) in error
+
+
+def test_latency_is_measured_for_the_page(tmp_path):
+    """
+    With --run-bench the page has a row of latency, dated today, and says where it came from.
+    """
+    assert 0 == main(["report", "tiny", "--run-bench", "--out", str(tmp_path / "page")])
+
+    (row,) = json.loads((tmp_path / "page" / "report.json").read_text())["models"][0]["bench"]
+    assert row["hop_us"]["p50"] > 0
+    today = row["date"][:10]
+    assert date.fromisoformat(today) <= datetime.now(timezone.utc).date()
+    assert f"{today}, measured for this report" in (tmp_path / "page" / "report.md").read_text()
+
+
+def test_page_without_measurements_says_how_to_get_them(capsys, tmp_path):
+    """
+    With --out DIR alone the page has what the files tell, and names the options for the rest.
+    """
+    assert 0 == main(["report", "default", "--out", str(tmp_path / "page")])
+
+    words = " ".join(Page((tmp_path / "page" / "report.html").read_text()).words)
+    assert 6 == words.count("Not measured")
+    assert "--streams adds it" in words
+    assert "report.html" in capsys.readouterr().out
+
+
+def test_markdown_file_is_the_table_of_manifests(tmp_path):
+    """
+    `--out FILE.md` writes what stdout would have got.
+    """
+    path = tmp_path / "table.md"
+
+    assert 0 == main(["report", "default", "--out", str(path)])
+    assert f"| default {models.load('default').version} |" in path.read_text()
+
+
+def test_report_needs_no_tensorflow():
+    """
+    Everything behind the page imports without TensorFlow or Keras.
+    """
+    code = (
+        "import sys, training.cli.report\nprint(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=200, check=True
+    )
+
+    assert "[]" == done.stdout.strip()

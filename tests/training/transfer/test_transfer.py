@@ -1,0 +1,239 @@
+"""`kws-train transfer` from folders of sound to a model that listens, with a tiny network."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="transfer needs the extra [train]")
+pytest.importorskip("ai_edge_litert.schema_py_generated", reason="cutting needs ai-edge-litert")
+from support.sound_trees import SOUNDS, write_esc50
+from support.tiny_networks import RATE, TONES, WINDOW, listener
+
+from kws.manifest import read_manifest
+from kws.spotter import KeywordSpotter
+from training.batches.class_sampler import class_data
+from training.cli import evaluate, train
+from training.config import recipe as recipes
+from training.embedding.backbones import open_backbone
+from training.transfer.export import ParityError, check_parity, export, listen
+from training.transfer.pipeline import gather, score, teach
+
+RECIPE = """
+name = "sounds"
+description = "Made sounds on a tiny network"
+[data]
+clips = "{clips}"
+rooms = ""
+[source]
+kind = "csv"
+split = "folds"
+validation_folds = [3]
+testing_folds = []
+[transfer]
+backbone = "{network}"
+layers = ["block1/relu"]
+windows = 3
+inverse_penalty = 10.0
+[decision]
+smoothing_ms = 100
+default_threshold = 0.4
+"""
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory):
+    """Four made sounds in three folds, and a network that hears how loud each tone is."""
+    folder = tmp_path_factory.mktemp("sounds")
+    write_esc50(folder / "esc", n_folds=3)
+    (folder / "tiny.tflite").write_bytes(listener(rank=1))
+    path = folder / "sounds.toml"
+    path.write_text(RECIPE.format(clips=folder / "esc", network=folder / "tiny.tflite"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(sounds, tmp_path_factory):
+    """The folder of one run with export, in which nothing is changed."""
+    out = tmp_path_factory.mktemp("runs") / "sounds"
+    assert 0 == train.main(["transfer", str(sounds), "--out", str(out), "--export"])
+    return out
+
+
+def predictions(folder) -> list[dict[str, str]]:
+    """Return the table of the validation clips."""
+    with open(folder / "predictions-validation.csv", newline="", encoding="utf-8") as table:
+        return list(csv.DictReader(table))
+
+
+@pytest.fixture
+def material(sounds, run):
+    """The recipe and its clips as embeddings, from the run's cache."""
+    recipe = recipes.load(str(sounds))
+    backbone = open_backbone(recipe.transfer)
+    return recipe, gather(recipe, backbone, cache=run.parent / "embeddings", progress=list)
+
+
+def test_a_run_tells_how_good_it_is(run):
+    """
+    Figures for each label, the confusion, and a row for each clip with the scores of all labels.
+    """
+    report = json.loads((run / "scores.json").read_text())["validation"]
+    rows = predictions(run)
+
+    assert sorted(SOUNDS) == report["labels"]
+    assert 8 == report["n"] == len(rows)
+    assert 1.0 == report["accuracy"] == report["per_label"]["hen"]["f1"]
+    assert np.diag([2, 2, 2, 2]).tolist() == report["confusion"]
+    assert all(row["label"] == row["predicted"] for row in rows)
+    assert (run / "confusion-validation.png").stat().st_size > 1_000
+
+
+def test_the_exported_model_listens(run):
+    """
+    Samples in, a detection of the sound that is there out; the manifest says that it is float.
+    """
+    manifest = read_manifest(run / "sounds.json")
+    spotter = KeywordSpotter.from_model(run / "sounds.json", hop_ms=50)
+    times = np.arange(2 * RATE) / RATE
+    wave = 0.2 * np.sin(2 * np.pi * TONES[2] * times) + np.random.default_rng(1).normal(
+        0, 3e-3, 2 * RATE
+    )
+
+    found = spotter.process((wave * 32_767).astype(np.int16)) + spotter.flush()
+
+    assert {SOUNDS[2]} == {one.keyword for one in found}
+    assert "Float32, not int8" in manifest.description
+    assert WINDOW + 2 * (WINDOW // 2) == manifest.window.window_samples
+    assert 1.0 == manifest.metrics["accuracy"]
+
+
+def test_the_evaluation_takes_the_exported_model(sounds, run, capsys):
+    """
+    kws-eval clips on the same fold counts the same clips.
+    """
+    model, data = str(run / "sounds.json"), str(sounds.parent / "esc")
+    assert 0 == evaluate.main(
+        ["clips", "--model", model, "--data", data, "--split", "validation", "--json"]
+    )
+
+    report = json.loads(capsys.readouterr().out)
+    assert (8, 1.0) == (report["n"], report["accuracy"])
+
+
+def test_a_second_head_finds_the_embeddings(sounds, run, tmp_path):
+    """
+    Another head reads no audio; a clip that was changed is heard again.
+    """
+    cache = run.parent / "embeddings"
+    before = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
+    command = ["transfer", str(sounds), "--out", str(tmp_path / "dense"), "--cache", str(cache)]
+
+    assert 0 == train.main([*command, "--set", "transfer.head=dense"])
+    after_head = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
+    clip = next((sounds.parent / "esc" / "audio").iterdir())
+    state = clip.stat()
+    os.utime(clip, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
+    try:
+        assert 0 == train.main(command)
+        after_clip = set(cache.iterdir())
+    finally:
+        os.utime(clip, ns=(state.st_atime_ns, state.st_mtime_ns))
+    for path in after_clip - set(before):
+        path.unlink()
+
+    assert 1 == len(before)
+    assert before == after_head
+    assert 2 == len(after_clip)
+
+
+def test_each_fold_is_measured_by_the_others(sounds, run, tmp_path, capsys):
+    """
+    A folder and a figure for each fold, their mean, and the same through the exported models.
+    """
+    out, cache = tmp_path / "folds", run.parent / "embeddings"
+    command = ["transfer", str(sounds), "--out", str(out), "--cache", str(cache)]
+    assert 0 == train.main([*command, "--folds", "--export", "--json"])
+
+    said = json.loads(capsys.readouterr().out)
+    assert ["1", "2", "3"] == list(said["folds"]) == list(said["exported_folds"])
+    for fold, accuracy in said["folds"].items():
+        rows = predictions(out / f"fold-{fold}")
+        right = np.mean([row["label"] == row["predicted"] for row in rows])
+        assert {fold} == {row["file"].split("/")[-1][0] for row in rows}
+        assert right == accuracy
+    assert said["mean"] == pytest.approx(np.mean(list(said["folds"].values())))
+    assert said == json.loads((out / "folds.json").read_text())
+
+
+@pytest.mark.parametrize("average", ["embeddings", "posteriors"])
+def test_a_clip_of_several_windows_is_their_mean(material, average):
+    """
+    Of embeddings before the head, or of posteriors behind it.
+    """
+    recipe, known = material
+    known = replace(known, average=average)
+    head = teach(recipe, class_data(recipe), known)
+    clip = known.clips[3]
+    rows = known.rows([clip])[0]
+
+    found = known.posteriors(head, [clip])
+
+    assert (5 * RATE - WINDOW - 2 * (WINDOW // 2)) // (3 * (WINDOW // 2)) + 1 == len(rows)
+    if average == "embeddings":
+        expected = head.posteriors(rows.mean(axis=0, keepdims=True))
+    else:
+        expected = head.posteriors(rows).mean(axis=0, keepdims=True)
+    np.testing.assert_allclose(expected, found, atol=1e-6)
+
+
+def test_a_model_that_says_something_else_is_not_exported(material, run, tmp_path):
+    """
+    Every posterior is compared; nothing is written where one is off.
+    """
+    recipe, known = material
+    full, head, _ = score(recipe, known, tmp_path / "scores")
+    clips = class_data(full).clips("validation")
+    heard = listen(read_manifest(run / "sounds.json"), known, clips, short="pad")
+    other = teach(full, class_data(full), known).calibrated(
+        np.full(3, 2.0, np.float32), np.ones(3, np.float32)
+    )
+    assert check_parity(full, known, head, heard, clips) < 1e-4
+
+    with pytest.raises(ParityError, match=r"exported model within 0\.01 of the pipeline's, got 0"):
+        check_parity(full, known, other, heard, clips)
+    moved = replace(known, embedded=replace(known.embedded, rows=known.embedded.rows * 2 + 1))
+    with pytest.raises(ParityError):
+        export(full, moved, head, tmp_path / "model")
+    assert [] == list((tmp_path / "model").iterdir())
+
+
+def test_what_transfer_cannot_do_is_told(sounds, tmp_path, capsys):
+    """
+    One clear line each: fit on a transfer recipe, folds without folds, a source that is none, a
+    backbone that is not there, YAMNet without its file.
+    """
+    out = ["--out", str(tmp_path / "none")]
+    cases = [
+        (["fit", str(sounds), *out], "kws-train transfer sounds"),
+        (["transfer", "simple", *out], "transfer.backbone: the recipe names none"),
+        (["transfer", str(sounds), *out, "--set", 'transfer.backbone="nothing"'], "got 'nothing'"),
+        (
+            ["transfer", str(sounds), *out, "--set", 'transfer.backbone="yamnet"'],
+            "kws-train fetch yamnet",
+        ),
+        (
+            ["transfer", str(sounds), *out, "--set", "source.split=random", "--folds"],
+            "--folds needs source.split = 'folds'",
+        ),
+        (["transfer", str(sounds), *out, "--set", 'source.kind=""'], "whose source.kind is"),
+    ]
+    for arguments, message in cases:
+        assert 1 == train.main(arguments)
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()

@@ -1,0 +1,143 @@
+"""The optimiser: the fewest misses for a budget of false accepts, proven by trying everything."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from training.tuning.pareto_front import best_choices
+from training.tuning.threshold_rules import RuleConfig, choose_steps, expected_counts, own_places
+
+
+def test_known_staircases_give_the_known_best():
+    """
+    Worked by hand: all nine combinations, of which five are on the border.
+    """
+    rates = np.array([[3.0, 1.0, 0.0], [2.0, 1.0, 0.0]])
+    costs = np.array([[0.0, 1.0, 9.0], [0.0, 4.0, 5.0]])
+
+    front = best_choices(rates, costs, max_rate=5.0)
+
+    assert [0.0, 1.0, 2.0, 3.0, 5.0] == front.rates.tolist()
+    assert [14.0, 6.0, 5.0, 1.0, 0.0] == front.costs.tolist()
+    assert [1, 2] == front.steps[front.at(1.0)].tolist()
+    assert [1, 1] == front.steps[front.at(2.9)].tolist()
+    assert [1, 0] == front.steps[front.at(3.0)].tolist()
+
+
+@pytest.mark.parametrize("budget", [0.0, 3.0, 7.0, 40.0])
+def test_nothing_beats_the_choice(rng, budget):
+    """
+    Against every combination there is: none within the budget misses fewer words.
+    """
+    rates = np.sort(rng.integers(0, 12, size=(4, 6)), axis=1)[:, ::-1].astype(float)
+    rates[:, -1] = 0
+    costs = np.sort(rng.integers(0, 30, size=(4, 6)), axis=1).astype(float)
+    keywords = np.arange(4)
+    affordable = [
+        costs[keywords, list(steps)].sum()
+        for steps in itertools.product(range(6), repeat=4)
+        if rates[keywords, list(steps)].sum() <= budget
+    ]
+
+    front = best_choices(rates, costs, max_rate=budget)
+    chosen = front.at(budget)
+
+    steps = front.steps[chosen]
+    assert min(affordable) == front.costs[chosen] == costs[keywords, steps].sum()
+    assert rates[keywords, steps].sum() == front.rates[chosen] <= budget
+
+
+def test_where_nothing_is_affordable_the_lowest_rate_is_taken():
+    """
+    A budget that cannot be kept is kept as nearly as possible.
+    """
+    front = best_choices(np.array([[5.0, 4.0]]), np.array([[0.0, 7.0]]), max_rate=1.0)
+
+    assert ([4.0], [7.0]) == (front.rates.tolist(), front.costs.tolist())
+
+
+GRID = np.linspace(0.3, 0.98, 35)
+
+
+def falling(tops, n_peaks):
+    """Return counts whose peaks thin out evenly up to each keyword's top."""
+    peaks = [np.linspace(0.3, top, n_peaks) for top in tops]
+    return np.array([[int((row >= step).sum()) for step in GRID] for row in peaks])
+
+
+def test_counting_alone_pays_what_was_counted():
+    """
+    The rule `counts` leaves as many false accepts as the hours allow, and no more.
+    """
+    counts = falling((0.9, 0.6), 20)
+    costs = np.tile(np.arange(len(GRID), dtype=float), (2, 1))
+
+    (steps,) = choose_steps(
+        counts, costs, GRID, hours=2.0, budgets=[1.0], config=RuleConfig("counts")
+    )
+
+    assert 2 == counts[[0, 1], steps].sum()
+
+
+def test_a_margin_raises_what_counting_chose():
+    """
+    The rule `margin` puts each threshold at least 0.02 higher than `counts` does.
+    """
+    counts = falling((0.9, 0.6), 20)
+    costs = np.tile(np.arange(len(GRID), dtype=float) ** 2, (2, 1))
+    chosen = [
+        choose_steps(counts, costs, GRID, hours=2.0, budgets=[1.0], config=RuleConfig(rule))[0]
+        for rule in ("counts", "margin")
+    ]
+
+    assert GRID[chosen[1]].sum() >= GRID[chosen[0]].sum() + 0.02
+
+
+def test_the_share_leads_from_one_threshold_to_each_keywords_own():
+    """
+    Share 0 is one threshold for all; the higher the share, the further a keyword that fires
+    falsely at high scores stands above one that does not.
+    """
+    counts = falling((0.95, 0.6), 40)
+    costs = np.tile(np.arange(len(GRID), dtype=float), (2, 1))
+    gaps = []
+    for share in (0.0, 0.25, 1.0):
+        (steps,) = choose_steps(
+            counts, costs, GRID, hours=1.0, budgets=[4.0], config=RuleConfig("shrunk", share)
+        )
+        gaps.append(GRID[steps[0]] - GRID[steps[1]])
+
+    assert 0.0 == gaps[0] < gaps[1] < gaps[2]
+    places = own_places(counts, costs, GRID, hours=1.0)
+    assert 0.0 == pytest.approx(places.sum())
+
+
+def test_new_audio_is_expected_to_hold_more_than_was_counted(rng):
+    """
+    Over two thousand draws of an exponential the expectation lies on the safe side of what is
+    true, by at most a quarter.
+    """
+    levels = np.linspace(0, 8, 200)
+    asked = int(np.searchsorted(levels, 3.5))
+    draws = rng.exponential(1.0, size=(2_000, 60))
+    found = [
+        expected_counts((draw[:, None] >= levels).sum(axis=0), levels)[asked] for draw in draws
+    ]
+
+    assert 60 * np.exp(-levels[asked]) == pytest.approx(np.mean(found), rel=0.25)
+    assert np.mean(found) > 60 * np.exp(-levels[asked])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(("best",), "expected one of shrunk"), (("shrunk", 1.5), "must lie in 0..1")],
+)
+def test_nonsense_is_refused(arguments, message):
+    """
+    A rule that does not exist and a share beyond 1 are errors when they are named.
+    """
+    from kws.errors import ConfigError
+
+    with pytest.raises(ConfigError, match=message):
+        RuleConfig(*arguments)

@@ -1,0 +1,146 @@
+"""Tuning how much counts what was heard before a word."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from support.example_manifest import example
+
+from kws.config import DecisionConfig
+from training.cli.evaluate import main
+from training.evaluation.truth import Event
+from training.tuning.operating_point import measure
+from training.tuning.posterior_cache import Posteriors
+from training.tuning.score_settings import Scoring
+from training.tuning.tune import TuneConfig, tune
+from training.tuning.tune_data import Material, Part
+
+HOP_S = 0.1
+N_HOPS = 6_000
+LABELS = ("on", "off", "_unknown_", "_silence_")
+
+
+def posteriors(file: str, background: str, peaks: dict[int, tuple[str, float]]) -> Posteriors:
+    """Return ten minutes of one background with keywords of four hops each in it."""
+    rows = np.zeros((N_HOPS, len(LABELS)), dtype=np.float32)
+    rows[:, LABELS.index(background)] = 0.98
+    for hop, (keyword, height) in peaks.items():
+        rows[hop : hop + 4] = 0
+        rows[hop : hop + 4, LABELS.index(keyword)] = height
+    times_s = 1.0 + HOP_S * np.arange(N_HOPS)
+    return Posteriors(file, N_HOPS * HOP_S, times_s, rows, 1.0, HOP_S)
+
+
+@pytest.fixture
+def material(rng) -> Material:
+    """Two readers whose speech looks like keywords now and then, and words over quiet."""
+    readers, words, events = [], [], []
+    for name in ("a", "b"):
+        starts = range(100, N_HOPS - 100, 100)
+        heights = iter(rng.uniform(0.5, 0.95, 2 * len(starts)))
+        keywords = rng.choice(["on", "off"], len(starts))
+        found = {start: (word, next(heights)) for start, word in zip(starts, keywords)}
+        readers.append(posteriors(f"quiet/{name}.wav", "_unknown_", found))
+        spoken = {start: (word, next(heights)) for start, word in zip(starts, keywords)}
+        words.append(posteriors(f"words/{name}.wav", "_silence_", spoken))
+        events += [
+            Event(f"words/{name}.wav", word, 0.2 + HOP_S * start, 0.9 + HOP_S * start)
+            for start, word in zip(starts, keywords)
+        ]
+    return Material(
+        Part(tuple(readers), (), ("a", "b")), Part(tuple(words), tuple(events), ("a", "b"))
+    )
+
+
+@pytest.fixture
+def manifest():
+    """A model of two words."""
+    return example(labels=LABELS, decision=DecisionConfig(smoothing_ms=300))
+
+
+def config(*weights: float) -> TuneConfig:
+    return TuneConfig(
+        fa_per_hour=6,
+        smoothing_ms=(300,),
+        suppression_ms=(300,),
+        context_weights=weights,
+        max_latency_s=1.0,
+    )
+
+
+def test_a_weight_is_chosen_that_tells_speech_from_quiet(material, manifest):
+    """
+    Keywords in speech are as high as the commands: without a context most commands are missed,
+    with one hardly any, at no more false accepts than asked for.
+    """
+    plain = tune(material, manifest, config(0.0))[6]
+    chosen = tune(material, manifest, config(0.0, 1.0, 4.0))[6]
+    before, after = (
+        measure(material, one, manifest).figures(("on", "off")) for one in (plain, chosen)
+    )
+
+    assert 0.0 == plain.scoring.context_weight
+    assert 4.0 == chosen.scoring.context_weight
+    assert before["false_reject_rate"] > 0.8
+    assert after["false_reject_rate"] < 0.1
+    assert after["false_accepts"] <= 2
+
+
+def test_firing_at_another_word_costs_more_than_missing(material, manifest):
+    """
+    Where words sound like the other keyword as often as like themselves, thresholds that hear
+    half of them are not worth it: another weight with fewer wrong firings is taken.
+    """
+    swap = {"on": "off", "off": "on"}
+    wrong = [
+        dataclasses.replace(event, keyword=swap[event.keyword])
+        for number, event in enumerate(material.words.events)
+        if number % 2
+    ]
+    right = [event for number, event in enumerate(material.words.events) if number % 2 == 0]
+    confused = Material(
+        material.quiet, dataclasses.replace(material.words, events=(*right, *wrong))
+    )
+
+    chosen = tune(confused, manifest, config(0.0, 4.0))[6]
+
+    assert 0.0 == chosen.scoring.context_weight
+
+
+def test_without_an_unknown_label_there_is_no_context(material):
+    """
+    A model that cannot tell other speech from quiet is tuned as it is.
+    """
+    for missing in ("_unknown_", "_silence_"):
+        labels = tuple("_other_" if label == missing else label for label in LABELS)
+        manifest = example(labels=labels, decision=DecisionConfig(smoothing_ms=300))
+
+        chosen = tune(material, manifest, config(0.0, 4.0))[6]
+
+        assert {} == chosen.scoring.weights(manifest)
+
+
+def test_a_manifests_own_weights_hold_where_none_is_asked_for(manifest):
+    """
+    Scoring without a weight takes each keyword's own, with one the same for all.
+    """
+    own = dataclasses.replace(
+        manifest, decision=dataclasses.replace(manifest.decision, context_weights={"on": 2.0})
+    )
+
+    assert {"on": 2.0} == Scoring(300, None).weights(own)
+    assert {"on": 3.0, "off": 3.0} == Scoring(300, 3.0).weights(own)
+    assert {} == Scoring(300, 0.0).weights(own)
+
+
+@pytest.mark.parametrize("weight", ["-1", "21", "nan"])
+def test_a_weight_out_of_range_is_one_line(capsys, tmp_path, weight):
+    """
+    The range is told before anything is heard.
+    """
+    arguments = ["tune", "--audio", str(tmp_path), "--context-weights", weight]
+
+    assert 1 == main(arguments)
+    assert "--context-weights: expected 0 to 20" in capsys.readouterr().err

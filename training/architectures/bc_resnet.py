@@ -1,0 +1,122 @@
+"""Broadcasted-residual network: 2-D features over frequency, plus 1-D features over time.
+
+Kim et al., Broadcasted Residual Learning for Efficient Keyword Spotting, 2021.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from keras import Input, Model, layers
+
+from training.architectures.registry import register
+from training.architectures.sub_spectral_norm import SubSpectralNorm
+
+# Of each stage, in units of tau: channels, blocks, stride over the bands (Kim et al., table 1).
+STAGES = ((8, 2, 1), (12, 2, 2), (16, 4, 2), (20, 4, 1))
+PUBLISHED_DILATIONS = (1, 2, 4, 8)
+
+
+@register("bc_resnet")
+def bc_resnet(
+    input_shape: tuple[int, int],
+    n_labels: int,
+    *,
+    tau: float = 1.0,
+    dilations: Sequence[int] = PUBLISHED_DILATIONS,
+    padding: str = "same",
+    n_groups: int = 5,
+    dropout: float = 0.1,
+) -> Model:
+    """Return BC-ResNet-tau; published are 1, 1.5, 2, 3, 6 and 8.
+
+    `padding` is that over time. With ``valid`` the network streams, but the published dilations
+    would eat more than a second: ``[1, 1, 2, 2]`` leaves 54 of 98 steps.
+    """
+    n_frames, n_mels = input_shape
+    inputs = Input((n_frames, n_mels), name="log_mel")
+    x = layers.Reshape((n_frames, n_mels, 1))(inputs)  # (98, 40, 1)
+    x = _over_bands(x, 2)
+    x = layers.Conv2D(
+        round(16 * tau),
+        5,
+        strides=(1, 2),
+        padding="valid",
+        use_bias=False,
+        name="stem",
+    )(_over_time(x, 2, padding))
+    x = layers.ReLU(name="stem_relu")(layers.BatchNormalization(name="stem_bn")(x))  # (98, 20, 16t)
+    for stage, ((channels, n_blocks, stride), dilation) in enumerate(zip(STAGES, dilations)):
+        for block in range(n_blocks):
+            x = _block(
+                x,
+                round(channels * tau),
+                stride=stride if block == 0 else 1,
+                transition=block == 0,
+                dilation=dilation,
+                padding=padding,
+                n_groups=n_groups,
+                dropout=dropout,
+                name=f"stage{stage}_{block}",
+            )  # (98, 20 / 10 / 5 / 5, 8t / 12t / 16t / 20t)
+    x = layers.DepthwiseConv2D((5, 5), padding="valid", use_bias=False, name="tail")(
+        _over_time(x, 2, padding)
+    )  # (98, 1, 20t)
+    x = layers.BatchNormalization(name="tail_bn")(x)
+    x = layers.Conv2D(round(32 * tau), 1, use_bias=False, name="head")(x)
+    x = layers.ReLU(name="head_relu")(layers.BatchNormalization(name="head_bn")(x))
+    x = layers.GlobalAveragePooling2D(name="pool")(x)  # (32t,)
+    x = layers.Dense(n_labels, name="logits")(x)
+    return Model(inputs, layers.Softmax(name="posterior")(x), name="bc_resnet")
+
+
+def _block(
+    x: Any,
+    channels: int,
+    *,
+    stride: int,
+    transition: bool,
+    dilation: int,
+    padding: str,
+    n_groups: int,
+    dropout: float,
+    name: str,
+) -> Any:
+    """Return one residual block; the first of a stage changes channels and bands, without skip."""
+    skip = x
+    if transition:
+        x = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_expand")(x)
+        x = layers.BatchNormalization(name=f"{name}_expand_bn")(x)
+        x = layers.ReLU(name=f"{name}_expand_relu")(x)
+    # Keras' depthwise layer wants equal strides: a pooling of one takes every second band.
+    x = layers.DepthwiseConv2D((1, 3), use_bias=False, name=f"{name}_bands")(_over_bands(x, 1))
+    if stride > 1:
+        x = layers.MaxPooling2D((1, 1), strides=(1, stride), name=f"{name}_stride")(x)
+    x = SubSpectralNorm(n_groups, name=f"{name}_norm")(x)
+    narrow = layers.AveragePooling2D((1, x.shape[2]), name=f"{name}_mean")(
+        x
+    )  # (steps, 1, channels)
+    narrow = layers.DepthwiseConv2D(
+        (3, 1), dilation_rate=(dilation, 1), use_bias=False, name=f"{name}_time"
+    )(_over_time(narrow, dilation, padding))
+    narrow = layers.BatchNormalization(name=f"{name}_time_bn")(narrow)
+    narrow = layers.Activation("swish", name=f"{name}_swish")(narrow)
+    narrow = layers.Conv2D(channels, 1, name=f"{name}_pointwise")(narrow)
+    narrow = layers.SpatialDropout2D(dropout, name=f"{name}_dropout")(narrow)
+    if padding == "valid":
+        crop = layers.Cropping2D(((dilation, dilation), (0, 0)), name=f"{name}_crop")
+        x, skip = crop(x), skip if transition else crop(skip)
+    x = layers.Add(name=f"{name}_broadcast")([x, narrow])
+    if not transition:
+        x = layers.Add(name=f"{name}_add")([x, skip])
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def _over_bands(x: Any, width: int) -> Any:
+    return layers.ZeroPadding2D(((0, 0), (width, width)))(x)
+
+
+def _over_time(x: Any, width: int, padding: str) -> Any:
+    """Pad in time, unless the network is to be valid there."""
+    return x if padding == "valid" else layers.ZeroPadding2D(((width, width), (0, 0)))(x)

@@ -1,0 +1,85 @@
+"""Stacked 1-D convolutions on the waveform, or on frames with their bands as channels.
+
+The shape of waveform networks since Dai et al., Very Deep Convolutional Neural Networks for Raw
+Waveforms, 2017: one long first convolution that learns its own filters, then short ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from keras import Input, Model, layers
+
+from training.architectures.registry import register
+
+STEM = (32, 80, 16)
+STAGES = ((48, 5, 2), (64, 5, 2), (96, 5, 2), (128, 5, 2))
+
+
+@register("conv1d")
+def conv1d(
+    input_shape: tuple[int, ...],
+    n_labels: int,
+    *,
+    stem: Sequence[int] = STEM,
+    stages: Sequence[Sequence[int]] = STAGES,
+    dropout: float = 0.2,
+) -> Model:
+    """Return the network; `stem` is (filters, kernel, stride), each stage too.
+
+    A stage is two convolutions, of which the first one takes the stride.
+    """
+    return network(input_shape, n_labels, stem, stages, dropout=dropout, skips=False, name="conv1d")
+
+
+def network(
+    input_shape: tuple[int, ...],
+    n_labels: int,
+    stem: Sequence[int],
+    stages: Sequence[Sequence[int]],
+    *,
+    dropout: float,
+    skips: bool,
+    name: str,
+) -> Model:
+    """Return the network with or without a skip around each stage; all else is the same.
+
+    Convolutions are 2-D with a width of 1: TFLite has no 1-D ones, and this way the int8 graph
+    needs a single reshape instead of one pair a layer.
+    """
+    n_steps, n_channels = (*input_shape, 1)[:2]
+    inputs = Input(input_shape, name="features")  # (8000,) or (126, 130)
+    x: Any = layers.Reshape((n_steps, 1, n_channels))(inputs)  # (8000, 1, 1) or (126, 1, 130)
+    x = _convolution(x, stem, name="stem")
+    x = layers.ReLU(name="stem_relu")(x)  # (500, 1, 32)
+    for index, (filters, kernel, stride) in enumerate(stages):
+        part = f"stage{index}"
+        before = x
+        x = _convolution(x, (filters, kernel, stride), name=f"{part}_0")
+        x = layers.ReLU(name=f"{part}_0_relu")(x)
+        x = _convolution(x, (filters, kernel, 1), name=f"{part}_1")
+        if skips:
+            x = layers.Add(name=f"{part}_add")([x, _skip(before, filters, stride, name=part)])
+        x = layers.ReLU(name=f"{part}_relu")(x)
+        # (250, 1, 48) (125, 1, 64) (63, 1, 96) (32, 1, 128)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)  # (128,)
+    x = layers.Dropout(dropout)(x)
+    x = layers.Dense(n_labels, name="logits")(x)
+    return Model(inputs, layers.Softmax(name="posterior")(x), name=name)
+
+
+def _convolution(x: Any, size: Sequence[int], *, name: str) -> Any:
+    """Return a convolution over time and its normalisation; `size` is filters, kernel, stride."""
+    filters, kernel, stride = size
+    x = layers.Conv2D(
+        filters, (kernel, 1), strides=(stride, 1), padding="same", use_bias=False, name=name
+    )(x)
+    return layers.BatchNormalization(name=f"{name}_bn")(x)
+
+
+def _skip(x: Any, filters: int, stride: int, *, name: str) -> Any:
+    """Return `x` to be added to a stage's output; a 1 x 1 convolution fits it where it must."""
+    if stride == 1 and x.shape[-1] == filters:
+        return x
+    return _convolution(x, (filters, 1, stride), name=f"{name}_skip")

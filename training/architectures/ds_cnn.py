@@ -1,0 +1,58 @@
+"""Depthwise-separable 2-D network: the reference of the field (Zhang et al., Hello Edge, 2017)."""
+
+from __future__ import annotations
+
+from keras import Input, Model, layers
+
+from training.architectures.registry import register
+
+
+@register("ds_cnn")
+def ds_cnn(
+    input_shape: tuple[int, int],
+    n_labels: int,
+    *,
+    filters: int = 64,
+    n_blocks: int = 4,
+    stem_kernel: tuple[int, int] = (10, 4),
+    stem_stride: tuple[int, int] = (2, 2),
+    first_stride: int = 1,
+    dropout: float = 0.2,
+    padding: str = "same",
+) -> Model:
+    """Return a strided convolution followed by `n_blocks` depthwise-separable ones.
+
+    64 filters and 4 blocks make DS-CNN-S; 172 and 4 (276 and 5) with `stem_stride` (2, 1) and a
+    `first_stride` of 2 in the first block DS-CNN-M (DS-CNN-L). `padding` is that of time and
+    frequency alike.
+    """
+    n_frames, n_mels = input_shape
+    inputs = Input((n_frames, n_mels), name="log_mel")
+    x = layers.Reshape((n_frames, n_mels, 1))(inputs)  # (98, 40, 1)
+    x = layers.Conv2D(
+        filters,
+        tuple(stem_kernel),
+        strides=tuple(stem_stride),
+        padding=padding,
+        use_bias=False,
+        name="stem",
+    )(x)
+    x = layers.BatchNormalization(name="stem_bn")(x)
+    x = layers.ReLU(name="stem_relu")(x)  # (49, 20, filters) with the defaults
+    for index in range(n_blocks):
+        x = layers.DepthwiseConv2D(
+            3,
+            strides=1 if index else first_stride,
+            padding=padding,
+            use_bias=False,
+            name=f"block{index}_depthwise",
+        )(x)
+        x = layers.BatchNormalization(name=f"block{index}_depthwise_bn")(x)
+        x = layers.ReLU(name=f"block{index}_depthwise_relu")(x)
+        x = layers.Conv2D(filters, 1, use_bias=False, name=f"block{index}_pointwise")(x)
+        x = layers.BatchNormalization(name=f"block{index}_pointwise_bn")(x)
+        x = layers.ReLU(name=f"block{index}_pointwise_relu")(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    x = layers.Dropout(dropout)(x)
+    x = layers.Dense(n_labels, name="logits")(x)
+    return Model(inputs, layers.Softmax(name="posterior")(x), name="ds_cnn")

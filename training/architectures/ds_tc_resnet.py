@@ -1,0 +1,103 @@
+"""1-D depthwise-separable residual network over time, mel bands as channels.
+
+The topology of MatchboxNet (Majumdar and Ginsburg, 2020) and `ds_tc_resnet` (Rybakov et al.,
+2020), with *valid* padding in time, so that each output depends on absolute frames alone and can
+later be kept from hop to hop, and kernels shortened so that a second of audio survives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from keras import Input, Model, layers
+
+from kws.errors import ConfigError
+from training.architectures.registry import register
+
+MIN_STEPS = 8
+
+
+@register("ds_tc_resnet")
+def ds_tc_resnet(
+    input_shape: tuple[int, int],
+    n_labels: int,
+    *,
+    stem_filters: int = 96,
+    stem_kernel: int = 6,
+    stem_stride: int = 2,
+    blocks: Sequence[Sequence[int]] = ((96, 5, 2), (96, 7, 2), (96, 9, 2)),
+    head_filters: int = 128,
+    mel_filters: Sequence[int] = (),
+    dropout: float = 0.1,
+) -> Model:
+    """Return the network; `blocks` holds (filters, kernel, repeats) for each residual block.
+
+    With `mel_filters` small convolutions over time *and* mel come first, which halve the bands
+    each: a voice that is higher moves a pattern over the bands, and they follow it.
+
+    Convolutions are 2-D with a width of 1: TFLite has no 1-D ones, and this way the int8 graph
+    needs a single reshape instead of one pair a layer.
+    """
+    n_frames, n_mels = input_shape
+    inputs = Input((n_frames, n_mels), name="log_mel")
+    if mel_filters:
+        x = _mel_part(inputs, mel_filters, stem_stride)  # (46, 1, 10 * 24) of [16, 24]
+        x = layers.Conv2D(stem_filters, 1, use_bias=False, name="stem")(x)
+    else:
+        x = layers.Reshape((n_frames, 1, n_mels))(inputs)  # (98, 1, 40)
+        x = layers.Conv2D(
+            stem_filters, (stem_kernel, 1), strides=(stem_stride, 1), use_bias=False, name="stem"
+        )(x)
+    x = layers.BatchNormalization(name="stem_bn")(x)
+    x = layers.ReLU(name="stem_relu")(x)  # (47, 1, stem_filters)
+    for index, (filters, kernel, repeats) in enumerate(blocks):
+        x = _block(x, filters, kernel, repeats, name=f"block{index}")
+    x = layers.Conv2D(head_filters, 1, use_bias=False, name="head")(x)
+    x = layers.BatchNormalization(name="head_bn")(x)
+    x = layers.ReLU(name="head_relu")(x)
+    if x.shape[1] < MIN_STEPS:
+        raise ConfigError(
+            f"model.params of ds_tc_resnet: at least {MIN_STEPS} time steps must reach the "
+            f"pooling, got {x.shape[1]}; shorten the kernels"
+        )
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    x = layers.Dropout(dropout)(x)
+    x = layers.Dense(n_labels, name="logits")(x)
+    return Model(inputs, layers.Softmax(name="posterior")(x), name="ds_tc_resnet")
+
+
+def _mel_part(inputs: Any, filters: Sequence[int], stride: int) -> Any:
+    """Return (time, 1, bands * filters) of convolutions over time and mel; the first has `stride`.
+
+    Padded over the bands, where the edges mean something, but never over time.
+    """
+    x = layers.Reshape((*inputs.shape[1:], 1))(inputs)  # (98, 40, 1)
+    for index, n_filters in enumerate(filters):
+        name, strides = f"mel{index}", (stride if index == 0 else 1, 2)
+        x = layers.ZeroPadding2D(((0, 0), (1, 1)), name=f"{name}_pad")(x)
+        x = layers.Conv2D(n_filters, 3, strides=strides, use_bias=False, name=name)(x)
+        x = layers.BatchNormalization(name=f"{name}_bn")(x)
+        x = layers.ReLU(name=f"{name}_relu")(x)  # (48, 20, filters[0]), (46, 10, filters[1]), ...
+    n_steps, n_bands, n_filters = x.shape[1:]
+    return layers.Reshape((n_steps, 1, n_bands * n_filters), name="mel_flat")(x)
+
+
+def _block(x: Any, filters: int, kernel: int, repeats: int, *, name: str) -> Any:
+    """Return `repeats` separable convolutions with a skip around all of them."""
+    skip = x
+    for repeat in range(repeats):
+        part = f"{name}_{repeat}"
+        x = layers.DepthwiseConv2D((kernel, 1), use_bias=False, name=f"{part}_depthwise")(x)
+        x = layers.Conv2D(filters, 1, use_bias=False, name=f"{part}_pointwise")(x)
+        x = layers.BatchNormalization(name=f"{part}_bn")(x)
+        if repeat < repeats - 1:
+            x = layers.ReLU(name=f"{part}_relu")(x)
+    # Valid padding shortened x evenly at both ends: cut the skip to the same steps.
+    lost = skip.shape[1] - x.shape[1]
+    skip = layers.Cropping2D(((lost // 2, lost - lost // 2), (0, 0)), name=f"{name}_crop")(skip)
+    if skip.shape[-1] != filters:
+        skip = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_skip")(skip)
+        skip = layers.BatchNormalization(name=f"{name}_skip_bn")(skip)
+    x = layers.Add(name=f"{name}_add")([x, skip])
+    return layers.ReLU(name=f"{name}_relu")(x)

@@ -1,0 +1,265 @@
+"""Training batches: clips drawn by class, augmented and turned into features by `kws` itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kws.errors import ConfigError
+from training.batches import augmentation
+from training.batches.augmentation import AugmentationConfig
+from training.batches.clip_augmentation import change_clip, loud_half
+from training.batches.features import FeatureMaker
+from training.config.recipe import Recipe
+from training.config.sections import SILENCE, UNKNOWN, DataConfig
+from training.datasets import aligned_speech as running_speech
+from training.datasets import folders, noise
+from training.datasets import synthetic_noise as made_noise
+from training.datasets.aligned_speech import SpeechWindows
+from training.datasets.clips import Clip, ClipCache, fit_length
+from training.datasets.noise import NoiseBank
+
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TrainingSources:
+    """Everything that training draws from; audio is read clip by clip, noise is in memory."""
+
+    by_word: dict[str, list[Clip]]
+    cut_words: dict[str, list[Clip]]
+    windows: SpeechWindows
+    noise: NoiseBank
+    rooms: list[FloatArray]
+    hard_windows: list[Clip] = field(default_factory=list)
+    cut_keywords: dict[str, list[Clip]] = field(default_factory=dict)
+    synthetic: dict[str, list[Clip]] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, config: DataConfig) -> TrainingSources:
+        """Return the training part of every source that the recipe names.
+
+        Raises
+        ------
+        ConfigError
+            If a folder is missing, or a keyword has no clips.
+        """
+        clips_root = config.path("clips")
+        if clips_root is None:
+            raise ConfigError("data.clips: expected a folder, got an empty path")
+        by_word: dict[str, list[Clip]] = {}
+        for clip in folders.scan(clips_root)["training"]:
+            by_word.setdefault(clip.label, []).append(clip)
+        missing = [word for word in config.keywords if word not in by_word]
+        if missing:
+            raise ConfigError(f"{clips_root}: no training clips of {', '.join(missing)}")
+        exclude = running_speech.sounds_like(config.keywords)
+        inside = frozenset() if config.keywords_inside_speech else exclude
+        synthetic = config.path("synthetic")
+        speech_root = config.path("speech")
+        utterances = (
+            running_speech.read_utterances(speech_root, config.speech_split) if speech_root else []
+        )
+        hard = config.path("hard_negatives")
+        return cls(
+            by_word=by_word,
+            cut_words=running_speech.cut_words(utterances, exclude=exclude),
+            cut_keywords=running_speech.cut_words(utterances, only=frozenset(config.keywords)),
+            synthetic=folders.by_word(synthetic) if synthetic else {},
+            windows=SpeechWindows.from_utterances(utterances, exclude=inside),
+            hard_windows=(
+                running_speech.read_hard_windows(hard, speech_root) if hard and speech_root else []
+            ),
+            noise=training_noise(config),
+            rooms=augmentation.read_rooms(config.path("rooms")),
+        )
+
+
+def training_noise(config: DataConfig) -> NoiseBank:
+    """Return the training part of background recordings and environmental sounds."""
+    clips_root = config.path("clips")
+    assert clips_root is not None
+    recordings = noise.split_noise(clips_root, "training").recordings
+    environment = config.path("environment")
+    if environment:
+        recordings += noise.esc_noise(
+            environment, "training", without=config.held_out_noise
+        ).recordings
+    return NoiseBank(recordings)
+
+
+class ClipDrawer:
+    """Draw augmented one-second clips, each label as often as the recipe says."""
+
+    def __init__(self, recipe: Recipe, sources: TrainingSources) -> None:
+        self._config = recipe.data
+        self._augmentation: AugmentationConfig = recipe.augmentation
+        self._sources = sources
+        self._cache = ClipCache()
+        self._n_samples = recipe.clip_rate
+        self._batch_size = recipe.fit.batch_size
+        # A word that synthesisers alone say, such as a near one, is an unknown word too.
+        spoken = set(sources.by_word) | (
+            set(sources.synthetic) if self._config.synthetic_share else set()
+        )
+        self._unknown_words = sorted(spoken - set(self._config.keywords))
+        self._cut_words = sorted(sources.cut_words)
+        # The square root lies between drawing by word and by clip: frequent words stay
+        # frequent, yet rare ones are heard.
+        counts = np.sqrt([len(sources.cut_words[word]) for word in self._cut_words])
+        self._cut_weights = counts / counts.sum() if len(counts) else counts
+        unknown = self._config.unknown_weight if self._can_draw_unknown() else 0.0
+        silence = self._config.silence_weight if sources.noise.recordings else 0.0
+        weights = np.array([1.0] * len(self._config.keywords) + [unknown, silence])
+        self._weights = weights / weights.sum()
+
+    def _can_draw_unknown(self) -> bool:
+        return bool(self._unknown_words or self._cut_words or self._sources.windows.spans)
+
+    def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.int16], int]:
+        """Return samples ``(clip_rate,)``, one second, and the index of their label."""
+        index = int(rng.choice(len(self._weights), p=self._weights))
+        label = self._config.labels[index]
+        if label == SILENCE:
+            return self._silence(rng), index
+        half = self._config.half_word_share
+        # A share of 0 draws no number, so that older recipes draw what they drew.
+        if label == UNKNOWN and half and rng.random() < half:
+            return self._half_word(rng), index
+        clip = self._unknown(rng) if label == UNKNOWN else self._keyword(label, rng)
+        return self._changed(clip, rng), index
+
+    def _changed(self, clip: Clip, rng: np.random.Generator) -> NDArray[np.int16]:
+        """Return a clip in its place in the window, augmented."""
+        # Random cuts of speech never come again: keeping them would only push words out.
+        samples = clip.read() if clip.label == UNKNOWN else self._cache.read(clip)
+        # Bare zeros round a cut word would tell that it was cut: such a clip always gets noise.
+        is_cut = len(samples) < 3 * self._n_samples // 4 and clip.n_samples is not None
+        noisy = is_cut or rng.random() < self._augmentation.noise_probability
+        samples = self._augment(self._centred(samples, rng), rng, noisy=noisy)
+        return augmentation.to_int16(samples)
+
+    def draw_batch(
+        self, epoch: int, step: int, rng: np.random.Generator
+    ) -> list[tuple[NDArray[np.int16], int]]:
+        """Return the clips of a batch with their labels; here any number draws alike."""
+        return [self.draw(rng) for _ in range(self._batch_size)]
+
+    def _pick(self, clips: list[Clip], rng: np.random.Generator) -> Clip:
+        return clips[rng.integers(len(clips))]
+
+    def _keyword(self, word: str, rng: np.random.Generator) -> Clip:
+        """Return a recording of a keyword, one cut from running speech, or a synthesised one."""
+        clips = self._sources.by_word[word]
+        cuts = self._sources.cut_keywords.get(word, [])
+        weight = self._config.cut_keyword_weight * len(cuts)
+        if weight and rng.random() < weight / (weight + len(clips)):
+            return self._pick(cuts, rng)
+        return self._spoken(word, rng)
+
+    def _spoken(self, word: str, rng: np.random.Generator) -> Clip:
+        """Return a recording of a word by itself, or a synthesised one."""
+        synthetic = self._sources.synthetic.get(word)
+        recorded = word in self._sources.by_word
+        if synthetic and (not recorded or rng.random() < self._config.synthetic_share):
+            return self._pick(synthetic, rng)
+        return self._pick(self._sources.by_word[word], rng)
+
+    def _half_word(self, rng: np.random.Generator) -> NDArray[np.int16]:
+        """Return half of a keyword in noise, split where half of its energy has passed."""
+        word = self._config.keywords[rng.integers(len(self._config.keywords))]
+        samples = self._cache.read(self._spoken(word, rng))
+        half = loud_half(samples, second=rng.random() < 0.5)
+        # Noise in any case: bare zeros would tell that the word was cut.
+        return augmentation.to_int16(self._augment(self._centred(half, rng), rng, noisy=True))
+
+    def _unknown(self, rng: np.random.Generator) -> Clip:
+        """Return another word, drawn evenly by word, or a piece of running speech."""
+        # Of what half words leave, so that the shares of a recipe are those of all unknown clips.
+        share = rng.random() * (1 - self._config.half_word_share)
+        if self._sources.hard_windows and share < self._config.hard_negative_share:
+            return self._pick(self._sources.hard_windows, rng)
+        share -= self._config.hard_negative_share
+        only_windows = not (self._cut_words or self._unknown_words)
+        if self._sources.windows.spans and (
+            only_windows or share < self._config.speech_window_share
+        ):
+            return self._sources.windows.draw(rng, self._n_samples)
+        cut = self._config.speech_window_share + self._config.cut_word_share
+        if self._cut_words and (share < cut or not self._unknown_words):
+            word = self._cut_words[rng.choice(len(self._cut_words), p=self._cut_weights)]
+            return self._pick(self._sources.cut_words[word], rng)
+        return self._spoken(self._unknown_words[rng.integers(len(self._unknown_words))], rng)
+
+    def _centred(self, samples: NDArray[np.int16], rng: np.random.Generator) -> FloatArray:
+        """Return a window's length: a short cut lies somewhere in it, as a word would."""
+        missing = self._n_samples - len(samples)
+        if missing > self._n_samples // 4:
+            before = int(rng.integers(missing // 4, missing - missing // 4 + 1))
+            samples = np.pad(samples, (before, missing - before))
+        return fit_length(samples, self._n_samples).astype(np.float32)
+
+    def _silence(self, rng: np.random.Generator) -> NDArray[np.int16]:
+        """Return noise at a drawn volume; now and then nothing at all."""
+        noise_cut = self._sources.noise.cut(rng, self._n_samples).astype(np.float32)
+        volume = 0.0 if rng.random() < 0.05 else rng.random() ** 2
+        return augmentation.to_int16(noise_cut * np.float32(volume))
+
+    def _background(self, rng: np.random.Generator) -> NDArray[np.int16] | None:
+        """Return a second of noise, recorded or made, or of others talking."""
+
+        def speech() -> NDArray[np.int16]:
+            clip = self._sources.windows.draw(rng, self._n_samples)
+            return fit_length(clip.read(), self._n_samples)
+
+        config = self._config
+        share = rng.random()
+        if self._sources.windows.spans:
+            if share < config.speech_background_share:
+                return speech()
+            share -= config.speech_background_share
+            if share < config.babble_share:
+                return made_noise.babble(rng, self._n_samples, speech)
+        share -= config.babble_share
+        if 0 <= share < config.coloured_noise_share:
+            return made_noise.coloured(rng, self._n_samples)
+        if not self._sources.noise.recordings:
+            return None
+        return self._sources.noise.cut(rng, self._n_samples)
+
+    def _augment(self, samples: FloatArray, rng: np.random.Generator, *, noisy: bool) -> FloatArray:
+        return change_clip(
+            samples,
+            self._augmentation,
+            rng,
+            sample_rate=self._n_samples,
+            rooms=self._sources.rooms,
+            background=(lambda: self._background(rng)) if noisy else None,
+        )
+
+
+class BatchMaker:
+    """Make batch number ``(epoch, step)``: the same for the same seed, also after a resume."""
+
+    def __init__(self, recipe: Recipe, drawer: ClipDrawer) -> None:
+        self._recipe = recipe
+        self._drawer = drawer
+        self._features = FeatureMaker(recipe.frontend)
+
+    def make(self, epoch: int, step: int) -> tuple[FloatArray, FloatArray]:
+        """Return normalised features, a network's input, and targets ``(batch, labels)``."""
+        recipe = self._recipe
+        rng = np.random.default_rng((recipe.seed, epoch, step))
+        drawn = self._drawer.draw_batch(epoch, step, rng)
+        features = self._features.windows(
+            np.stack([samples for samples, _ in drawn]), n_frames=recipe.model.window_frames
+        )
+        targets = np.eye(len(recipe.data.labels), dtype=np.float32)[[i for _, i in drawn]]
+        if features.ndim == 3:
+            # A waveform has no bands to mask.
+            augmentation.mask_features(features, recipe.augmentation, rng)
+        if recipe.augmentation.mixup_probability:
+            features, targets = augmentation.mix_up(features, targets, recipe.augmentation, rng)
+        return features, targets

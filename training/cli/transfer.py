@@ -1,0 +1,151 @@
+"""`kws-train transfer`: a small classifier on the embeddings of a trained network."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kws.cli import program
+
+if TYPE_CHECKING:
+    from training.config.recipe import Recipe
+    from training.transfer.pipeline import Material
+
+EXAMPLES = """\
+  kws-train fetch yamnet --out $KWS_DATA
+  kws-train transfer yamnet-esc10 --out runs/yamnet-esc10 --export
+  kws-train transfer yamnet-esc10 --out runs/yamnet-esc10-folds --folds
+  kws-train transfer up-down-yamnet --out runs/up-down --set transfer.head=dense
+  kws-train transfer up-down-words --out runs/up-down-words --set transfer.backbone=runs/words
+"""
+FOLDS = "folds.json"
+
+
+def add_parser(commands: Any, add_recipe: Callable[[argparse.ArgumentParser], None]) -> None:
+    """Add the command to those of kws-train."""
+    made = program.add_command(
+        commands,
+        "transfer",
+        examples=EXAMPLES,
+        text="teach a small classifier on the embeddings of a trained network, and measure it",
+    )
+    add_recipe(made)
+    made.add_argument(
+        "--out", type=Path, metavar="DIR", help="where scores and model go (default: runs/RECIPE)"
+    )
+    made.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="keeps embeddings for the next head (default: embeddings beside --out)",
+    )
+    made.add_argument(
+        "--folds", action="store_true", help="measure on each fold in turn; the others teach"
+    )
+    made.add_argument(
+        "--export",
+        action="store_true",
+        help="also write backbone and head as one model, which takes audio; with --folds only "
+        "measure it",
+    )
+    made.add_argument("--model-version", default="1", help="version for the manifest (default: 1)")
+    made.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def transfer(arguments: argparse.Namespace, load: Callable[..., Recipe]) -> int:
+    """Embed all clips, teach the head, write what it does; export it if asked."""
+    from training.cli.terminal import progress_bar
+    from training.embedding.backbones import open_backbone
+    from training.transfer.pipeline import gather
+
+    recipe = load(arguments)
+    out = arguments.out or Path("runs") / recipe.name
+    material = gather(
+        recipe,
+        open_backbone(recipe.transfer),
+        cache=arguments.cache or out.parent / "embeddings",
+        progress=progress_bar("embedding"),
+    )
+    said = (_folds if arguments.folds else _once)(arguments, recipe, material, out)
+    if arguments.json:
+        program.print_json(said)
+    return 0
+
+
+def _once(
+    arguments: argparse.Namespace, recipe: Recipe, material: Material, out: Path
+) -> dict[str, Any]:
+    from training.cli.terminal import progress_bar
+    from training.evaluation.class_scores import summary
+    from training.evaluation.plots import draw_confusion
+    from training.transfer.export import export
+    from training.transfer.pipeline import score
+
+    recipe, head, scores = score(recipe, material, out)
+    lines = []
+    for split, report in scores.items():
+        draw_confusion(report, out / f"confusion-{split}.png")
+        lines.append(summary(split, report))
+    said: dict[str, Any] = {"run": str(out), "scores": scores}
+    if arguments.export:
+        manifest, heard = export(
+            recipe,
+            material,
+            head,
+            out,
+            version=arguments.model_version,
+            progress=progress_bar("exported model"),
+        )
+        said.update(manifest=str(manifest), exported=heard)
+        lines += [
+            summary(f"{heard['split']}, exported model", heard),
+            f"{manifest}: posteriors within {heard['most_difference']:.6f} of the pipeline's",
+        ]
+    if not arguments.json:
+        print(*lines, f"{out}: scores.json, predictions, confusion", sep="\n")
+    return said
+
+
+def _folds(
+    arguments: argparse.Namespace, recipe: Recipe, material: Material, out: Path
+) -> dict[str, Any]:
+    from training.cli.terminal import progress_bar
+    from training.config.run_folder import atomically
+    from training.transfer.export import export
+    from training.transfer.pipeline import fold_recipes, score
+
+    accuracies: dict[str, float] = {}
+    exported: dict[str, float] = {}
+    for fold, one in fold_recipes(recipe, material).items():
+        full, head, scores = score(one, material, out / f"fold-{fold}")
+        accuracies[fold] = scores["validation"]["accuracy"]
+        if arguments.export:
+            with tempfile.TemporaryDirectory() as folder:
+                _, heard = export(
+                    full, material, head, Path(folder), progress=progress_bar(f"fold {fold}")
+                )
+            exported[fold] = heard["accuracy"]
+    said: dict[str, Any] = {"folds": accuracies, "mean": _mean(accuracies)}
+    if exported:
+        said.update(exported_folds=exported, exported_mean=_mean(exported))
+    text = json.dumps(said, indent=2) + "\n"
+    atomically(out / FOLDS, lambda path: path.write_text(text, encoding="utf-8"))
+    if not arguments.json:
+        print(_line("folds", accuracies))
+        if exported:
+            print(_line("folds, exported model", exported))
+        print(f"{out}: {FOLDS}, a folder a fold")
+    return said
+
+
+def _mean(accuracies: dict[str, float]) -> float:
+    return sum(accuracies.values()) / len(accuracies)
+
+
+def _line(name: str, accuracies: dict[str, float]) -> str:
+    each = ", ".join(f"{fold}: {100 * value:.1f}" for fold, value in accuracies.items())
+    return f"{name}: {each}; mean {100 * _mean(accuracies):.1f} %"

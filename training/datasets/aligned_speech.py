@@ -1,0 +1,176 @@
+"""Read-aloud speech with word times: words to cut out, stretches without the keywords."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from kws.errors import ConfigError
+from training.datasets.clips import Clip
+
+# Spoken alike: neither a keyword nor evidence against it, and one class of many words, not two.
+HOMOPHONES = {
+    "no": ("know",),
+    "right": ("write", "wright", "rite"),
+    "one": ("won",),
+    "two": ("to", "too"),
+    "four": ("for", "fore"),
+    "eight": ("ate",),
+    "by": ("buy", "bye"),
+    "here": ("hear",),
+    "hour": ("our",),
+    "i": ("eye", "aye"),
+    "its": ("it's",),
+    "knew": ("new",),
+    "made": ("maid",),
+    "passed": ("past",),
+    "see": ("sea",),
+    "there": ("their", "they're"),
+    "through": ("threw",),
+    "whole": ("hole",),
+    "would": ("wood",),
+}
+# Alignments are good to 20-50 ms; cuts leave that much on either side.
+MARGIN_SAMPLES = 800
+HARD_COLUMNS = ("file", "start_sample", "keyword", "posterior")
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of an utterance, as forced alignment found it."""
+
+    text: str
+    start: int
+    n_samples: int
+
+    @property
+    def end(self) -> int:
+        """First sample after the word."""
+        return self.start + self.n_samples
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One recording and the words in it, in order."""
+
+    path: Path
+    words: tuple[Word, ...]
+    n_samples: int
+
+
+def read_utterances(root: Path, split: str) -> list[Utterance]:
+    """Return the utterances of ``root/split`` with their words from ``root/split.words.csv``.
+
+    Raises
+    ------
+    ConfigError
+        If the folder or the table is missing.
+    """
+    table = root / f"{split}.words.csv"
+    folder = root / split
+    if not table.is_file() or not folder.is_dir():
+        raise ConfigError(f"{root}: expected {split}/ and {split}.words.csv in it")
+    words: dict[str, list[Word]] = defaultdict(list)
+    with open(table, newline="", encoding="utf-8") as handle:
+        for row in csv.DictReader(handle):
+            word = Word(row["word"].lower(), int(row["start_sample"]), int(row["n_samples"]))
+            words[row["utterance"]].append(word)
+    utterances = []
+    for path in sorted(folder.glob("*.wav")):
+        n_samples = soundfile.info(str(path)).frames
+        utterances.append(Utterance(path, tuple(words.get(path.stem, ())), n_samples))
+    return utterances
+
+
+def sounds_like(keywords: tuple[str, ...]) -> frozenset[str]:
+    """Return the keywords and the words that sound the same."""
+    same = [alike for keyword in keywords for alike in HOMOPHONES.get(keyword, ())]
+    return frozenset((*keywords, *same))
+
+
+def cut_words(
+    utterances: list[Utterance],
+    *,
+    exclude: frozenset[str] = frozenset(),
+    only: frozenset[str] | None = None,
+    min_samples: int = 3_200,
+) -> dict[str, list[Clip]]:
+    """Return clips of single words, by word, without very short ones.
+
+    Words of `exclude` are left out; with `only`, all others but these are.
+    """
+    cuts: dict[str, list[Clip]] = defaultdict(list)
+    for utterance in utterances:
+        for word in utterance.words:
+            if word.text in exclude or (only is not None and word.text not in only):
+                continue
+            if not min_samples <= word.n_samples <= 16_000:
+                continue
+            cuts[word.text].append(Clip(utterance.path, word.text, word.start, word.n_samples))
+    return dict(cuts)
+
+
+def free_spans(
+    utterance: Utterance, *, exclude: frozenset[str], min_samples: int = 16_000
+) -> list[tuple[int, int]]:
+    """Return the (start, end) stretches of an utterance in which no `exclude` word is heard."""
+    spans = []
+    start = 0
+    for word in (*utterance.words, None):
+        blocked = word is None or word.text in exclude
+        end = utterance.n_samples if word is None else word.start - MARGIN_SAMPLES
+        if blocked:
+            if end - start >= min_samples:
+                spans.append((start, end))
+            if word is not None:
+                start = word.end + MARGIN_SAMPLES
+    return spans
+
+
+def read_hard_windows(table: Path, root: Path, *, n_samples: int = 16_000) -> list[Clip]:
+    """Return the windows that `kws-train mine` found, as clips below `root`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such table.
+    """
+    if not table.is_file():
+        raise ConfigError(f"{table}: expected a table made by kws-train mine")
+    with open(table, newline="", encoding="utf-8") as handle:
+        return [
+            Clip(root / row["file"], "_unknown_", int(row["start_sample"]), n_samples)
+            for row in csv.DictReader(handle)
+        ]
+
+
+@dataclass(frozen=True)
+class SpeechWindows:
+    """Random one-second cuts of running speech that hold no keyword."""
+
+    spans: tuple[tuple[Path, int, int], ...]
+    """File, first and last sample of each stretch to cut from."""
+
+    @classmethod
+    def from_utterances(
+        cls, utterances: list[Utterance], *, exclude: frozenset[str]
+    ) -> SpeechWindows:
+        """Return the cutter over all stretches without the words of `exclude`."""
+        return cls(
+            tuple(
+                (utterance.path, start, end)
+                for utterance in utterances
+                for start, end in free_spans(utterance, exclude=exclude)
+            )
+        )
+
+    def draw(self, rng: np.random.Generator, n_samples: int = 16_000) -> Clip:
+        """Return one cut; longer stretches are drawn no more often than short ones."""
+        path, start, end = self.spans[rng.integers(len(self.spans))]
+        first = int(rng.integers(start, max(start, end - n_samples) + 1))
+        return Clip(path, "_unknown_", first, min(n_samples, end - first))

@@ -1,0 +1,104 @@
+"""One-folder-a-word data sets: Speech Commands itself, or anyone's own recordings."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from kws.errors import ConfigError
+from training.datasets.clips import Clip
+
+NOISE_FOLDER = "_background_noise_"
+SPLITS = ("training", "validation", "testing")
+AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3"})
+# The constant of the data set's own rule: 2**27 - 1.
+MAX_FILES_PER_WORD = 134_217_727
+
+
+def split_of(name: str, *, validation_percent: float = 10, testing_percent: float = 10) -> str:
+    """Return the split of a file by Speech Commands' hash rule (Warden 2018, section 7).
+
+    Everything after ``_nohash_`` is left out of the hash, so that all recordings of a speaker
+    fall into one split. A file without that mark is hashed by its whole name.
+    """
+    speaker = re.sub(r"_nohash_.*$", "", Path(name).name)
+    digest = int(hashlib.sha1(speaker.encode()).hexdigest(), 16)
+    percent = digest % (MAX_FILES_PER_WORD + 1) * (100.0 / MAX_FILES_PER_WORD)
+    if percent < validation_percent:
+        return "validation"
+    if percent < validation_percent + testing_percent:
+        return "testing"
+    return "training"
+
+
+def scan(root: Path) -> dict[str, list[Clip]]:
+    """Return the clips of each split, sorted by file; nothing is read.
+
+    `validation_list.txt` and `testing_list.txt` are honoured where they lie in `root`;
+    without them the hash rule of `split_of` decides. Folders whose names begin with ``.`` and
+    the noise folder are passed over.
+
+    Raises
+    ------
+    ConfigError
+        If `root` is no folder, or holds no folder with audio in it.
+    """
+    split_of_file = listed_splits(root)
+    clips: dict[str, list[Clip]] = {split: [] for split in SPLITS}
+    for path in audio_files(root):
+        clips[split_of_file(path)].append(Clip(path, path.parent.name))
+    return clips
+
+
+def listed_splits(root: Path) -> Callable[[Path], str]:
+    """Return what tells the split of a file of `root`: the list files, or the hash rule."""
+    listed = _read_lists(root)
+    if listed is None:
+        return lambda path: split_of(path.name)
+    return lambda path: listed.get(f"{path.parent.name}/{path.name}", "training")
+
+
+def listed_for_testing(root: Path) -> frozenset[str]:
+    """Return the files, ``word/file``, that `root` keeps for testing by its list file."""
+    listed = _read_lists(root) or {}
+    return frozenset(name for name, split in listed.items() if split == "testing")
+
+
+def by_word(root: Path) -> dict[str, list[Clip]]:
+    """Return every clip of a one-folder-a-word tree, by word."""
+    found: dict[str, list[Clip]] = {}
+    for path in audio_files(root):
+        found.setdefault(path.parent.name, []).append(Clip(path, path.parent.name))
+    return found
+
+
+def audio_files(root: Path, *, suffixes: frozenset[str] = AUDIO_SUFFIXES) -> list[Path]:
+    """Return every audio file one folder below `root`, sorted; `suffixes` may ask for others."""
+    if not root.is_dir():
+        raise ConfigError(f"{root}: expected a folder with one folder a word, found none")
+    files = [
+        path
+        for folder in sorted(root.iterdir())
+        if folder.is_dir() and folder.name != NOISE_FOLDER and not folder.name.startswith(".")
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in suffixes
+    ]
+    if not files:
+        what = "audio" if suffixes == AUDIO_SUFFIXES else " or ".join(sorted(suffixes))
+        raise ConfigError(f"{root}: expected {what} in one folder a word (WORD/x.wav), found none")
+    return files
+
+
+def _read_lists(root: Path) -> dict[str, str] | None:
+    """Return split by ``word/file`` from the list files, or None where there are none."""
+    listed: dict[str, str] = {}
+    found = False
+    for split in ("validation", "testing"):
+        path = root / f"{split}_list.txt"
+        if path.is_file():
+            found = True
+            lines = path.read_text(encoding="utf-8").splitlines()
+            listed.update(dict.fromkeys(map(str.strip, lines), split))
+    return listed if found else None

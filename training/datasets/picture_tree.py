@@ -1,0 +1,140 @@
+"""Write the spectrograms of a one-folder-a-class data set as PNG, one folder a class."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from kws.errors import ConfigError
+from training.batches.features import FeatureMaker
+from training.batches.picture_recipe import on_audio
+from training.config.picture_section import SIZE
+from training.config.recipe import Recipe
+from training.config.run_folder import atomically
+from training.datasets import folders
+from training.datasets.clips import fit_length
+from training.datasets.picture_clips import SETTINGS, SPLITS
+from training.datasets.spectrogram_images import make_picture, write_picture
+from training.datasets.splits import has_groups, open_classes, open_items
+
+logger = logging.getLogger(__name__)
+Progress = Callable[[Sequence[Any]], Iterable[Any]]
+# Both splits of the table: its columns beside file, label and speaker.
+RULES = ("random", "group")
+
+
+def write_pictures(recipe: Recipe, out: Path, *, progress: Progress = iter) -> int:
+    """Write ``out/LABEL/NAME.png`` for every clip of the recipe's audio, and two splits.
+
+    Pictures that are there already stay, so that a broken-off call is gone on with. ``splits.csv``
+    comes last: file, label, speaker, and in which split the file is at random and by speaker.
+    ``pictures.json`` tells how the pictures were made.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        One with ``source.kind = "pictures"``.
+    out : Path
+        Folder for the pictures; made if it is not there.
+    progress : callable
+        Is given the clips and hands them on, to show how far it is.
+
+    Returns
+    -------
+    n_written : int
+        Pictures written by this call.
+
+    Raises
+    ------
+    ConfigError
+        If the recipe is not about pictures, or `out` holds pictures of other settings.
+    """
+    if recipe.source.kind != "pictures" or recipe.frontend.kind == "waveform":
+        raise ConfigError(
+            f"recipe {recipe.name}: expected source.kind = 'pictures' and a front end of frames, "
+            f"got {recipe.source.kind!r} and {recipe.frontend.kind!r}"
+        )
+    audio = on_audio(recipe)
+    root = audio.data.path("clips")
+    assert root is not None
+    data = open_classes(audio.source, root, audio.data.classes)
+    clips = [clip for split in folders.SPLITS for clip in data.clips(split)]
+    paths = {clip: out / _file_of(clip) for clip in clips}
+    if len(set(paths.values())) < len(clips):
+        raise ConfigError(f"{root}: two files of a class differ in their suffix alone; rename one")
+    _claim(out, _settings(recipe, data.labels))
+    for label in data.labels:
+        (out / label).mkdir(exist_ok=True)
+    maker = FeatureMaker(recipe.frontend)
+    missing = [clip for clip in clips if not paths[clip].is_file()]
+    for clip in progress(missing):
+        samples = fit_length(clip.read(), recipe.clip_samples)
+        levels = maker.windows(samples[None], n_frames=recipe.model.window_frames)[0]
+        write_picture(make_picture(levels), paths[clip])
+    _write_splits(audio, root, out)
+    logger.info("%s: %d pictures, %d of them new", out, len(clips), len(missing))
+    return len(missing)
+
+
+def _settings(recipe: Recipe, labels: Sequence[str]) -> dict[str, Any]:
+    """Return all that the pictures follow from."""
+    return {
+        "audio": recipe.pictures.audio,
+        "labels": list(labels),
+        "clips_per_class": recipe.source.clips_per_class,
+        "seed": recipe.source.seed,
+        "size": SIZE,
+        "colours": "viridis, 17 knots",
+        "window_ms": recipe.model.window_ms,
+        "window_frames": recipe.model.window_frames,
+        "frontend": {name: getattr(recipe.frontend, name) for name in recipe.frontend.settings},
+    }
+
+
+def _claim(out: Path, settings: dict[str, Any]) -> None:
+    """Write the settings of a new folder; refuse one that holds something else."""
+    path = out / SETTINGS
+    if path.is_file():
+        if json.loads(path.read_text(encoding="utf-8")) != settings:
+            raise ConfigError(
+                f"{out}: its {SETTINGS} tells of other pictures than the recipe; name another --out"
+            )
+    elif out.is_dir() and any(out.iterdir()):
+        raise ConfigError(f"{out}: expected an empty folder, or one with {SETTINGS}")
+    out.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(settings, indent=2) + "\n"
+    atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def _write_splits(audio: Recipe, root: Path, out: Path) -> None:
+    """Write which split each picture is in, by the rules that `kws-train fit` applies to them.
+
+    The column of the group split stays empty where no speaker has two clips.
+    """
+    rows: dict[str, dict[str, str]] = {}
+    for rule in RULES:
+        source = replace(audio.source, split=rule)
+        if rule == "group" and not has_groups(open_items(source, root)):
+            continue
+        data = open_classes(source, root, audio.data.classes)
+        for split, items in data.items.items():
+            for item in items:
+                name = _file_of(item.clip)
+                row = {"file": name, "label": item.clip.label, "speaker": item.group}
+                rows.setdefault(name, row)[rule] = split
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ("file", "label", "speaker", *RULES), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows[name] for name in sorted(rows))
+    atomically(out / SPLITS, lambda path: path.write_text(text.getvalue(), encoding="utf-8"))
+
+
+def _file_of(clip: Any) -> str:
+    """Return where the picture of a clip lies, below the folder of the pictures."""
+    return f"{clip.label}/{clip.path.stem}.png"

@@ -1,0 +1,203 @@
+"""Learning what a published embedding says: the way to words that no clip of ours holds.
+
+Google's speech embedding (Lin et al. 2020) was trained on thousands of words from millions of
+clips that nobody else has. A small network that learns to say the same at each moment takes over
+what it knows of words (feature distillation, Romero et al. 2015): of every clip of a bank, noise
+included, and whether or not its word has a label.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+from numpy.typing import NDArray
+
+from kws.errors import ConfigError
+from training import architectures as models
+from training.batches.clip_cache import ClipBank, ShardRows, check_positive
+from training.config import recipe as recipes
+from training.config.run_folder import atomically
+from training.embedding.pooling import pooling_layer
+from training.fit import pretrained
+
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Published:
+    """An embedding that can be imitated."""
+
+    recipe: str
+    """Holds its front end and its network."""
+
+    layer: str
+    n_steps: int
+    """Embeddings of a second."""
+
+    size: int
+
+
+EMBEDDINGS = {"speech-embedding": Published("embedding", "embedding", n_steps=3, size=96)}
+
+
+def teach_embedding(
+    bank: ClipBank, name: str, *, n_processes: int = 2
+) -> Iterator[tuple[int, int]]:
+    """Write what a published embedding says of every clip; yield (shards done, shards in all).
+
+    ``NNNNN.embedding-NAME.npy`` is float16 ``(n, n_steps, size)``, ``embedding-NAME.json`` holds
+    mean and deviation of each of its numbers over the first shard.
+
+    Raises
+    ------
+    ConfigError
+        If no published embedding has this name.
+    MissingDependencyError
+        If the package that carries its weights is not installed.
+    """
+    from training.distillation.soft_labels import listen
+    from training.tflite.convert import convert_float
+
+    check_positive("--processes", n_processes)
+    published = find(name)
+    recipe = recipes.load(published.recipe)
+    model = models.build(
+        recipe.model.name,
+        input_shape=recipe.input_shape,
+        n_labels=len(recipe.data.labels),
+        params=recipe.model.params,
+    )
+    pretrained.NETWORKS[name](model)
+    steps = layers.Reshape((published.n_steps, published.size))(
+        model.get_layer(published.layer).output  # (3, 1, 96)
+    )
+    cut = keras.Model(model.input, steps)
+    kind = f"embedding-{name}"
+    yield from listen(bank, convert_float(cut), recipe, kind=kind, n_processes=n_processes)
+    first = np.load(bank.file(0, kind)).astype(np.float32)
+    first = first.reshape(-1, first.shape[-1])
+    # A number that never moves is divided by nothing.
+    spread = {"mean": first.mean(axis=0).tolist(), "std": (first.std(axis=0) + 1e-3).tolist()}
+    text = json.dumps(spread, indent=2)
+    atomically(bank.path / f"{kind}.json", lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def find(name: str) -> Published:
+    """Return a published embedding by its name.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of this name.
+    """
+    if name not in EMBEDDINGS:
+        raise ConfigError(
+            f"expected the name of a published embedding, {' or '.join(EMBEDDINGS)}, got {name!r}"
+        )
+    return EMBEDDINGS[name]
+
+
+class Imitated:
+    """What an embedding says of a bank's clips, each number with mean 0 and deviation 1.
+
+    Raises
+    ------
+    ConfigError
+        If the embedding has not listened to the bank.
+    """
+
+    def __init__(self, bank: ClipBank, name: str) -> None:
+        spread = bank.path / f"embedding-{name}.json"
+        if not spread.is_file():
+            raise ConfigError(f"{spread}: not there; kws-train teach {bank.path} {name}")
+        table = json.loads(spread.read_text(encoding="utf-8"))
+        self._mean, self._std = (np.array(table[key], np.float32) for key in ("mean", "std"))
+        self.spread = (self._mean, self._std)
+        self._rows = ShardRows(bank, f"embedding-{name}")
+
+    def of(self, clips: NDArray[np.intp]) -> FloatArray:
+        """Return ``(n, n_steps * size)`` of clips by their numbers in the bank."""
+        said = np.stack([self._rows.row(int(clip)) for clip in clips]).astype(np.float32)
+        return ((said - self._mean) / self._std).reshape(len(said), -1)
+
+
+def with_imitation(model: keras.Model, name: str) -> keras.Model:
+    """Return the network that gives its posteriors and, behind them, what it imitates.
+
+    A linear layer makes the imitation of the embedding's moments, evenly spread over what is
+    pooled: the embedding's numbers are then linear in the network's own.
+
+    Returns
+    -------
+    model : keras.Model
+        With outputs ``(n_labels + n_steps * size,)``.
+    """
+    published = find(name)
+    steps = pooling_layer(model).input  # (10, 1, 256)
+    n_steps = steps.shape[1]
+    steps = layers.Reshape((n_steps, -1), name="imitation_steps")(steps)
+    moments = np.linspace(0, n_steps - 1, published.n_steps).round().astype(int)
+    steps = layers.Concatenate(axis=1, name="imitation_moments")(
+        [layers.Cropping1D((int(moment), n_steps - 1 - int(moment)))(steps) for moment in moments]
+    )
+    said = layers.Dense(published.size, name="imitation")(steps)
+    said = layers.Flatten(name="imitation_flat")(said)
+    joined = layers.Concatenate(name="posterior_and_imitation")([model.output, said])
+    return keras.Model(model.input, joined, name=model.name)
+
+
+@keras.saving.register_keras_serializable(package="kws")
+class ImitationLoss(keras.losses.Loss):
+    """The loss of the labels and `weight` of the mean squared error of what lies behind them.
+
+    Where the targets behind the labels are all zero, what the embedding says is not known, and
+    the label alone counts.
+    """
+
+    def __init__(
+        self, n_labels: int, weight: float, label_smoothing: float, name: str = "imitation_loss"
+    ) -> None:
+        super().__init__(name=name)
+        self.n_labels, self.weight, self.label_smoothing = n_labels, weight, label_smoothing
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Return the loss of each clip."""
+        wanted, said = y_true[:, self.n_labels :], y_pred[:, self.n_labels :]
+        known = ops.cast(ops.any(wanted != 0, axis=-1), said.dtype)
+        error = known * ops.mean(ops.square(wanted - said), axis=-1)
+        labels = keras.losses.categorical_crossentropy(
+            y_true[:, : self.n_labels],
+            y_pred[:, : self.n_labels],
+            label_smoothing=self.label_smoothing,
+        )
+        return labels + self.weight * error
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what makes the same loss again."""
+        names = ("n_labels", "weight", "label_smoothing", "name")
+        return {name: getattr(self, name) for name in names}
+
+
+@keras.saving.register_keras_serializable(package="kws")
+class LabelAccuracy(keras.metrics.CategoricalAccuracy):
+    """Accuracy of the labels, whatever lies behind them."""
+
+    def __init__(self, n_labels: int, name: str = "accuracy", dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.n_labels = n_labels
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Count the clips of a batch."""
+        return super().update_state(
+            y_true[:, : self.n_labels], y_pred[:, : self.n_labels], sample_weight
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what makes the same metric again."""
+        return {"n_labels": self.n_labels, "name": self.name, "dtype": self.dtype}

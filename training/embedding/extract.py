@@ -1,0 +1,127 @@
+"""What a trained network knows of a window before its head: an embedding for words of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import layers
+from numpy.typing import NDArray
+
+from kws.errors import ConfigError, KwsError
+from training.architectures.build import build_model
+from training.batches.features import FeatureMaker
+from training.config.recipe import Recipe
+from training.config.run_folder import RunFolder
+from training.datasets.clips import fit_length
+from training.embedding.pooling import pooling_layer
+
+FloatArray = NDArray[np.float32]
+# Of windows at once: a few MB of features.
+BATCH = 256
+
+
+class Embedder:
+    """Turn windows of samples into embeddings, by a trained network in float.
+
+    Parameters
+    ----------
+    model : keras.Model
+        The whole network, trained.
+    recipe : Recipe
+        Its recipe: front end and window count.
+    taps : sequence of str
+        Names of layers whose averages over time (and bands) are laid end to end; none: the
+        pooled output before the head.
+
+    Raises
+    ------
+    ConfigError
+        If a layer is not there, or the network has no pooling to cut at.
+    """
+
+    def __init__(self, model: keras.Model, recipe: Recipe, *, taps: Sequence[str] = ()) -> None:
+        self.recipe = recipe
+        self.whole = model
+        pooled = pooling_layer(model)
+        taps = tuple(taps) or (pooled.name,)
+        outputs = [_averaged(_layer(model, name).output) for name in taps]
+        joined = outputs[0] if len(outputs) == 1 else layers.Concatenate()(outputs)
+        self._pooled = keras.Model(model.input, joined, name="embedding")
+        self._steps = keras.Model(model.input, pooled.input, name="embedding_steps")
+        self._features = FeatureMaker(recipe.frontend)
+
+    @classmethod
+    def open(cls, run: RunFolder, *, taps: Sequence[str] = ()) -> Embedder:
+        """Return the embedder of a run's best weights.
+
+        Raises
+        ------
+        KwsError
+            If the run has no weights yet.
+        """
+        recipe = run.read_recipe()
+        if not run.best.is_file():
+            raise KwsError(f"{run.path}: no {run.best.name}; train at least one epoch first")
+        model = build_model(recipe)
+        model.load_weights(run.best)
+        return cls(model, recipe, taps=taps)
+
+    @property
+    def model(self) -> keras.Model:
+        """The network from features to embedding, to put a head on."""
+        return self._pooled
+
+    @property
+    def size(self) -> int:
+        """Numbers in an embedding."""
+        return int(self._pooled.output.shape[-1])
+
+    def embed(self, windows: Sequence[NDArray[np.int16]] | NDArray[np.int16]) -> FloatArray:
+        """Return the embeddings of windows of samples.
+
+        Parameters
+        ----------
+        windows : sequence of ndarray of int16
+            ``(n_samples,)`` each, at 16 kHz; a shorter one gets zeros behind it, of a longer one
+            the loudest stretch counts.
+
+        Returns
+        -------
+        embeddings : ndarray of float32, shape (n_windows, size)
+        """
+        return self._run(self._pooled, windows)
+
+    def steps(self, windows: Sequence[NDArray[np.int16]] | NDArray[np.int16]) -> FloatArray:
+        """Return what is pooled: ``(n_windows, n_steps, n_filters)``, in time order.
+
+        Of a network that pools over bands too, the bands lie beside each other in a step.
+        """
+        outputs = self._run(self._steps, windows)
+        return outputs.reshape(*outputs.shape[:2], -1)
+
+    def _run(self, model: keras.Model, windows: Sequence[NDArray[np.int16]]) -> FloatArray:
+        parts = [np.empty((0, *model.output.shape[1:]), np.float32)]
+        for start in range(0, len(windows), BATCH):
+            batch = windows[start : start + BATCH]
+            samples = np.stack([fit_length(one, self.recipe.clip_samples) for one in batch])
+            features = self._features.windows(samples, n_frames=self.recipe.model.window_frames)
+            parts.append(model.predict(features, batch_size=BATCH, verbose=0))
+        return np.concatenate(parts)
+
+
+def _layer(model: keras.Model, name: str) -> keras.layers.Layer:
+    names = [layer.name for layer in model.layers]
+    if name not in names:
+        raise ConfigError(f"{model.name}: no layer {name!r}; there are {', '.join(names)}")
+    return model.get_layer(name)
+
+
+def _averaged(output: keras.KerasTensor) -> keras.KerasTensor:
+    """Return an output averaged over all its axes but those of clips and of filters."""
+    pooling = {
+        3: layers.GlobalAveragePooling1D,
+        4: layers.GlobalAveragePooling2D,
+    }.get(len(output.shape))
+    return pooling()(output) if pooling else output

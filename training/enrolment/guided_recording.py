@@ -1,0 +1,176 @@
+"""Record a word at the microphone: wait for it, cut it out, say what is wrong with it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from kws.audio.capture_config import CaptureConfig
+from kws.audio.conditioning import Conditioner
+from kws.audio.microphone import Microphone
+from kws.errors import AudioError, DeviceError
+from training.config.run_folder import atomically
+from training.datasets.clips import SAMPLE_RATE
+from training.enrolment.recordings import Recording, checked, is_clipped, stands_out
+
+BLOCK = SAMPLE_RATE // 50
+# Speech begins where 60 ms stand this far over the quietest of the last second, and ends where
+# half a second does not: pauses inside a phrase are shorter.
+ONSET_DB, ONSET_BLOCKS, END_BLOCKS = 12.0, 3, 25
+LEAD_BLOCKS, LONGEST_BLOCKS = 15, 200
+WAIT_S = 10.0
+NO_BLOCK_S = 3.0
+TRIES = 5
+
+
+class NothingSaidError(AudioError):
+    """Nothing was said in time."""
+
+
+@contextmanager
+def microphone_blocks(
+    device: int | str | None, config: CaptureConfig | None = None
+) -> Iterator[Iterator[NDArray[np.int16]]]:
+    """Open the microphone and give its blocks of 20 ms at 16 kHz, without their DC offset.
+
+    Raises
+    ------
+    DeviceError
+        If it cannot be opened, or gives no block for 3 s.
+    """
+    microphone = Microphone(device, config=config)
+    try:
+        yield _blocks(microphone, Conditioner(microphone.rate, SAMPLE_RATE))
+    finally:
+        microphone.close()
+
+
+def _blocks(microphone: Microphone, conditioner: Conditioner) -> Iterator[NDArray[np.int16]]:
+    rest = np.empty(0, np.int16)
+    last = time.monotonic()
+    while True:
+        samples = microphone.buffer.read()
+        if len(samples):
+            last = time.monotonic()
+            rest = np.concatenate([rest, conditioner.push(samples)])
+            while len(rest) >= BLOCK:
+                yield rest[:BLOCK]
+                rest = rest[BLOCK:]
+            continue
+        if microphone.ended.is_set() or time.monotonic() - last > NO_BLOCK_S:
+            raise DeviceError("the microphone gives no more audio; plug it in and start again")
+        microphone.ready.wait(0.1)
+        microphone.ready.clear()
+
+
+def one_utterance(
+    blocks: Iterator[NDArray[np.int16]], *, wait_s: float = WAIT_S
+) -> NDArray[np.int16]:
+    """Return the next thing said, with 0.3 s before it and 0.5 s after it.
+
+    Raises
+    ------
+    NothingSaidError
+        If nothing is said for `wait_s` seconds of audio.
+    """
+    recent: deque[NDArray[np.int16]] = deque(maxlen=LEAD_BLOCKS + ONSET_BLOCKS)
+    levels: deque[float] = deque(maxlen=50)
+    taken: list[NDArray[np.int16]] = []
+    loud = quiet = 0
+    for number, block in enumerate(blocks):
+        level = _level_db(block)
+        floor = min(levels, default=level)
+        is_loud = level > floor + ONSET_DB and level > -60.0
+        if not taken:
+            levels.append(level)
+            recent.append(block)
+            loud = loud + 1 if is_loud else 0
+            if loud >= ONSET_BLOCKS:
+                taken = list(recent)
+            elif number * BLOCK > wait_s * SAMPLE_RATE:
+                raise NothingSaidError(f"heard nothing for {wait_s:g} s")
+            continue
+        taken.append(block)
+        quiet = 0 if is_loud else quiet + 1
+        if quiet >= END_BLOCKS or len(taken) >= LONGEST_BLOCKS:
+            break
+    return np.concatenate(taken) if taken else np.empty(0, np.int16)
+
+
+def record(
+    word: str,
+    folder: Path,
+    blocks: Iterator[NDArray[np.int16]],
+    *,
+    n_recordings: int,
+    say: Callable[[str], None],
+    keep: Callable[[Recording], bool],
+) -> list[Recording]:
+    """Record a word until there are `n_recordings` new files ``WORD-NNN.wav`` in `folder`.
+
+    Parameters
+    ----------
+    say : callable
+        Called with each line for the speaker.
+    keep : callable
+        Asked whether a good recording is to be kept.
+
+    Raises
+    ------
+    AudioError
+        If five recordings in a row are no good.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    kept: list[Recording] = []
+    tries = 0
+    while len(kept) < n_recordings:
+        say(f"{len(kept) + 1} of {n_recordings}: say {word!r}")
+        path = _free(folder, word)
+        try:
+            samples = one_utterance(blocks)
+            recording = checked(word, path, samples)
+            trouble = what_is_wrong(samples)
+        except AudioError as error:
+            recording, trouble = None, str(error).removeprefix(f"{path}: ")
+        if recording is None or trouble:
+            tries += 1
+            if tries >= TRIES:
+                raise AudioError(f"{word!r}: {tries} recordings in a row were no good: {trouble}")
+            say(f"  once more: {trouble}")
+            continue
+        tries = 0
+        say(f"  heard {len(samples) / SAMPLE_RATE:.1f} s at {_level_db(samples):.0f} dB")
+        if keep(recording):
+            atomically(path, lambda target: soundfile.write(target, samples, SAMPLE_RATE))  # noqa: B023
+            kept.append(recording)
+    return kept
+
+
+def what_is_wrong(samples: NDArray[np.int16]) -> str:
+    """Return what a speaker should do otherwise, or an empty text."""
+    if is_clipped(samples):
+        return "too loud, it is distorted; speak softer or turn the microphone down"
+    if not stands_out(samples):
+        return "hardly louder than the room; come closer or speak up"
+    if len(samples) >= LONGEST_BLOCKS * BLOCK:
+        return "it did not end; is there music, or a fan?"
+    return ""
+
+
+def _free(folder: Path, word: str) -> Path:
+    """Return the first file name that is not taken."""
+    numbers = (int(path.stem.rsplit("-", 1)[-1]) for path in folder.glob(f"{word}-[0-9]*.wav"))
+    return folder / f"{word}-{max(numbers, default=0) + 1:03d}.wav"
+
+
+def _level_db(samples: NDArray[np.int16]) -> float:
+    """Return the RMS in dB of full scale."""
+    power = float(np.mean(np.square(samples, dtype=np.float64)))
+    return 10 * float(np.log10(max(power, 1e-2) / 32_768**2))

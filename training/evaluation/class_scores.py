@@ -1,0 +1,77 @@
+"""How a trained network does on the clips of a plain classification: figures, predictions."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.batches.class_sampler import class_data
+from training.config.recipe import Recipe
+from training.config.run_folder import atomically
+from training.evaluation import metrics
+from training.evaluation.predictions import write_predictions
+
+logger = logging.getLogger(__name__)
+Predict = Callable[[list[Any]], NDArray[np.float32]]
+# Features of so many clips are held at once.
+CLIPS_AT_ONCE = 512
+SCORES = "scores.json"
+
+
+def write_scores(recipe: Recipe, out: Path, predict: Predict) -> dict[str, Any]:
+    """Write ``scores.json`` and ``predictions-SPLIT.csv`` of validation and testing.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        With its labels filled in.
+    out : Path
+        The run's folder.
+    predict : callable
+        From a list of clips to posteriors ``(n_clips, n_labels)``.
+
+    Returns
+    -------
+    scores : dict
+        By split what `metrics.classification_report` gives; a split without clips is left out.
+    """
+    data = class_data(recipe)
+    root = recipe.data.path("clips")
+    assert root is not None
+    scores = {}
+    for split in ("validation", "testing"):
+        clips = data.clips(split)
+        if not clips:
+            continue
+        posteriors = np.concatenate(
+            [
+                predict(clips[start : start + CLIPS_AT_ONCE])
+                for start in range(0, len(clips), CLIPS_AT_ONCE)
+            ]
+        )
+        truth = [data.labels.index(clip.label) for clip in clips]
+        report = metrics.classification_report(truth, metrics.argmax(posteriors), data.labels)
+        scores[split] = report
+        write_predictions(
+            clips, posteriors, data.labels, root=root, path=out / f"predictions-{split}.csv"
+        )
+        logger.info("%s", summary(split, report))
+    text = json.dumps(scores, indent=2) + "\n"
+    atomically(out / SCORES, lambda path: path.write_text(text, encoding="utf-8"))
+    return scores
+
+
+def summary(name: str, report: dict[str, Any]) -> str:
+    """Return accuracy and the classes' mean precision, recall and F1 in a line."""
+    macro = report["macro"]
+    return (
+        f"{name}: accuracy {100 * report['accuracy']:.1f} % of {report['n']}, "
+        f"precision {100 * macro['precision']:.1f}, recall {100 * macro['recall']:.1f}, "
+        f"F1 {100 * macro['f1']:.1f} % (means over classes)"
+    )

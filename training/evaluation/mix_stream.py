@@ -1,0 +1,148 @@
+"""Build long test audio from clips over a background, with the truth of what is spoken where."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from kws.errors import ConfigError
+from training.batches.augmentation import loud_level, to_int16
+from training.config.run_folder import atomically
+from training.datasets.clips import SAMPLE_RATE, Clip
+from training.evaluation.truth import IGNORE, Event
+
+FloatArray = NDArray[np.float32]
+# RMS that every background is brought to: -32 dB below full scale leaves room for 20 dB of SNR.
+BACKGROUND_RMS = 820.0
+FADE_SAMPLES = 160
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """How keywords are laid over a background."""
+
+    snr_db: float = 10.0
+    """Level of the loudest 300 ms of each clip above the RMS of the whole background."""
+
+    keywords_per_minute: float = 12.0
+    min_gap_s: float = 0.5
+    """Least time from the end of one clip to the start of the next."""
+
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.snr_db):
+            raise ConfigError(f"snr_db must be finite, got {self.snr_db}")
+        if not 0 < self.keywords_per_minute <= 30:
+            raise ConfigError(
+                f"keywords_per_minute must lie above 0 and up to 30, got {self.keywords_per_minute}"
+            )
+
+
+@dataclass(frozen=True)
+class Background:
+    """A long recording, and the spans in it where a keyword may really be heard."""
+
+    samples: NDArray[np.int16]
+    ignore: tuple[tuple[float, float], ...] = ()
+
+
+def lay(
+    clips: Sequence[Clip], background: Background, config: StreamConfig, *, file: str
+) -> tuple[NDArray[np.int16], list[Event]]:
+    """Return a background with clips laid over it, and the events.
+
+    Parameters
+    ----------
+    clips : sequence of Clip
+        In the order of use, their labels the keywords; reused from the start if they run out.
+    background : Background
+        Mono, 16 kHz; its length is the stream's.
+    config : StreamConfig
+        Level, rate and seed.
+    file : str
+        Name of the file for the events.
+
+    Returns
+    -------
+    samples : ndarray of int16, shape (n_samples,)
+        The mix.
+    events : list of Event
+        Where each word is heard, by its energy, and the ignored spans.
+    """
+    rng = np.random.default_rng(config.seed)
+    mix = background.samples.astype(np.float32)
+    rms = float(np.sqrt(np.mean(np.square(mix, dtype=np.float64)))) if len(mix) else 0.0
+    if rms > 0:
+        mix *= np.float32(BACKGROUND_RMS / rms)
+    level = BACKGROUND_RMS * 10 ** (config.snr_db / 20)
+    events = [Event(file, IGNORE, start, end) for start, end in background.ignore]
+    slot = 60 / config.keywords_per_minute
+    position_s = rng.uniform(1.0, 1.0 + slot)
+    index = 0
+    while clips:
+        clip = clips[index % len(clips)]
+        samples = _at_level(clip.read().astype(np.float32), level)
+        start = int(position_s * SAMPLE_RATE)
+        if start + len(samples) + SAMPLE_RATE > len(mix):
+            break
+        mix[start : start + len(samples)] += samples
+        first, last = word_span(samples)
+        events.append(
+            Event(file, clip.label, (start + first) / SAMPLE_RATE, (start + last) / SAMPLE_RATE)
+        )
+        length_s = len(samples) / SAMPLE_RATE
+        free = max(0.0, slot - length_s - config.min_gap_s)
+        position_s += length_s + config.min_gap_s + rng.uniform(0, 2 * free)
+        index += 1
+    return to_int16(mix), sorted(events, key=lambda event: event.start_s)
+
+
+def word_span(samples: FloatArray, *, below_db: float = 25.0) -> tuple[int, int]:
+    """Return first and last sample where 20 ms of a clip come within `below_db` of its peak."""
+    n_blocks = max(1, len(samples) // 320)
+    blocks = samples[: n_blocks * 320].reshape(n_blocks, -1)
+    energy = np.mean(np.square(blocks, dtype=np.float64), axis=1)
+    loud = np.flatnonzero(energy >= energy.max() * 10 ** (-below_db / 10))
+    return int(loud[0]) * 320, min(len(samples), (int(loud[-1]) + 1) * 320)
+
+
+def write_stream(samples: NDArray[np.int16], path: Path) -> None:
+    """Write 16-bit WAV at 16 kHz."""
+    atomically(
+        path,
+        lambda temporary: soundfile.write(
+            str(temporary), samples, SAMPLE_RATE, subtype="PCM_16", format="WAV"
+        ),
+    )
+
+
+def join(paths: Sequence[Path], *, gap_s: float = 0.3) -> tuple[NDArray[np.int16], list[float]]:
+    """Return recordings one after another with short pauses, and when each begins."""
+    pieces: list[NDArray[np.int16]] = []
+    starts: list[float] = []
+    n_samples = 0
+    gap = np.zeros(int(gap_s * SAMPLE_RATE), dtype=np.int16)
+    for path in paths:
+        starts.append(n_samples / SAMPLE_RATE)
+        samples = Clip(path, "background").read()
+        pieces += [samples, gap]
+        n_samples += len(samples) + len(gap)
+    return np.concatenate(pieces) if pieces else gap[:0], starts
+
+
+def _at_level(samples: FloatArray, level: float) -> FloatArray:
+    """Return a clip with its loudest 300 ms at `level` and its ends faded."""
+    loud = loud_level(samples)
+    scaled = samples * np.float32(level / loud) if loud > 0 else samples.copy()
+    ramp = np.linspace(0, 1, FADE_SAMPLES, dtype=np.float32)
+    if len(scaled) >= 2 * FADE_SAMPLES:
+        scaled[:FADE_SAMPLES] *= ramp
+        scaled[-FADE_SAMPLES:] *= ramp[::-1]
+    return scaled

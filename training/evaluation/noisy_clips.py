@@ -1,0 +1,145 @@
+"""Clips over held-out noise at a stated level: what a model makes of words in a loud room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kws.errors import ConfigError
+from training.batches.augmentation import add_noise, to_int16
+from training.datasets.clips import SAMPLE_RATE, Clip, fit_length
+from training.datasets.folders import AUDIO_SUFFIXES
+from training.datasets.noise import (
+    ESC_FOLDS,
+    PORTIONS,
+    NoiseBank,
+    esc_noise,
+    noise_files,
+    split_noise,
+)
+
+SNRS_DB = (20.0, 10.0, 5.0, 0.0)
+# Some recordings hold digital silence: a cut quieter than this (-70 dB below full scale) would
+# be hiss turned up a thousandfold, and another one is drawn.
+LEAST_RMS = 10.0
+MAX_DRAWS = 50
+
+
+@dataclass(frozen=True)
+class HeldOutNoise:
+    """Noise that training never hears, and in words where it comes from."""
+
+    bank: NoiseBank
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NoisyClip:
+    """A clip that is heard over noise, over its whole window."""
+
+    clip: Clip
+
+    noise: NDArray[np.int16]
+    """Shape ``(n_samples,)`` at 16 kHz; the clip is brought to this length."""
+
+    snr_db: float
+    """Level of the clip's loudest 300 ms above the noise's RMS."""
+
+    @property
+    def label(self) -> str:
+        """The label of the clip."""
+        return self.clip.label
+
+    def read(self) -> NDArray[np.int16]:
+        """Return the mix as mono int16 ``(n_samples,)`` at 16 kHz."""
+        whole = fit_length(self.clip.read(), len(self.noise)).astype(np.float32)
+        return to_int16(add_noise(whole, self.noise, self.snr_db))
+
+
+def held_out_noise(
+    data: Path, split: str, *, environment: Path | None = None, folders: Sequence[Path] = ()
+) -> HeldOutNoise:
+    """Return the noise of a split, or all recordings of folders of one's own.
+
+    Parameters
+    ----------
+    data : Path
+        Folder of clips; the split's part of its ``_background_noise_`` counts.
+    split : str
+        validation or testing; training would be noise that training has heard.
+    environment : Path, optional
+        An ESC folder tree; the split's folds count. Default: ``esc10`` beside `data`.
+    folders : sequence of Path
+        Instead of both: folders whose recordings count whole.
+
+    Raises
+    ------
+    ConfigError
+        If a folder that is named holds no audio.
+    """
+    if folders:
+        return _whole_folders(folders)
+    recordings = split_noise(data, split).recordings
+    sources = []
+    if recordings:
+        first, last = (round(100 * part) for part in PORTIONS[split])
+        count = len(noise_files(data))
+        sources.append(f"{first} to {last} % of each of {count} background recordings")
+    tree = environment or data.resolve().parent / "esc10"
+    sounds = esc_noise(tree, split).recordings if tree.is_dir() else ()
+    if environment and not sounds:
+        raise ConfigError(f"{environment}: expected environmental sounds (CLASS/FOLD-*.wav)")
+    if sounds:
+        folds = ", ".join(str(fold) for fold in ESC_FOLDS[split])
+        sources.append(f"{len(sounds)} recordings of fold {folds} of {tree.name}")
+    return HeldOutNoise(NoiseBank((*recordings, *sounds)), tuple(sources))
+
+
+def _whole_folders(folders: Sequence[Path]) -> HeldOutNoise:
+    recordings = []
+    sources = []
+    for folder in folders:
+        paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+        if not paths:
+            raise ConfigError(f"{folder}: expected recordings of noise, found none")
+        recordings += [Clip(path, "noise").read() for path in paths]
+        sources.append(f"{len(paths)} recordings of {folder.name}")
+    return HeldOutNoise(NoiseBank(tuple(recordings)), tuple(sources))
+
+
+def over_noise(
+    clips: Sequence[Clip], noise: NoiseBank, *, snr_db: float, window_s: float, seed: int
+) -> list[NoisyClip]:
+    """Return the clips over noise; each clip's noise is the same at every level.
+
+    Parameters
+    ----------
+    clips : sequence of Clip
+        In a fixed order: the noise of a clip is drawn from the seed and its place.
+    noise : NoiseBank
+        To cut from.
+    snr_db : float
+        Of the loudest 300 ms of a clip over the RMS of its noise.
+    window_s : float
+        What the model sees.
+    seed : int
+        Of the cuts.
+    """
+    n_samples = round(window_s * SAMPLE_RATE)
+    made = []
+    for index, clip in enumerate(clips):
+        rng = np.random.default_rng((seed, index))
+        made.append(NoisyClip(clip, _loud_cut(noise, rng, n_samples), snr_db))
+    return made
+
+
+def _loud_cut(noise: NoiseBank, rng: np.random.Generator, n_samples: int) -> NDArray[np.int16]:
+    for _ in range(MAX_DRAWS):
+        cut = noise.cut(rng, n_samples)
+        if np.sqrt(np.mean(np.square(cut, dtype=np.float64))) >= LEAST_RMS:
+            return cut
+    raise ConfigError(f"noise: expected something to hear, got {MAX_DRAWS} cuts of digital silence")

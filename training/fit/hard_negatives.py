@@ -1,0 +1,113 @@
+"""Find the stretches of keyword-free speech that a trained network takes for keywords.
+
+Random seconds of speech rarely teach anything: the network is right about nearly all of them.
+Training on the few it gets wrong is what brings false accepts in running speech down.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kws.errors import ConfigError, KwsError
+from training.architectures.build import build_model
+from training.batches.features import FeatureMaker
+from training.config.recipe import Recipe
+from training.config.run_folder import RunFolder, atomically
+from training.datasets import aligned_speech as running_speech
+from training.datasets.aligned_speech import HARD_COLUMNS
+from training.datasets.clips import Clip
+
+HOP_MS = 100
+
+
+def mine(
+    run: RunFolder,
+    out: Path,
+    *,
+    least: float = 0.3,
+    progress: Callable[[Sequence[object]], Sequence[object]] = lambda items: items,
+) -> int:
+    """Write a table of false keywords in the recipe's running speech; return how many.
+
+    Parameters
+    ----------
+    run : RunFolder
+        A trained run; its best weights judge.
+    out : Path
+        Table to write: file below the speech folder, start sample, keyword, posterior.
+    least : float
+        Posterior from which a window counts, 0..1. Lower finds more and easier ones.
+    progress : callable
+        Wraps the utterances while they are worked through.
+
+    Raises
+    ------
+    ConfigError
+        If the recipe names no running speech, or is one of plain classes.
+    """
+    recipe = run.read_recipe()
+    if recipe.source.kind:
+        raise ConfigError(
+            f"{run.path}: expected a run with keywords and running speech, got one of plain "
+            "classes; hard negatives belong to keywords"
+        )
+    root = recipe.data.path("speech")
+    if root is None:
+        raise ConfigError("data.speech: mining needs running speech with word times")
+    if not run.best.is_file():
+        raise KwsError(f"{run.path}: no {run.best.name}; train at least one epoch first")
+    model = build_model(recipe)
+    model.load_weights(run.best)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HARD_COLUMNS)
+    n_found = 0
+    for utterance in progress(running_speech.read_utterances(root, recipe.data.speech_split)):
+        for start, keyword, score in _false_keywords(utterance, model, recipe, least=least):
+            file = utterance.path.relative_to(root).as_posix()
+            writer.writerow((file, start, keyword, f"{score:.3f}"))
+            n_found += 1
+    out.parent.mkdir(parents=True, exist_ok=True)
+    atomically(out, lambda path: path.write_text(text.getvalue(), encoding="utf-8"))
+    return n_found
+
+
+def _false_keywords(
+    utterance: running_speech.Utterance, model: keras.Model, recipe: Recipe, *, least: float
+) -> list[tuple[int, str, float]]:
+    """Return start sample, keyword and posterior of the windows without one that look like one."""
+    keywords = recipe.data.keywords
+    exclude = (
+        frozenset() if recipe.data.keywords_inside_speech else running_speech.sounds_like(keywords)
+    )
+    samples = Clip(utterance.path, "").read()
+    config, n_frames = recipe.frontend, recipe.model.window_frames
+    frames = FeatureMaker(config).frames(samples)
+    # Counted at the rate of the recording, of which the front end may take a part.
+    factor = recipe.clip_rate // config.sample_rate
+    step = config.frame_step_samples * factor
+    n_samples = config.n_samples(n_frames) * factor
+    hop_frames = max(1, round(HOP_MS / config.frame_step_ms))
+    starts = [
+        first
+        for low, high in running_speech.free_spans(utterance, exclude=exclude)
+        for first in range(-(-low // step), high // step, hop_frames)
+        if first * step + n_samples <= high
+    ]
+    if not starts:
+        return []
+    windows = np.stack([frames[first : first + n_frames] for first in starts])
+    windows = windows.reshape(len(starts), *config.shape(n_frames))
+    posteriors = model.predict_on_batch(windows)[:, : len(keywords)]
+    best = posteriors.argmax(axis=1)
+    return [
+        (first * step, keywords[label], float(row[label]))
+        for first, label, row in zip(starts, best, posteriors)
+        if row[label] >= least
+    ]

@@ -1,0 +1,62 @@
+"""A picture of a stream form: what each layer computes anew at a hop, and what it keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch, Rectangle
+
+from training.evaluation.plotting import new_figure, save_figure
+from training.tflite.stream_rewrite import Layer, RewrittenModel
+
+NEW, KEPT, REST = "#d95f02", "#7fb3d5", "#eeeeee"
+
+
+def draw_stream(made: RewrittenModel, path: Path, *, title: str) -> None:
+    """Write a picture with a row a layer and a cell a step, on the time axis of the window."""
+    rows = [layer for layer in made.layers if layer.n_steps > 1]
+    window_frames = rows[0].n_steps
+    figure = new_figure(11, 0.34 * len(rows) + 1.6)
+    axes = figure.subplots()
+    for number, layer in enumerate(rows):
+        _draw_row(axes, layer, -number, window_frames)
+    axes.set_xlim(0, window_frames)
+    axes.set_ylim(-len(rows) + 0.4, 0.6)
+    axes.set_yticks([-number for number in range(len(rows))], [_label(layer) for layer in rows])
+    axes.tick_params(axis="y", length=0, labelsize=8)
+    axes.set_xlabel("frame of the window")
+    axes.set_title(title, fontsize=10)
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    names = ((NEW, "computed at a hop"), (KEPT, "kept from before"), (REST, "not needed again"))
+    axes.legend(
+        handles=[Patch(facecolor=colour, edgecolor="grey", label=name) for colour, name in names],
+        loc="lower left",
+        fontsize=8,
+    )
+    save_figure(figure, path)
+
+
+def _draw_row(axes: Axes, layer: Layer, y: float, window_frames: int) -> None:
+    """Draw the steps of a layer; each stands where the audio it is made of is centred."""
+    width = layer.stride
+    left = (window_frames - layer.n_steps * width) / 2
+    for step in range(layer.n_steps):
+        age = layer.n_steps - 1 - step
+        colour = NEW if age < layer.n_new else KEPT if age < layer.n_new + layer.n_kept else REST
+        axes.add_patch(
+            Rectangle(
+                (left + step * width, y - 0.36),
+                width,
+                0.72,
+                facecolor=colour,
+                edgecolor="white",
+                linewidth=0.4,
+            )
+        )
+
+
+def _label(layer: Layer) -> str:
+    kept = f", keeps {layer.n_kept}" if layer.n_kept else ""
+    return f"{layer.name}  {layer.n_steps} steps, {layer.n_new} new{kept}"
