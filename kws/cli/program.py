@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kws import __version__
@@ -97,12 +97,46 @@ def add_hop_argument(made: argparse._ActionsContainer) -> None:
     )
 
 
+def add_renamed_option(made: argparse._ActionsContainer, old: str, new: str) -> None:
+    """Answer a former option with one line that names the new one, and exit code 2."""
+    made.add_argument(
+        old,
+        nargs="?",
+        action=_RenamedOption,
+        dest=argparse.SUPPRESS,
+        const=new,
+        help=argparse.SUPPRESS,
+    )
+
+
+class _RenamedOption(argparse.Action):
+    """Ends the program; `const` is the option's new name."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        parser.exit(EXIT_USAGE, f"{parser.prog}: {option_string}: renamed to {self.const}\n")
+
+
 def run(
     command: Callable[[argparse.Namespace], int],
     made: argparse.ArgumentParser,
     argv: Sequence[str] | None,
+    *,
+    renamed: Mapping[str, str] | None = None,
 ) -> int:
-    """Parse, run `command`, and return its exit code: 0 done, 1 error, 2 usage, 130 interrupted."""
+    """Parse, run `command`, and return its exit code: 0 done, 1 error, 2 usage, 130 interrupted.
+
+    Parameters
+    ----------
+    renamed : mapping of str to str, optional
+        Former subcommands and what to type today, as ``{"bank": "kws-train cache"}``.
+    """
+    _refuse_renamed(made, sys.argv[1:] if argv is None else argv, renamed or {})
     arguments = made.parse_args(argv)
     level = logging.DEBUG if arguments.verbose else logging.INFO
     logging.basicConfig(level=level, format=f"{made.prog}: %(message)s", stream=sys.stderr)
@@ -125,6 +159,15 @@ def run(
         print(f"{made.prog}: error: {where}{error.strerror}", file=sys.stderr)
         _drop_output()
         return EXIT_ERROR
+
+
+def _refuse_renamed(
+    made: argparse.ArgumentParser, words: Sequence[str], renamed: Mapping[str, str]
+) -> None:
+    """Exit with one line if the first word that is no option is a former subcommand."""
+    verb = next((word for word in words if not word.startswith("-")), "")
+    if verb in renamed:
+        made.exit(EXIT_USAGE, f"{made.prog} {verb}: renamed to '{renamed[verb]}'\n")
 
 
 @contextlib.contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
+
 from kws.cli import program
 from kws.errors import KwsError
 
@@ -44,3 +46,32 @@ def test_an_error_is_one_line_and_exit_code_1(capsys):
 
     assert program.EXIT_ERROR == run(command)
     assert "kws-test: error: the lamp is out\n" == capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", [[], ["7"]])
+def test_a_former_option_names_the_new_one(capsys, value):
+    """
+    An option that was renamed ends with exit code 2 and one line on stderr.
+    """
+    parser = program.parser("kws-test", "A test.", examples="")
+    program.add_renamed_option(parser, "--old", "--new")
+
+    with pytest.raises(SystemExit) as ended:
+        program.run(lambda _: 0, parser, ["--old", *value])
+
+    assert ended.value.code == program.EXIT_USAGE
+    assert capsys.readouterr().err == "kws-test: --old: renamed to --new\n"
+    assert "--old" not in parser.format_help()
+
+
+def test_a_former_subcommand_names_the_new_one(capsys):
+    """
+    A subcommand that was renamed ends with exit code 2 and one line, whatever follows it.
+    """
+    parser = program.parser("kws-train", "A test.", examples="")
+
+    with pytest.raises(SystemExit) as ended:
+        program.run(lambda _: 0, parser, ["-v", "bank", "--x"], renamed={"bank": "kws-train cache"})
+
+    assert ended.value.code == program.EXIT_USAGE
+    assert capsys.readouterr().err == "kws-train bank: renamed to 'kws-train cache'\n"
