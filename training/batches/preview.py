@@ -14,7 +14,7 @@ from training.batches.preview_features import draw_features
 from training.batches.preview_pictures import draw_pictures
 from training.batches.word_sampler import DRAWN, open_drawer
 from training.config.recipe import Recipe
-from training.evaluation.plotting import new_figure, save_figure
+from training.plotting import new_figure, save_figure
 
 N_COLUMNS = 6
 

@@ -11,7 +11,7 @@ from training.batches.class_sampler import PassDrawer, class_data
 from training.batches.features import FeatureMaker
 from training.batches.preview_features import draw_features
 from training.config.recipe import Recipe
-from training.evaluation.plotting import new_figure, save_figure
+from training.plotting import new_figure, save_figure
 
 N_COLUMNS = 6
 

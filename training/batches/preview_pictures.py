@@ -12,7 +12,7 @@ from training.batches.class_sampler import class_data
 from training.batches.picture_augmentation import change_picture
 from training.config.picture_section import PictureConfig
 from training.config.recipe import Recipe
-from training.evaluation.plotting import new_figure, save_figure
+from training.plotting import new_figure, save_figure
 
 N_COLUMNS = 8
 

@@ -14,8 +14,8 @@ from training.architectures import cost as model_cost
 from training.architectures.build import build_model
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
-from training.evaluation.plotting import new_figure, save_figure
 from training.fit import trainer as fit
+from training.plotting import new_figure, save_figure
 
 COLUMNS = {
     "run": "run",

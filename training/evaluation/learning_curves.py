@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.evaluation.plotting import new_figure, save_figure
+from training.plotting import new_figure, save_figure
 
 
 def draw_curves(history: Sequence[dict[str, float]], path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve
 
-from training.evaluation.plotting import new_figure, save_figure
+from training.plotting import new_figure, save_figure
 
 
 def draw_confusion(report: dict[str, Any], path: Path) -> None:

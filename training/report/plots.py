@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from training.evaluation.plotting import new_figure
+from training.plotting import new_figure
 from training.report.label_placement import name_points
 from training.report.svg import INK, MARKERS, ON_FILL, RULE, SERIES, SOFT, inline_svg, page_style
 

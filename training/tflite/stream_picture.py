@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 
-from training.evaluation.plotting import new_figure, save_figure
+from training.plotting import new_figure, save_figure
 from training.tflite.stream_rewrite import Layer, RewrittenModel
 
 NEW, KEPT, REST = "#d95f02", "#7fb3d5", "#eeeeee"

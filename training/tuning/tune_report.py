@@ -9,7 +9,7 @@ from typing import Any
 
 from kws.manifest import ModelManifest
 from training.datasets.speakers import HALVES
-from training.evaluation.plotting import new_figure, save_figure
+from training.plotting import new_figure, save_figure
 from training.tuning.operating_point import Outcome, Setting, measure
 from training.tuning.tune import BUDGETS, TuneConfig, tune
 from training.tuning.tune_data import Material
