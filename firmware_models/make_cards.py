@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from kws import models
+from kws.files import write_atomically
 from kws.manifest import ModelManifest
-from training.config.run_folder import atomically
 from training.tflite.cost import file_cost
 
 HERE = Path(__file__).resolve().parent
@@ -35,7 +35,7 @@ def main() -> int:
             continue
         old.append(path.name)
         if not arguments.check:
-            atomically(path, lambda part, text=text: part.write_text(text, encoding="utf-8"))
+            write_atomically(path, text)
     if old:
         print(f"{'old' if arguments.check else 'written'}: {', '.join(old)}")
     return 1 if old and arguments.check else 0

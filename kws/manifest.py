@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kws.checksum import sha256
 from kws.config import SILENCE, UNKNOWN, DecisionConfig, FrontendConfig
-from kws.dataclass_io import build, section, strings
+from kws.dataclass_io import from_mapping
 from kws.errors import ConfigError, ManifestError
-from kws.files import is_printable, one_line, read_bounded, read_json
+from kws.files import (
+    is_printable,
+    one_line,
+    read_bounded,
+    read_json,
+    sha256,
+    write_atomically,
+)
 
 SCHEMA_VERSION = 1
 # Far beyond any use: somebody else's file, or one that would take all memory.
@@ -184,6 +189,14 @@ class ModelManifest:
         return content
 
 
+SECTIONS: dict[str, type] = {
+    "frontend": FrontendConfig,
+    "window": WindowForm,
+    "stream": StreamForm,
+    "decision": DecisionConfig,
+}
+
+
 def read_manifest(path: Path) -> ModelManifest:
     """Return the manifest at `path`, checked but for the model files themselves.
 
@@ -207,19 +220,17 @@ def read_manifest(path: Path) -> ModelManifest:
             "use the kws release that made it, or export the model again"
         )
     try:
-        return _from_table(table, path)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ManifestError(f"{path}: {one_line(str(error))}") from error
+        if "path" in table:
+            raise ConfigError(f"{path}: unknown key path")
+        manifest = from_mapping(ModelManifest, table, where=str(path), sections=SECTIONS)
+    except ConfigError as error:
+        raise ManifestError(one_line(str(error))) from error
+    return dataclasses.replace(manifest, path=path)
 
 
 def write_manifest(manifest: ModelManifest, path: Path) -> None:
     """Write a manifest as JSON; a file there before is replaced only by a whole one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps(to_table(manifest), indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, json.dumps(to_table(manifest), indent=2) + "\n")
 
 
 def to_table(manifest: ModelManifest) -> dict[str, Any]:
@@ -244,23 +255,6 @@ def to_table(manifest: ModelManifest) -> dict[str, Any]:
         **{key: table.pop(key) for key in first},
         **table,
     }
-
-
-def _from_table(table: dict[str, Any], path: Path) -> ModelManifest:
-    if "path" in table:
-        raise ConfigError("manifest: unknown key path")
-    stream = table.pop("stream", None)
-    values = {
-        **table,
-        "labels": strings(table, "labels"),
-        "attribution": strings(table, "attribution"),
-        "frontend": section(FrontendConfig, table, "frontend"),
-        "window": section(WindowForm, table, "window"),
-        "decision": section(DecisionConfig, table, "decision"),
-        "stream": None if stream is None else section(StreamForm, {"stream": stream}, "stream"),
-        "path": path,
-    }
-    return build(ModelManifest, values, "manifest")
 
 
 def _check_text(what: str, text: str) -> None:

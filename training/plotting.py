@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from training.config.run_folder import atomically
+from kws.files import atomic_path
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -19,4 +19,5 @@ def new_figure(width: float, height: float) -> Figure:
 
 def save_figure(figure: Figure, path: Path, *, dpi: int = 110) -> None:
     """Write a picture; a file there before is replaced only by a whole one."""
-    atomically(path, lambda temporary: figure.savefig(temporary, dpi=dpi))
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=dpi)

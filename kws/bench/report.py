@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kws.errors import KwsError
+from kws.files import write_atomically
 
 COLUMNS = ("mean", "p50", "p95", "p99", "max")
 PART_NAMES = {
@@ -117,12 +118,9 @@ def write(folder: Path, report: Mapping[str, Any], picture: str) -> None:
     """
     texts = (json.dumps(report, indent=2, ensure_ascii=False) + "\n", picture, markdown(report))
     for name, text in zip(FILES, texts):
-        temporary = folder / f".{name}.{os.getpid()}"
         try:
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, folder / name)
+            write_atomically(folder / name, text)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise KwsError(f"{folder / name}: cannot be written, {error.strerror}") from error
 
 

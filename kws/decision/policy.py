@@ -1,29 +1,30 @@
-"""From scores to detections: threshold, suppression, one firing an utterance."""
+"""The firing rule: thresholds and suppression, one detection per utterance."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
 
-# Times are sums of samples over a rate: a quiet time of so many hops must end with the last of
-# them whatever the last bit of the sum is. Far below a sample, far above rounding in a year.
+# Hop times carry rounding errors, and a suppression time may be a whole number of hops. This is
+# far below a sample and far above the rounding of a year.
 ROUNDING_S = 1e-6
 
 
 @dataclass(frozen=True)
 class Detection:
-    """A keyword was heard."""
+    """A keyword that fired."""
 
     keyword: str
     """The label that fired."""
 
     score: float
-    """Its smoothed posterior at that moment, as what was heard before lets it count, 0..1."""
+    """Its smoothed posterior at that moment, after the speech-context penalty, 0..1."""
 
     time_s: float
     """End of the window that fired, in seconds of audio fed since the start."""
@@ -40,13 +41,13 @@ class DetectionPolicy:
         The keywords that may fire, with the score each needs, above 0 and up to 1. Labels not
         named here never fire.
     suppression_s : float
-        Quiet time of a keyword after its score last stood at or above its threshold. Longer:
-        fewer double firings, but a word said again sooner is missed.
+        A keyword stays silent for this long after its score was last at or above its threshold.
+        Longer: fewer double firings, but a word repeated sooner is missed.
 
     Raises
     ------
     ConfigError
-        If a keyword is no label, or a threshold lies outside its range.
+        If a keyword is not a label, or a threshold is out of range.
     """
 
     def __init__(
@@ -67,16 +68,16 @@ class DetectionPolicy:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all firings: every keyword may fire at once."""
+        """Forget all firings, so that every keyword may fire."""
         self._quiet_until_s = [-np.inf] * len(self._labels)
 
     def push(self, scores: NDArray[np.float32], time_s: float) -> Detection | None:
-        """Return the detection that these scores make, if they make one.
+        """Return the detection at this hop, if there is one.
 
         Parameters
         ----------
         scores : ndarray of float32, shape (n_labels,)
-            Smoothed posteriors, as they count after what was heard before.
+            Smoothed posteriors after the speech-context penalty.
         time_s : float
             Stream time of the scores, in seconds; must not go back.
         """
@@ -88,9 +89,51 @@ class DetectionPolicy:
         best = int(above[np.argmax(scores[above])])
         armed = time_s >= self._quiet_until_s[best]
         for index in above:
-            # Each step at or above threshold extends the quiet time, so a long utterance
-            # cannot fire twice. A runner-up falls quiet only with a firing: it may be the
-            # next word coming up.
+            # Each hop at or above the threshold extends the suppression, so a long utterance
+            # cannot fire twice. A runner-up is suppressed only when another keyword fires: it
+            # may be the next word.
             if armed or time_s < self._quiet_until_s[index]:
                 self._quiet_until_s[index] = time_s + self._suppression_s - ROUNDING_S
         return Detection(self._labels[best], float(scores[best]), time_s) if armed else None
+
+    def replay(self, scores: NDArray[np.float32], times_s: NDArray[np.float64]) -> list[Detection]:
+        """Return the detections of a recording, as `push` gives them after a reset.
+
+        Parameters
+        ----------
+        scores : ndarray of float32, shape (n_hops, n_labels)
+        times_s : ndarray of float64, shape (n_hops,)
+            Rising.
+        """
+        self.reset()
+        reached = np.flatnonzero((scores >= self._thresholds).any(axis=1))
+        found = (self.push(scores[hop], float(times_s[hop])) for hop in reached)
+        return [detection for detection in found if detection is not None]
+
+
+def count_firings(
+    scores: NDArray[np.floating[Any]], threshold: float, *, hop_s: float, suppression_s: float
+) -> int:
+    """Return how often a single keyword fires in a recording, by the rule of `DetectionPolicy`.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n_hops,)
+        Of the keyword at each hop, in any unit that the threshold shares.
+    """
+    reached = np.flatnonzero(scores >= np.float64(threshold))
+    return int(np.count_nonzero(firings(reached * np.float64(hop_s), suppression_s=suppression_s)))
+
+
+def firings(times_s: NDArray[np.float64], *, suppression_s: float) -> NDArray[np.bool_]:
+    """Return which hops fire of those at which a single keyword reaches its threshold.
+
+    Parameters
+    ----------
+    times_s : ndarray of float64, shape (n_reached,)
+        Times of the hops at or above the threshold, rising.
+    """
+    fires = np.ones(len(times_s), dtype=bool)
+    # Every hop at or above the threshold extends the suppression, so only the previous one counts.
+    fires[1:] = times_s[1:] >= times_s[:-1] + suppression_s - ROUNDING_S
+    return fires

@@ -65,3 +65,36 @@ class PosteriorSmoother:
         # always give the same last bit.
         total = np.add.reduce(self._recent[slot + 1 : slot + 1 + n], axis=0)
         return np.asarray(np.divide(total, np.float32(n), out=total))
+
+
+def smooth(
+    posteriors: NDArray[np.float32], n_posteriors: int, *, partial_start: bool = False
+) -> NDArray[np.float32]:
+    """Return the smoothed posteriors of a recording, bit for bit as `PosteriorSmoother.push`.
+
+    Parameters
+    ----------
+    posteriors : ndarray of float32, shape (n_hops, n_labels) or (n_hops,)
+    n_posteriors : int
+        How many are averaged.
+    partial_start : bool
+        Also return the first ``n_posteriors - 1`` hops, each averaged over the hops so far.
+
+    Returns
+    -------
+    scores : ndarray of float32, shape (n_scores, n_labels) or (n_scores,)
+        Of the last ``n_hops - n_posteriors + 1`` hops; of all with `partial_start`.
+    """
+    n_scores = max(0, len(posteriors) - n_posteriors + 1)
+    total = posteriors[:n_scores].astype(np.float32)
+    # Oldest first, the order in which PosteriorSmoother adds them.
+    for age in range(1, n_posteriors):
+        total += posteriors[age : age + n_scores]
+    total /= np.float32(n_posteriors)
+    if not partial_start:
+        return total
+    n_partial = min(n_posteriors - 1, len(posteriors))
+    so_far = np.cumsum(posteriors[:n_partial], axis=0, dtype=np.float32)
+    counts = np.arange(1, n_partial + 1, dtype=np.float32)
+    so_far /= counts.reshape(-1, *[1] * (posteriors.ndim - 1))
+    return np.concatenate([so_far, total])

@@ -14,7 +14,7 @@ import pytest
 from kws import models
 from kws.config import DecisionConfig, FrontendConfig
 from kws.errors import ConfigError, ManifestError, ModelError
-from kws.files import one_line, read_bounded, read_json
+from kws.files import atomic_path, one_line, read_bounded, read_json, write_atomically
 from kws.manifest import MAX_MANIFEST_BYTES, ModelManifest, StreamForm, WindowForm, read_manifest
 from kws.spotter import KeywordSpotter
 
@@ -189,3 +189,19 @@ def test_quoted_text_is_one_line():
     assert one_line("a\nb\x1b[2J\u2028\ud800\x9b") == r"a\nb\x1b[2J\u2028\ud800\x9b"
     assert one_line("größer, می‌خواهم") == "größer, می‌خواهم"
     assert one_line("x" * 501) == "x" * 500 + "…"
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    """
+    Text and bytes are written; a failure half way leaves the old content and no other file.
+    """
+    path = tmp_path / "a.txt"
+    write_atomically(path, "café")
+    with pytest.raises(OSError, match="is a directory|Is a directory"), atomic_path(path) as part:
+        part.write_bytes(b"half")
+        tmp_path.write_bytes(b"")
+
+    assert path.read_bytes() == "café".encode()
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(ConfigError, match="there is no folder"):
+        write_atomically(tmp_path / "none" / "a.txt", b"")

@@ -88,13 +88,13 @@ def test_a_missing_model_file_is_named(written):
     [
         ({"schema_version": 2}, "expected schema_version 1, got 2; use the kws release"),
         ({"schema_version": "1"}, "expected schema_version 1, got 1"),
-        ({"colour": "red"}, "manifest: unknown key colour"),
-        ({"frontend.colour": "red"}, "frontend: unknown key colour"),
-        ({"window.colour": "red"}, "window: unknown key colour"),
-        ({"decision.colour": "red"}, "decision: unknown key colour"),
-        ({"name": 3}, "manifest.name: expected str, got 3"),
-        ({"frontend": 3}, "expected a table 'frontend', got 3"),
-        ({"frontend": None}, "expected a table 'frontend', got None"),
+        ({"colour": "red"}, "unknown key colour"),
+        ({"frontend.colour": "red"}, r"unknown key frontend\.colour; expected some of kind"),
+        ({"window.colour": "red"}, r"unknown key window\.colour"),
+        ({"decision.colour": "red"}, r"unknown key decision\.colour"),
+        ({"name": 3}, "name: expected str, got 3"),
+        ({"frontend": 3}, "frontend: expected a table, got 3"),
+        ({"frontend": None}, "frontend: expected a table, got None"),
         ({"frontend.n_mels": "40"}, "frontend.n_mels: expected int, got '40'"),
         ({"frontend.n_mels": 40.0}, r"frontend.n_mels: expected int, got 40\.0"),
         ({"frontend.n_mels": True}, "frontend.n_mels: expected int, got True"),
@@ -133,7 +133,7 @@ def test_a_missing_model_file_is_named(written):
         ),
         ({"decision.thresholds": [0.5]}, r"decision.thresholds: expected .*, got \[0\.5\]"),
         ({"metrics": 3}, r"metrics: expected Mapping\[str, Any\], got 3"),
-        ({"stream": 3}, "expected a table 'stream', got 3"),
+        ({"stream": 3}, "stream: expected a table, got 3"),
     ],
 )
 def test_nonsense_is_one_clear_error(written, changes, message):
@@ -152,12 +152,12 @@ def test_nonsense_is_one_clear_error(written, changes, message):
     ("key", "message"),
     [
         ("schema_version", "expected schema_version 1, got None"),
-        ("name", "manifest: missing name"),
-        ("labels", "labels"),
-        ("frontend", "expected a table 'frontend'"),
-        ("window", "expected a table 'window'"),
-        ("window.sha256", "window: missing sha256"),
-        ("decision", "expected a table 'decision'"),
+        ("name", "missing name"),
+        ("labels", "missing labels"),
+        ("frontend", "missing frontend"),
+        ("window", "missing window"),
+        ("window.sha256", "missing window.sha256"),
+        ("decision", "missing decision"),
     ],
 )
 def test_missing_keys_are_named(written, key, message):

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from kws.errors import ConfigError
+from kws.files import atomic_path, write_atomically
 from training.batches.class_recipe import resolved
 from training.batches.keyword_sampler import ClipDrawer
 from training.batches.word_sampler import DRAWN, open_drawer
 from training.config import recipe as recipes
 from training.config.recipe import Recipe
-from training.config.run_folder import atomically
 
 SHARD_CLIPS = 4_096
 SAMPLES, LABELS = "samples", "labels"
@@ -160,7 +160,7 @@ def make_bank(
         raise ConfigError(f"{out}: holds a bank of another recipe; name another --out")
     open_drawer(recipe)
     out.mkdir(parents=True, exist_ok=True)
-    atomically(there, lambda path: path.write_text(json.dumps(head, indent=2), encoding="utf-8"))
+    write_atomically(there, json.dumps(head, indent=2))
     wanted = [n for n in range(n_shards) if not bank.file(n, LABELS).is_file()]
     yield n_shards - len(wanted), n_shards
     with _pool(n_processes, _open_drawer, (recipe,)) as pool:
@@ -232,4 +232,5 @@ def _draw_shard(bank: ClipBank, shard: int) -> None:
 
 def save_array(path: Path, array: NDArray[Any]) -> None:
     """Write an array to a .npy file, never half of it."""
-    atomically(path, lambda name: np.save(name, array))
+    with atomic_path(path) as name:
+        np.save(name, array)

@@ -133,8 +133,8 @@ def negatives(arguments: argparse.Namespace) -> int:
 
 def few_shot(arguments: argparse.Namespace) -> int:
     """Study words by the number of recordings."""
-    from kws.checksum import sha256
     from kws.errors import ConfigError
+    from kws.files import sha256
     from training.embedding.word_backbone import Backbone, BackboneFile
     from training.enrolment.config import EnrolmentConfig
     from training.enrolment.few_shot import FewShotStudy, embedded_speech

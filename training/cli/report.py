@@ -10,9 +10,9 @@ from typing import Any
 from kws import models
 from kws.cli import program
 from kws.errors import ConfigError
+from kws.files import write_atomically
 from kws.manifest import ModelManifest, write_manifest
 from training.cli.terminal import command_line, progress_bar
-from training.config.run_folder import atomically
 from training.evaluation.noisy_clips import held_out_noise
 from training.report import model_table, page
 from training.report.clips import ClipPlan
@@ -43,7 +43,7 @@ def report(arguments: argparse.Namespace) -> int:
     found = sections(made)
     if into_file:
         text = page.markdown(made, found)
-        atomically(arguments.out, lambda path: path.write_text(text, encoding="utf-8"))
+        write_atomically(arguments.out, text)
     elif arguments.out is not None:
         written = page.write(made, found, arguments.out)
         if not arguments.json:
@@ -76,7 +76,7 @@ def _manifests(names: list[str], arguments: argparse.Namespace) -> int:
     else:
         text = model_table.markdown(manifests)
     if arguments.out:
-        atomically(arguments.out, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+        write_atomically(arguments.out, text + "\n")
     else:
         print(text)
     return 0

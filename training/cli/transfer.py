@@ -113,8 +113,8 @@ def _once(
 def _folds(
     arguments: argparse.Namespace, recipe: Recipe, material: Material, out: Path
 ) -> dict[str, Any]:
+    from kws.files import write_atomically
     from training.cli.terminal import progress_bar
-    from training.config.run_folder import atomically
     from training.transfer.export import export
     from training.transfer.pipeline import fold_recipes, score
 
@@ -133,7 +133,7 @@ def _folds(
     if exported:
         said.update(exported_folds=exported, exported_mean=_mean(exported))
     text = json.dumps(said, indent=2) + "\n"
-    atomically(out / FOLDS, lambda path: path.write_text(text, encoding="utf-8"))
+    write_atomically(out / FOLDS, text)
     if not arguments.json:
         print(_line("folds", accuracies))
         if exported:

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from kws.config import DecisionConfig, FrontendConfig
-from kws.dataclass_io import PLAIN_TYPES
+from kws.dataclass_io import from_mapping
 from kws.errors import ConfigError
 from kws.features.frontends import INPUT_RATE, decimation_factor
 from training.batches.augmentation import AugmentationConfig
@@ -26,7 +26,6 @@ else:
     import tomli as tomllib
 
 RECIPES = Path(__file__).parents[1] / "recipes"
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -150,13 +149,7 @@ def load(name_or_path: str, *, overrides: Mapping[str, Any] | None = None) -> Re
 
 def from_table(table: Mapping[str, Any], *, where: str) -> Recipe:
     """Return a recipe from plain tables, as TOML or a manifest holds them."""
-    plain = {key: value for key, value in table.items() if key not in SECTIONS}
-    parts = {
-        key: section(SECTIONS[key], table[key], where=f"{where}: [{key}]")
-        for key in SECTIONS
-        if key in table
-    }
-    return section(Recipe, {**plain, **parts}, where=where)
+    return from_mapping(Recipe, table, where=where, sections=SECTIONS)
 
 
 def parse_override(text: str) -> tuple[str, Any]:
@@ -186,27 +179,3 @@ def to_table(recipe: Recipe) -> dict[str, Any]:
 
     table: dict[str, Any] = plain(recipe)
     return table
-
-
-def section(kind: type[T], table: Mapping[str, Any], *, where: str) -> T:
-    """Return a dataclass from a table, refusing keys that it does not have."""
-    known = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    if not isinstance(table, Mapping):
-        raise ConfigError(f"{where}: expected a table, got {table!r}")
-    unknown = sorted(set(table) - set(known))
-    if unknown:
-        raise ConfigError(
-            f"{where}: unknown key {', '.join(unknown)}; expected some of {', '.join(known)}"
-        )
-    values = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in table.items()
-    }
-    for key, value in values.items():
-        kind_of = str(known[key].type)
-        expected = (tuple,) if kind_of.startswith("tuple[") else PLAIN_TYPES.get(kind_of)
-        if expected and (not isinstance(value, expected) or isinstance(value, bool)):
-            raise ConfigError(f"{where}: {key}: expected {kind_of}, got {value!r}")
-    try:
-        return kind(**values)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: {error}") from error

@@ -1,15 +1,14 @@
-"""The folder of one training run: what it holds, and writing to it without half-written files."""
+"""The folder of one training run and the names of its files."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kws.errors import ConfigError
+from kws.files import write_atomically
 from training.config import recipe as recipes
 from training.config.recipe import Recipe
 
@@ -75,7 +74,7 @@ class RunFolder:
         """Make the folder and write the recipe into it; called when nothing can fail any more."""
         text = json.dumps(recipes.to_table(recipe), indent=2)
         self.path.mkdir(parents=True, exist_ok=True)
-        atomically(self.recipe, lambda path: path.write_text(text))
+        write_atomically(self.recipe, text)
 
     def read_recipe(self) -> Recipe:
         """Return the recipe that made this run.
@@ -89,21 +88,3 @@ class RunFolder:
             raise ConfigError(f"{self.path}: expected the folder of a training run (recipe.json)")
         table: dict[str, Any] = json.loads(self.recipe.read_text())
         return recipes.from_table(table, where=str(self.recipe))
-
-
-def atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Call `write` with a temporary path of the same suffix, then rename it to `path`.
-
-    Raises
-    ------
-    ConfigError
-        If there is no such folder.
-    """
-    if not path.parent.is_dir():
-        raise ConfigError(f"{path}: there is no folder {path.parent}")
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

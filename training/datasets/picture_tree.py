@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from kws.errors import ConfigError
+from kws.files import write_atomically
 from training.batches.features import FeatureMaker
 from training.batches.picture_recipe import on_audio
 from training.config.picture_section import SIZE
 from training.config.recipe import Recipe
-from training.config.run_folder import atomically
 from training.datasets import folders
 from training.datasets.clips import fit_length
 from training.datasets.picture_clips import SETTINGS, SPLITS
@@ -109,7 +109,7 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
         raise ConfigError(f"{out}: expected an empty folder, or one with {SETTINGS}")
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(settings, indent=2) + "\n"
-    atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_atomically(path, text)
 
 
 def _write_splits(audio: Recipe, root: Path, out: Path) -> None:
@@ -132,7 +132,7 @@ def _write_splits(audio: Recipe, root: Path, out: Path) -> None:
     writer = csv.DictWriter(text, ("file", "label", "speaker", *RULES), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows[name] for name in sorted(rows))
-    atomically(out / SPLITS, lambda path: path.write_text(text.getvalue(), encoding="utf-8"))
+    write_atomically(out / SPLITS, text.getvalue())
 
 
 def _file_of(clip: Any) -> str:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
+from kws.files import atomic_path
 from training.config.picture_section import SHAPE, SIZE
-from training.config.run_folder import atomically
 from training.datasets.colour_map import colour
 
 Picture = NDArray[np.uint8]
@@ -56,7 +56,8 @@ def write_picture(picture: Picture, path: Path) -> None:
     """
     from PIL import Image
 
-    atomically(path, Image.fromarray(picture).save)
+    with atomic_path(path) as temporary:
+        Image.fromarray(picture).save(temporary)
 
 
 def read_picture(path: Path) -> Picture:

@@ -13,7 +13,6 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ import soxr
 from numpy.typing import NDArray
 
 from kws.errors import AudioError, ConfigError, MissingDependencyError
-from training.config.run_folder import atomically
+from kws.files import atomic_path
 
 RATE = 16_000
 TIMEOUT_S = 20
@@ -150,5 +149,6 @@ def synthesise(
             path = folder / voice.file
             if not path.is_file():
                 samples = say(voice, word)[:most_samples]
-                atomically(path, partial(soundfile.write, data=samples, samplerate=RATE))
+                with atomic_path(path) as temporary:
+                    soundfile.write(temporary, data=samples, samplerate=RATE)
     yield len(words), len(words)

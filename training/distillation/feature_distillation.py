@@ -19,10 +19,10 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
+from kws.files import write_atomically
 from training import architectures as models
 from training.batches.clip_cache import ClipBank, ShardRows, check_positive
 from training.config import recipe as recipes
-from training.config.run_folder import atomically
 from training.embedding.pooling import pooling_layer
 from training.fit import pretrained
 
@@ -85,7 +85,7 @@ def teach_embedding(
     # A number that never moves is divided by nothing.
     spread = {"mean": first.mean(axis=0).tolist(), "std": (first.std(axis=0) + 1e-3).tolist()}
     text = json.dumps(spread, indent=2)
-    atomically(bank.path / f"{kind}.json", lambda path: path.write_text(text, encoding="utf-8"))
+    write_atomically(bank.path / f"{kind}.json", text)
 
 
 def find(name: str) -> Published:

@@ -19,15 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from kws.checksum import sha256
 from kws.errors import ConfigError, KwsError
+from kws.files import sha256, write_atomically
 from kws.inference.interpreter import OpenModel, open_model
 from kws.inference.select import open_form
 from kws.manifest import ModelManifest
 from training.batches.clip_cache import SAMPLES, ClipBank, _pool, check_positive, save_array
 from training.batches.features import FeatureMaker
 from training.config.recipe import Recipe
-from training.config.run_folder import RunFolder, atomically
+from training.config.run_folder import RunFolder
 
 FloatArray = NDArray[np.float32]
 
@@ -187,7 +187,7 @@ def _check_weights(bank: ClipBank, teacher: Path, weights: str, name: str) -> No
     # A bank that was taught before there was a record takes the run that comes now for its own.
     if not record.is_file():
         text = json.dumps({"run": str(teacher), "weights_sha256": weights}, indent=2)
-        atomically(record, lambda path: path.write_text(text, encoding="utf-8"))
+        write_atomically(record, text)
         return
     there = json.loads(record.read_text(encoding="utf-8"))
     if there["weights_sha256"] != weights:

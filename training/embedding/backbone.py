@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.checksum import sha256
 from kws.config import FrontendConfig
 from kws.features.frontends import WholeFeatures
+from kws.files import sha256
 from kws.inference.interpreter import open_model
 from kws.inference.quantization import FrameQuantizer, dequantize
 

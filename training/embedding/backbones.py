@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kws.checksum import sha256
 from kws.config import FrontendConfig
 from kws.errors import ConfigError
+from kws.files import sha256
 from kws.inference.interpreter import open_model
 from training.config.sections import filled_in
 from training.config.transfer_section import TransferConfig

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.checksum import sha256
 from kws.config import FrontendConfig
 from kws.errors import ConfigError, ModelError
+from kws.files import sha256
 from kws.inference.interpreter import open_model
 from kws.inference.quantization import FrameQuantizer, dequantize
 from kws.models import FIRMWARE_MODELS

@@ -7,14 +7,13 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kws.errors import ConfigError
-from training.config.run_folder import atomically
+from kws.files import atomic_path, write_atomically
 from training.enrolment.config import EnrolmentConfig
 from training.enrolment.few_shot import Trial
 
@@ -26,10 +25,11 @@ def write_study(out: Path, trials: Sequence[Trial], config: EnrolmentConfig) -> 
     writer = csv.DictWriter(buffer, [field.name for field in fields(Trial)])
     writer.writeheader()
     writer.writerows(asdict(trial) for trial in trials)
-    atomically(out / "trials.csv", lambda path: path.write_text(buffer.getvalue()))
+    write_atomically(out / "trials.csv", buffer.getvalue())
     text = table(trials, config)
-    atomically(out / "table.md", lambda path: path.write_text(text + "\n", encoding="utf-8"))
-    atomically(out / "misses.png", partial(_draw, trials=trials, config=config))
+    write_atomically(out / "table.md", text + "\n")
+    with atomic_path(out / "misses.png") as temporary:
+        _draw(temporary, trials=trials, config=config)
     return text
 
 
@@ -45,7 +45,7 @@ def read_trials(out: Path, about: Mapping[str, Any]) -> list[Trial]:
     text = json.dumps(about, indent=2)
     if not path.is_file():
         out.mkdir(parents=True, exist_ok=True)
-        atomically(path, lambda target: target.write_text(text, encoding="utf-8"))
+        write_atomically(path, text)
         return []
     if path.read_text(encoding="utf-8") != text:
         raise ConfigError(f"{path}: a study of other settings; give another --out")

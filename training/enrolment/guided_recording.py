@@ -16,7 +16,7 @@ from kws.audio.capture_config import CaptureConfig
 from kws.audio.conditioning import Conditioner
 from kws.audio.microphone import Microphone
 from kws.errors import AudioError, DeviceError
-from training.config.run_folder import atomically
+from kws.files import atomic_path
 from training.datasets.clips import SAMPLE_RATE
 from training.enrolment.recordings import Recording, checked, is_clipped, stands_out
 
@@ -148,7 +148,8 @@ def record(
         tries = 0
         say(f"  heard {len(samples) / SAMPLE_RATE:.1f} s at {_level_db(samples):.0f} dB")
         if keep(recording):
-            atomically(path, lambda target: soundfile.write(target, samples, SAMPLE_RATE))  # noqa: B023
+            with atomic_path(path) as target:
+                soundfile.write(target, samples, SAMPLE_RATE)
             kept.append(recording)
     return kept
 

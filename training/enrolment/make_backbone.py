@@ -11,11 +11,11 @@ import keras
 import numpy as np
 from keras import layers
 
-from kws.checksum import sha256
 from kws.errors import ConfigError
+from kws.files import sha256, write_atomically
 from training import architectures as models
 from training.config.recipe import Recipe
-from training.config.run_folder import RunFolder, atomically
+from training.config.run_folder import RunFolder
 from training.embedding.extract import Embedder
 from training.embedding.pooling import pooling_layer
 from training.embedding.word_backbone import BackboneFile
@@ -88,9 +88,9 @@ def make_backbone(
             "imitates": recipe.bank.imitate,
         },
     }
-    atomically(out / table["file"], lambda target: target.write_bytes(content))
+    write_atomically(out / table["file"], content)
     text = json.dumps(table, indent=2) + "\n"
-    atomically(path, lambda target: target.write_text(text, encoding="utf-8"))
+    write_atomically(path, text)
     return BackboneFile.read(path)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
-from training.config.run_folder import atomically
+from kws.files import write_atomically
 
 # What a run is of.
 SPEECH, WORD, NOISE = 0, 1, 2
@@ -140,7 +140,7 @@ class Negatives:
             labels=self.labels,
             about=np.array(json.dumps(about)),
         )
-        atomically(path, lambda target: target.write_bytes(buffer.getvalue()))
+        write_atomically(path, buffer.getvalue())
 
     @classmethod
     def read(cls, path: Path, *, backbone: str) -> Negatives:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from training.config.run_folder import atomically
+from kws.files import atomic_path, write_atomically
 from training.enrolment.calibration import Tail
 from training.enrolment.config import Taught
 from training.enrolment.expectations import WordVerdict
@@ -28,7 +27,8 @@ def write_report(
     lines = [f"# {manifest.name}", "", manifest.description, ""]
     for number, (word, verdict) in enumerate(found.items()):
         picture = folder / f"word-{number + 1}.png"
-        atomically(picture, partial(_draw, taught=taught, word=word))
+        with atomic_path(picture) as temporary:
+            _draw(temporary, taught=taught, word=word)
         lines += [f"## {word}", "", *(f"* {line.strip()}" for line in verdict.lines()), ""]
         lines += [f"![scores of {word}]({picture.name})", "", *_recordings(taught, word), ""]
     lines += [
@@ -41,7 +41,7 @@ def write_report(
         "",
     ]
     path = folder / "report.md"
-    atomically(path, lambda target: target.write_text("\n".join(lines), encoding="utf-8"))
+    write_atomically(path, "\n".join(lines))
     return path
 
 

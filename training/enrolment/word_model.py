@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws import __version__
-from kws.checksum import sha256
 from kws.config import DecisionConfig
 from kws.errors import ConfigError, KwsError
 from kws.features.streaming import log_mel
+from kws.files import sha256
 from kws.inference.window_model import WindowModel
 from kws.manifest import ModelManifest, WindowForm, write_manifest
 from training.embedding.attach_head import graft

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kws.files import write_atomically
 from training.batches.class_sampler import class_data
 from training.config.recipe import Recipe
-from training.config.run_folder import atomically
 from training.evaluation import metrics
 from training.evaluation.predictions import write_predictions
 
@@ -63,7 +63,7 @@ def write_scores(recipe: Recipe, out: Path, predict: Predict) -> dict[str, Any]:
         )
         logger.info("%s", summary(split, report))
     text = json.dumps(scores, indent=2) + "\n"
-    atomically(out / SCORES, lambda path: path.write_text(text, encoding="utf-8"))
+    write_atomically(out / SCORES, text)
     return scores
 
 

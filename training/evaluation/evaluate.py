@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from kws.config import FrontendConfig
 from kws.errors import ConfigError
 from kws.features.frontends import WholeFeatures
+from kws.files import write_atomically
 from kws.manifest import ModelManifest
 from kws.spotter import KeywordSpotter
-from training.config.run_folder import atomically
 from training.datasets import twelve_class as protocol
 from training.datasets.clips import Clip
 from training.evaluation import long_audio as stream_run
@@ -207,7 +207,4 @@ def write_stream_report(result: StreamResult, out: Path) -> None:
         (event.file, event.start_s, event.keyword, "", "miss") for event in result.tally.missed
     ]
     writer.writerows(sorted(rows, key=lambda row: (row[0], row[1])))
-    atomically(
-        out / "errors.csv",
-        lambda temporary: temporary.write_text(text.getvalue(), encoding="utf-8"),
-    )
+    write_atomically(out / "errors.csv", text.getvalue())

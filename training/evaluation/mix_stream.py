@@ -12,8 +12,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
+from kws.files import atomic_path
 from training.batches.augmentation import loud_level, to_int16
-from training.config.run_folder import atomically
 from training.datasets.clips import SAMPLE_RATE, Clip
 from training.evaluation.truth import IGNORE, Event
 
@@ -115,12 +115,8 @@ def word_span(samples: FloatArray, *, below_db: float = 25.0) -> tuple[int, int]
 
 def write_stream(samples: NDArray[np.int16], path: Path) -> None:
     """Write 16-bit WAV at 16 kHz."""
-    atomically(
-        path,
-        lambda temporary: soundfile.write(
-            str(temporary), samples, SAMPLE_RATE, subtype="PCM_16", format="WAV"
-        ),
-    )
+    with atomic_path(path) as temporary:
+        soundfile.write(str(temporary), samples, SAMPLE_RATE, subtype="PCM_16", format="WAV")
 
 
 def join(paths: Sequence[Path], *, gap_s: float = 0.3) -> tuple[NDArray[np.int16], list[float]]:

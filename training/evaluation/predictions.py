@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.config.run_folder import atomically
+from kws.files import write_atomically
 
 
 def write_predictions(
@@ -37,4 +37,4 @@ def write_predictions(
         start = (clip.start,) if has_cuts else ()
         scores = (f"{value:.4f}" for value in row)
         writer.writerow((name.as_posix(), *start, clip.label, predicted, *scores))
-    atomically(path, lambda temporary: temporary.write_text(text.getvalue(), encoding="utf-8"))
+    write_atomically(path, text.getvalue())

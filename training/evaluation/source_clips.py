@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kws.dataclass_io import from_mapping
 from kws.errors import ConfigError
 from kws.manifest import ModelManifest
-from training.config import recipe as recipes
 from training.config.source_section import SourceConfig
 from training.datasets import labelled_clips as sources
 from training.datasets.splits import open_classes
@@ -51,6 +51,6 @@ def clips_of_source(manifest: ModelManifest, root: Path, *, split: str | None) -
 
 def _source_of(manifest: ModelManifest) -> SourceConfig:
     table = manifest.training.get("recipe", {}).get("source", {})
-    return recipes.section(
-        SourceConfig, table, where=f"{manifest.path}: training.config.recipe.source"
+    return from_mapping(
+        SourceConfig, table, where=str(manifest.path), name="training.recipe.source"
     )

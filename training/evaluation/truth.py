@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kws.errors import AudioError
-from training.config.run_folder import atomically
+from kws.files import write_atomically
 
 IGNORE = "_ignore_"
 COLUMNS = ("file", "keyword", "start_s", "end_s")
@@ -65,4 +65,4 @@ def write_truth(events: Iterable[Event], path: Path) -> None:
     writer.writerow(COLUMNS)
     for event in events:
         writer.writerow((event.file, event.keyword, f"{event.start_s:.3f}", f"{event.end_s:.3f}"))
-    atomically(path, lambda temporary: temporary.write_text(text.getvalue(), encoding="utf-8"))
+    write_atomically(path, text.getvalue())

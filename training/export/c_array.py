@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from kws.errors import ConfigError
+from kws.files import write_atomically
 from kws.manifest import ModelManifest, StreamForm, WindowForm
-from training.config.run_folder import atomically
 from training.export import c_text
 from training.export.c_header import header, title
 from training.export.c_text import numbers, real, string
@@ -46,7 +46,7 @@ def write_c_arrays(manifest: ModelManifest, out: Path) -> list[Path]:
     except OSError as error:
         raise ConfigError(f"{out}: expected a folder to write to: {error.strerror}") from error
     for file, text in texts.items():
-        atomically(out / file, lambda path, text=text: path.write_text(text, encoding="ascii"))
+        write_atomically(out / file, text)
     return [out / file for file in texts]
 
 

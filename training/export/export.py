@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 import kws
 from kws.config import FrontendConfig
 from kws.errors import KwsError
+from kws.files import write_atomically
 from kws.manifest import ModelManifest, WindowForm, write_manifest
 from training.architectures.build import build_model
 from training.batches.class_sampler import class_data
@@ -26,7 +27,7 @@ from training.batches.picture_recipe import on_audio
 from training.batches.task import open_batches
 from training.config import recipe as recipes
 from training.config.recipe import Recipe
-from training.config.run_folder import RunFolder, atomically
+from training.config.run_folder import RunFolder
 from training.evaluation import metrics
 from training.evaluation.clips import ClipScorer
 from training.fit import trainer as fit
@@ -112,7 +113,7 @@ def _write(manifest: ModelManifest, recipe: Recipe, out: Path) -> None:
     content = manifest.read_form(manifest.window)
     # One of an earlier export belongs to other weights.
     (out / stream_file(manifest)).unlink(missing_ok=True)
-    atomically(out / manifest.window.file, lambda path: path.write_bytes(content))
+    write_atomically(out / manifest.window.file, content)
     write_manifest(manifest, out / f"{manifest.name}.json")
 
 

@@ -15,10 +15,11 @@ import keras
 import numpy as np
 
 from kws.errors import ConfigError, KwsError
+from kws.files import write_atomically
 from training.architectures.build import build_model
 from training.batches.features import FeatureMaker
 from training.config.recipe import Recipe
-from training.config.run_folder import RunFolder, atomically
+from training.config.run_folder import RunFolder
 from training.datasets import aligned_speech as running_speech
 from training.datasets.aligned_speech import HARD_COLUMNS
 from training.datasets.clips import Clip
@@ -74,7 +75,7 @@ def mine(
             writer.writerow((file, start, keyword, f"{score:.3f}"))
             n_found += 1
     out.parent.mkdir(parents=True, exist_ok=True)
-    atomically(out, lambda path: path.write_text(text.getvalue(), encoding="utf-8"))
+    write_atomically(out, text.getvalue())
     return n_found
 
 

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from kws.files import atomic_path
 from training.architectures.build import build_model, n_outputs
 from training.batches.class_recipe import resolved
 from training.batches.class_sampler import class_data
@@ -18,7 +19,7 @@ from training.batches.features import FeatureMaker
 from training.batches.picture_sampler import picture_features
 from training.batches.prefetch import BatchFeeder
 from training.config.recipe import Recipe
-from training.config.run_folder import RunFolder, atomically
+from training.config.run_folder import RunFolder
 from training.datasets import twelve_class as protocol
 from training.datasets.clips import Clip, fit_length
 from training.evaluation.class_scores import SCORES, write_scores
@@ -213,7 +214,8 @@ class SaveState(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Save model and optimizer."""
-        atomically(self._run.state, self.model.save)
+        with atomic_path(self._run.state) as temporary:
+            self.model.save(temporary)
 
 
 class DrawCurves(keras.callbacks.Callback):

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from training.config.run_folder import atomically
+from kws.files import write_atomically
 from training.report.sections import Section, clips_in_words
 from training.report.tables import Table
 
@@ -82,4 +82,4 @@ def _escaped(text: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_atomically(path, text)

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError, KwsError
+from kws.files import write_atomically
 from kws.inference.stream_model import StreamModel
 from kws.inference.window_model import WindowModel
 from kws.manifest import ModelManifest, StreamForm, read_manifest, write_manifest
-from training.config.run_folder import atomically
 from training.tflite.stream_rewrite import RewrittenModel, stream_form
 
 logger = logging.getLogger(__name__)
@@ -71,8 +71,8 @@ def add_stream_form(
         staging.rmdir()
     final = replace(staged, path=final_path)
     if manifest.path.parent.resolve() != out.resolve():
-        atomically(out / manifest.window.file, lambda path: path.write_bytes(window))
-    atomically(out / form.file, lambda path: path.write_bytes(made.content))
+        write_atomically(out / manifest.window.file, window)
+    write_atomically(out / form.file, made.content)
     write_manifest(final, final.path)
     logger.info(
         "%s: equal to the window form at %d hops; %.1f %% of its multiplications",

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.config.run_folder import atomically
+from kws.files import atomic_path
 from training.embedding.backbone import Backbone, Embedder
 from training.transfer.windows import windows_of
 
@@ -69,7 +69,8 @@ def embed_clips(
     starts = np.concatenate(([0], np.cumsum([len(part) for part in parts]))).astype(np.intp)
     found = Embedded(np.concatenate(parts), starts)
     cache.mkdir(parents=True, exist_ok=True)
-    atomically(path, lambda target: np.savez(target, rows=found.rows, starts=found.starts))
+    with atomic_path(path) as target:
+        np.savez(target, rows=found.rows, starts=found.starts)
     return found
 
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws import __version__
-from kws.checksum import sha256
 from kws.errors import KwsError
 from kws.features.frontends import WholeFeatures, decimation_factor
+from kws.files import sha256
 from kws.inference.window_model import WindowModel
 from kws.manifest import ModelManifest, WindowForm, write_manifest
 from training.batches.class_sampler import class_data

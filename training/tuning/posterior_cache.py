@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 import kws
 from kws.audio.files import read_file
 from kws.decision.speech_context import SpeechContext
+from kws.files import atomic_path
 from kws.spotter import KeywordSpotter
-from training.config.run_folder import atomically
 from training.evaluation.stream_scores import FileScores
 
 # What is kept reaches past the end of the audio as far as this much smoothing needs.
@@ -72,7 +72,8 @@ def posteriors_of(spotter: KeywordSpotter, path: Path, *, cache: Path | None) ->
         if kept is not None:
             kept.parent.mkdir(parents=True, exist_ok=True)
             values = {"times_s": times_s, "rows": rows, "duration_s": np.float64(duration_s)}
-            atomically(kept, lambda temporary: np.savez_compressed(temporary, **values))
+            with atomic_path(kept) as temporary:
+                np.savez_compressed(temporary, **values)
     else:
         with np.load(kept) as values:
             times_s, rows = values["times_s"], values["rows"]

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from kws.decision.policy import Detection, DetectionPolicy
+from kws.decision.policy import Detection, DetectionPolicy, count_firings
 from kws.errors import ConfigError
 
 LABELS = ("yes", "no", "_unknown_")
@@ -164,3 +164,32 @@ def test_a_detection_is_a_frozen_value():
     assert detection == Detection("yes", 0.9, 1.5)
     with pytest.raises(dataclasses.FrozenInstanceError):
         detection.score = 1.0
+
+
+@pytest.mark.parametrize("suppression_s", [0.0, 0.08, 0.2, 0.5, 0.8])
+@pytest.mark.parametrize("hop_s", [0.01, 0.08, 0.1])
+def test_replay_and_counting_fire_as_push_does(rng, suppression_s, hop_s):
+    """
+    A recording replayed at once gives the detections of hop-by-hop pushing, for all keywords
+    together and for one alone, whether its scores repeat the threshold or cross it.
+    """
+    scores = rng.integers(0, 5, (3_000, 3)).astype(np.float32) / 4
+    target = policy({"yes": 0.75, "no": 0.5}, suppression_s)
+    times_s = (16_000 + np.arange(3_000) * round(hop_s * 16_000)) / 16_000
+    pushed = [target.push(row, float(time_s)) for row, time_s in zip(scores, times_s)]
+    alone = policy({"yes": 1.0}, suppression_s).replay(scores, times_s)
+
+    assert target.replay(scores, times_s) == [found for found in pushed if found is not None]
+    assert len(alone) == count_firings(scores[:, 0], 1.0, hop_s=hop_s, suppression_s=suppression_s)
+
+
+def test_counting_compares_scores_with_a_threshold_between_two_floats():
+    """
+    A float32 score below a float64 threshold does not fire, however near it is.
+    """
+    score = np.float32(0.7)
+    above = float(score) + 1e-12
+
+    assert count_firings(np.array([score]), float(score), hop_s=0.1, suppression_s=0.5) == 1
+    assert count_firings(np.array([score]), above, hop_s=0.1, suppression_s=0.5) == 0
+    assert count_firings(np.zeros(0, np.float32), 0.5, hop_s=0.1, suppression_s=0.5) == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kws.decision.smoothing import PosteriorSmoother
+from kws.decision.smoothing import PosteriorSmoother, smooth
 from kws.errors import ConfigError
 
 
@@ -104,3 +104,29 @@ def test_a_span_of_nothing_is_refused():
     """
     with pytest.raises(ConfigError, match="n_posteriors must be at least 1, got 0"):
         PosteriorSmoother(0)
+
+
+@pytest.mark.parametrize("n_posteriors", [1, 2, 3, 10, 30])
+@pytest.mark.parametrize("n_labels", [2, 12])
+def test_a_whole_recording_is_smoothed_as_push_does(rng, n_posteriors, n_labels):
+    """
+    The scores of a recording equal those of hop-by-hop smoothing to the last bit.
+    """
+    posteriors = rng.random((100, n_labels)).astype(np.float32)
+    smoother = PosteriorSmoother(n_posteriors)
+    pushed = [smoother.push(row) for row in posteriors]
+    expected = np.array([row for row in pushed if row is not None])
+
+    np.testing.assert_array_equal(smooth(posteriors, n_posteriors), expected)
+    np.testing.assert_array_equal(smooth(posteriors[:, 0], n_posteriors), expected[:, 0])
+
+
+def test_a_partial_start_averages_the_hops_so_far():
+    """
+    On request the first hops have a score too, and so has a recording shorter than the span.
+    """
+    posteriors = posterior(1.0, 0.0, 0.5, 1.0)
+
+    assert smooth(posteriors, 2, partial_start=True).tolist() == [1.0, 0.5, 0.25, 0.75]
+    assert smooth(posteriors[:2], 3, partial_start=True).tolist() == [1.0, 0.5]
+    assert smooth(posteriors[:2], 3).tolist() == []

@@ -16,9 +16,9 @@ pytest.importorskip("ai_edge_litert.schema_py_generated", reason="kws-enroll nee
 from support.int8_windows import layer, longer
 
 from kws import models
-from kws.checksum import sha256
 from kws.config import DecisionConfig
 from kws.errors import ConfigError
+from kws.files import sha256
 from kws.manifest import ModelManifest, WindowForm, write_manifest
 from kws.spotter import KeywordSpotter
 from training.embedding.head import Head

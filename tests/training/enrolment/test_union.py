@@ -12,8 +12,8 @@ pytest.importorskip("ai_edge_litert.schema_py_generated", reason="kws-enroll nee
 from support.int8_windows import cut, demo_frames, demo_steps, layer, longer, run
 
 from kws import models
-from kws.checksum import sha256
 from kws.errors import ModelError
+from kws.files import sha256
 from kws.inference.interpreter import installed, open_model
 from kws.manifest import WindowForm
 from training.embedding.attach_head import graft

@@ -30,10 +30,10 @@ from support.stream_networks import (
     uneven_strides,
 )
 
-from kws.checksum import sha256
 from kws.config import DecisionConfig, FrontendConfig
 from kws.errors import ConfigError
 from kws.features.streaming import log_mel
+from kws.files import sha256
 from kws.inference.stream_model import StreamModel
 from kws.inference.window_model import WindowModel
 from kws.manifest import ModelManifest, WindowForm, read_manifest
