@@ -1,190 +1,224 @@
-"""The walls between the rooms: who may import what."""
+"""The walls between the packages: who may import what. docs/architecture.md draws them."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 import kws
 
-PACKAGE = Path(kws.__file__).parent
-MODULES = sorted(PACKAGE.rglob("*.py"))
-
-# Never in kws, whatever the module.
-FORBIDDEN = {"training", "tensorflow", "keras", "matplotlib", "librosa", "sklearn", "torch"}
-RUNTIMES = {"ai_edge_litert", "tflite_runtime", "tensorflow"}
-# Costly or native libraries, with the one place that may import them.
-ONLY_IN = {
-    "sounddevice": {"microphone"},
-    "soundfile": {"audio_file"},
-    "soxr": {"resample"},
-}
-# A heavy import costs cold start: these come in when they are used.
-LAZY = {"sounddevice", "soundfile", "soxr", "scipy", "rich", *RUNTIMES}
-# Layers from bottom to top (design, section 8): a module imports from layers below it only.
-LAYERS = [
-    {"wake_event"},
-    {
-        "errors",
-        "checksum",
-        "patient_call",
-        "quiet_stderr",
-        "paced_log",
-        "signal_health",
-        "service",
-        "untrusted",
-        "piece",
-        *("audio_clock", "listener_reports", "thread_cpu"),
-    },
-    {
-        *("config", "quantization", "ring_buffer", "resample", "decimation"),
-        *("capture_config", "device_choice", "beginning", "gate", "table_fields"),
-    },
-    {"spectrum", "manifest", "smoothing", "context", "decision", "interpreter", "conditioning"},
-    {"mel", "models", "callbacks", "recorder", "audio_file"},
-    {"frontend", "microphone"},
-    {"frontend_kinds", "audio_system"},
-    {"posterior_model", "device_calls"},
-    {"window_model", "stream_model", "connection"},
-    {"form_choice"},
-    {"spotter"},
-    {"listener"},
+ROOT = Path(kws.__file__).parents[1]
+# Packages and top-level modules from bottom to top. An import goes down, or stays in its package.
+KWS_ROOMS = [
+    *("kws.errors", "kws.dataclass_io", "kws.files", "kws.config", "kws.audio", "kws.manifest"),
+    *("kws.models", "kws.features", "kws.inference", "kws.decision", "kws.spotter", "kws.live"),
+    *("kws.bench", "kws.cli", "kws.__main__"),
 ]
-LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
+TRAINING_ROOMS = [
+    *("training.config", "training.plotting", "training.datasets", "training.tflite"),
+    *("training.batches", "training.architectures", "training.evaluation", "training.embedding"),
+    *("training.distillation", "training.tuning", "training.transfer", "training.fit"),
+    *("training.export", "training.enrolment", "training.report", "training.cli"),
+]
+FLOOR = {room: number for number, room in enumerate([*KWS_ROOMS, *TRAINING_ROOMS])}
+
+RUNTIMES = {"ai_edge_litert", "tflite_runtime", "tensorflow"}
+# Never in kws, in any module.
+FORBIDDEN = {"training", "keras", "librosa", "matplotlib", "sklearn", "tensorflow", "torch"}
+# Costly or native libraries, with the modules that may import them.
+ONLY_IN = {
+    "sounddevice": {"kws.audio.microphone"},
+    "soundfile": {"kws.audio.files"},
+    "soxr": {"kws.audio.resample"},
+}
+# A heavy import costs cold start: these are imported where they are used.
+LAZY = {"cpuinfo", "psutil", "rich", "scipy", "sounddevice", "soundfile", "soxr", *RUNTIMES}
+# TensorFlow takes ten seconds to import; the others come with extras that may be missing.
+OPTIONAL = LAZY | {
+    *("keras", "matplotlib", "sklearn", "jinja2", "pooch", "requests", "tqdm", "PIL"),
+    *("threadpoolctl", "tflite_micro", "tensorboard", "cpuinfo", "psutil", "ctypes"),
+}
+STAGES = ("kws.features", "kws.decision", "kws.inference.window_model", "kws.spotter")
 
 
-def name_of(path: Path) -> str:
-    """Return "cli.listen" for kws/cli/listen.py."""
-    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+class Import(NamedTuple):
+    """One import statement's target."""
+
+    name: str
+    in_function: bool
 
 
-def imports(path: Path, *, at_import: bool = False) -> set[str]:
-    """Return the dotted names that a module imports, types for checkers left out.
+def module_name(path: Path) -> str:
+    """Return "kws.cli.listen" for kws/cli/listen.py, and "kws.cli" for its __init__."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
-    With `at_import`, only those that run when the module is imported.
-    """
-    found: set[str] = set()
 
-    def visit(node: ast.AST) -> None:
+MODULES = {
+    module_name(path): path
+    for package in ("kws", "training")
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+
+
+def room_of(module: str) -> str:
+    """Return the package or top-level module that a module belongs to."""
+    return ".".join(module.split(".")[:2])
+
+
+@cache
+def imports(module: str) -> frozenset[Import]:
+    """Return what a module imports. Imports for type checkers do not count."""
+    path = MODULES[module]
+    found: set[Import] = set()
+
+    def visit(node: ast.AST, in_function: bool) -> None:
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             return
         if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
+            found.update(Import(alias.name, in_function) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            found.add(node.module or "")
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-        if at_import and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            return
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                name = inner if inner in MODULES else str(node.module)
+                found.add(Import(name, in_function))
+        in_function |= isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
         for child in ast.iter_child_nodes(node):
-            visit(child)
+            visit(child, in_function)
 
-    visit(ast.parse(path.read_text(encoding="utf-8")))
-    return found
-
-
-def tops(names: set[str]) -> set[str]:
-    return {name.split(".")[0] for name in names}
+    visit(ast.parse(path.read_text(encoding="utf-8")), False)
+    return frozenset(found)
 
 
-def own_modules(path: Path) -> set[str]:
-    """Return the modules of kws that a module imports, as "mel" or "cli.listen"."""
-    known = {name_of(module) for module in MODULES}
-    wanted = {name[len("kws.") :] for name in imports(path) if name.startswith("kws.")}
-    return wanted & known
-
-
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_the_runtime_never_imports_the_build_side(path):
-    """
-    kws imports neither training nor TensorFlow nor plotting; training imports kws.
-    """
-    assert tops(imports(path)) & FORBIDDEN == set()
-
-
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_each_heavy_library_has_one_importer(path):
-    """
-    sounddevice only in microphone, soundfile only in audio_file, soxr only in resample.
-    """
-    wrong = {
-        library
-        for library in tops(imports(path)) & set(ONLY_IN)
-        if name_of(path) not in ONLY_IN[library]
+def libraries(module: str, *, at_import: bool = False) -> set[str]:
+    """Return the top-level names that a module imports; with `at_import`, when it is imported."""
+    return {
+        found.name.split(".")[0]
+        for found in imports(module)
+        if not (at_import and found.in_function)
     }
 
-    assert wrong == set()
+
+def own_imports(module: str) -> set[str]:
+    """Return the modules of this project that a module imports, anywhere in it."""
+    return {found.name for found in imports(module) if found.name in MODULES} - {module}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_only_the_interpreter_knows_a_runtime(path):
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_has_a_room(module):
     """
-    No other module imports a TFLite runtime, nor spells a runtime's module to import it by name.
+    A module outside the known packages fails here: give it a place in the rooms above.
     """
-    if name_of(path) == "interpreter":
-        return
-    texts = {
-        node.value
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    assert module in ("kws", "training") or room_of(module) in FLOOR
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_down(module):
+    """
+    A module imports from its own package and from packages below it.
+    """
+    if module == "kws":
+        return  # Its names are what users import; nothing in kws imports them from there.
+    own = FLOOR[room_of(module)] if module != "training" else -1
+    above = {
+        other
+        for other in own_imports(module)
+        if other not in ("kws", "training") and room_of(other) != room_of(module)
+        if FLOOR[room_of(other)] >= own
     }
 
-    assert tops(imports(path)) & RUNTIMES == set()
+    assert above == set()
+
+
+def test_no_module_imports_itself_through_others():
+    """
+    There is no circle, with imports inside functions counted.
+    """
+    done: set[str] = set()
+
+    def visit(module: str, trail: tuple[str, ...]) -> None:
+        assert module not in trail, " -> ".join([*trail, module])
+        if module in done or module in ("kws", "training"):
+            return
+        for other in own_imports(module):
+            visit(other, (*trail, module))
+        done.add(module)
+
+    for module in MODULES:
+        visit(module, ())
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_inside_functions_are_for_optional_libraries(module):
+    """
+    Only optional extras and TensorFlow are imported late.
+
+    Commands import the modules that need them late, so that --help answers at once; kws.cli
+    also keeps the cold start of `kws-listen` short.
+    """
+    late = {found.name for found in imports(module) if found.in_function}
+    if room_of(module).endswith(".cli") or module == "kws":
+        late = {name for name in late if not name.startswith(("kws", "training"))}
+
+    assert {name for name in late if name.split(".")[0] not in OPTIONAL} == set()
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("kws")])
+def test_the_runtime_never_imports_the_build_side(module):
+    """
+    kws imports neither training nor plotting; TensorFlow is the interpreter's last resort.
+    """
+    assert libraries(module) & FORBIDDEN == set()
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("kws")])
+def test_each_heavy_library_has_one_importer(module):
+    """
+    sounddevice only in the microphone, soundfile in files, soxr in resample.
+    """
     assert {
-        text for text in texts if text.startswith(("ai_edge_litert", "tflite_runtime"))
+        library for library in libraries(module) & set(ONLY_IN) if module not in ONLY_IN[library]
     } == set()
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_heavy_libraries_are_imported_when_they_are_used(path):
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("kws")])
+def test_only_the_interpreter_knows_a_runtime(module):
+    """
+    No other module imports a TFLite runtime, nor spells one to import it by name.
+    """
+    if module == "kws.inference.interpreter":
+        return
+    texts = {
+        node.value
+        for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+    assert libraries(module) & RUNTIMES == set()
+    assert not any(text.startswith(("ai_edge_litert", "tflite_runtime")) for text in texts)
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("kws")])
+def test_heavy_libraries_are_imported_when_they_are_used(module):
     """
     Importing a module of kws imports no library that costs cold start.
     """
-    assert tops(imports(path, at_import=True)) & LAZY == set()
+    assert libraries(module, at_import=True) & LAZY == set()
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_imports_run_one_way(path):
-    """
-    A stage imports from below only; nothing but the command line imports the command line.
-    """
-    name = name_of(path)
-    wanted = own_modules(path)
-    if name in LAYER:
-        above = {other for other in wanted if LAYER.get(other, -1) >= LAYER[name]}
-
-        assert above == set()
-    if not name.startswith("cli") and name != "__main__":
-        assert {other for other in wanted if other.startswith("cli")} == set()
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "spotter",
-        "beginning",
-        "form_choice",
-        "gate",
-        "smoothing",
-        "decision",
-        "decimation",
-        "frontend",
-        "frontend_kinds",
-        "window_model",
-    ],
-)
-def test_the_stages_have_no_clock_thread_or_device(name):
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith(STAGES)])
+def test_the_stages_have_no_clock_thread_or_device(module):
     """
     Between ring buffer and callback nothing reads a clock, starts a thread or opens a device.
     """
-    path = PACKAGE / f"{name}.py"
-    found = tops(imports(path)) | own_modules(path)
-
-    assert found & {"time", "datetime", "threading", "microphone", "listener", "callbacks"} == set()
+    assert libraries(module) & {"time", "datetime", "threading", "sounddevice"} == set()
 
 
 def modules_after(code: str) -> set[str]:
@@ -196,7 +230,7 @@ def modules_after(code: str) -> set[str]:
         timeout=60,
         check=True,
     )
-    return tops(set(done.stdout.split()))
+    return {name.split(".")[0] for name in done.stdout.split()}
 
 
 def test_import_kws_is_light():
