@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kws.decision.policy import count_firings
+from kws.decision.smoothing import smooth
 from kws.errors import ConfigError
 from training.datasets.aligned_speech import read_utterances
 from training.datasets.clips import Clip
@@ -147,7 +149,7 @@ class FewShotStudy:
         beside = {word: voices} if n_recordings < FEW else {}
         recordings = {word: [found[i] for i in learned]}
         taught = teacher.teach(recordings, voices=beside, leave_out=False)
-        best = np.array([self._smoothed(taught.head, heard[i]).max() for i in tried])
+        best = np.array([self._smoothed(taught.head, heard[i]).max(initial=0) for i in tried])
         scores = [self._smoothed(taught.head, one) for one in speech]
         hop_s = self._backbone.hop_s
         hours = sum(len(one) for one in speech) * hop_s / 3600
@@ -157,7 +159,7 @@ class FewShotStudy:
             n_recordings=n_recordings,
             draw=draw,
             missed=float(np.mean(best < THRESHOLD)),
-            per_hour=sum(events(one, THRESHOLD, hop_s) for one in scores) / hours,
+            per_hour=n_firings(scores, THRESHOLD, hop_s) / hours,
             missed_at_rate=float(np.mean(best < level)),
         )
 
@@ -169,14 +171,8 @@ class FewShotStudy:
 
     def _smoothed(self, head: Head, embeddings: FloatArray) -> FloatArray:
         """Return the score that the spotter would compare with the threshold, at each hop."""
-        if not len(embeddings):
-            return np.zeros(1, np.float32)
         posterior = head.posteriors(embeddings)[:, 0]
-        n_hops = SMOOTHING_HOPS
-        total = np.concatenate(([0.0], np.cumsum(posterior, dtype=np.float64)))
-        ends = np.arange(1, len(posterior) + 1)
-        starts = np.maximum(0, ends - n_hops)
-        return np.asarray((total[ends] - total[starts]) / (ends - starts), np.float32)
+        return smooth(posterior, SMOOTHING_HOPS)
 
 
 def embedded_speech(backbone: Backbone, folder: Path) -> list[Speech]:
@@ -202,11 +198,12 @@ def embedded_speech(backbone: Backbone, folder: Path) -> list[Speech]:
     ]
 
 
-def events(scores: FloatArray, threshold: float, hop_s: float) -> int:
-    """Return how often the spotter fires: once, then not again before a quiet time."""
-    above = np.flatnonzero(scores >= threshold)
-    quiet_hops = SUPPRESSION_MS / 1000 / hop_s
-    return int(len(above) > 0) + int(np.sum(np.diff(above) > quiet_hops))
+def n_firings(scores: Sequence[FloatArray], threshold: float, hop_s: float) -> int:
+    """Return how often the spotter would fire on these recordings."""
+    suppression_s = SUPPRESSION_MS / 1000
+    return sum(
+        count_firings(one, threshold, hop_s=hop_s, suppression_s=suppression_s) for one in scores
+    )
 
 
 def _level_for(speech: Sequence[FloatArray], n_events: float, hop_s: float) -> float:
@@ -215,7 +212,7 @@ def _level_for(speech: Sequence[FloatArray], n_events: float, hop_s: float) -> f
     low, high = 0, len(levels)
     while low < high:
         middle = (low + high) // 2
-        if sum(events(one, float(levels[middle]), hop_s) for one in speech) <= n_events:
+        if n_firings(speech, float(levels[middle]), hop_s) <= n_events:
             high = middle
         else:
             low = middle + 1

@@ -7,13 +7,15 @@ import pytest
 
 pytest.importorskip("sklearn", reason="kws-enroll needs its extra")
 
+from kws.decision.policy import DetectionPolicy
 from kws.errors import ConfigError
 from training.embedding import fit_head as heads
 from training.embedding.head import Head, Layer
 from training.enrolment.calibration import Tail, peaks, smoothed
-from training.enrolment.few_shot import events
+from training.enrolment.few_shot import n_firings
 from training.enrolment.make_negatives import coarse
 from training.enrolment.negatives import Negatives
+from training.enrolment.word_model import SUPPRESSION_MS
 
 SIZE = 24
 
@@ -114,19 +116,20 @@ def test_a_piece_of_audio_has_a_peak_a_second():
     np.testing.assert_array_equal([2], peaks(scores[:6], 0.1))
 
 
-@pytest.mark.parametrize(
-    ("scores", "n_events"),
-    [
-        ([0, 0, 0], 0),
-        ([0.9, 0.9, 0.2], 1),
-        ([0.9] + [0.0] * 8 + [0.9], 2),
-        ([0.9] + [0.0] * 7 + [0.9], 1),
-        ([0.4, 0.5, 0.4], 1),
-    ],
-)
-def test_firings_are_counted_as_the_spotter_fires(scores, n_events):
-    """At or above the threshold once, then not before 0.8 s of quiet."""
-    assert n_events == events(np.array(scores, np.float32), 0.5, 0.1)
+@pytest.mark.parametrize("hop_s", [0.08, 0.1])
+def test_a_study_counts_firings_as_the_policy_does(rng, hop_s):
+    """Two peaks ten hops of 80 ms apart are two firings: the suppression of 0.8 s has ended."""
+    peaks_apart = np.zeros(40, np.float32)
+    peaks_apart[[3, 13, 20]] = 0.9
+    pieces = [peaks_apart, *(rng.random((20, 200)) ** 8).astype(np.float32)]
+    expected = []
+    for scores in pieces:
+        policy = DetectionPolicy(["word"], {"word": 0.5}, suppression_s=SUPPRESSION_MS / 1000)
+        hops = enumerate(scores[:, None])
+        expected.append(sum(policy.push(row, hop * hop_s) is not None for hop, row in hops))
+
+    assert expected == [n_firings([one], 0.5, hop_s) for one in pieces]
+    assert 2 == expected[0]
 
 
 MOMENTS = 3
