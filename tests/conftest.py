@@ -21,6 +21,7 @@ import pytest
 import soundfile
 from hypothesis import settings
 from support.fake_time import Clock
+from support.skips import NO_DATA, without_data
 
 from kws import models
 from kws.audio.files import read_file
@@ -56,6 +57,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from support.side_by_side import FilesAndLive
 
     return FilesAndLive(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say how many tests of real speech did not run, at the end where nobody overlooks it."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    n_skipped = sum(NO_DATA in str(report.longrepr) for report in skipped)
+    if n_skipped:
+        terminalreporter.write_line(
+            f"{n_skipped} tests of real speech did not run: KWS_DATA must name the data "
+            "(CONTRIBUTING.md); KWS_REQUIRE_DATA=1 makes them fail instead",
+            yellow=True,
+            bold=True,
+        )
 
 
 @pytest.fixture
@@ -127,7 +141,7 @@ def kws_data() -> Path:
     """The folder of the speech data; skips where KWS_DATA does not name one."""
     folder = os.environ.get("KWS_DATA", "")
     if not folder or not (Path(folder) / "speech_commands").is_dir():
-        pytest.skip("KWS_DATA does not name a folder with speech_commands/ in it")
+        without_data("KWS_DATA does not name a folder with speech_commands/ in it")
     return Path(folder)
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from support.live_presence import not_here
 from support.pulse_server import PACKAGES, PulseServer, missing_parts
+from support.skips import without_audio_server
 
 from kws import models
 from kws.audio.files import read_file
@@ -70,7 +70,7 @@ def four_words(tmp_path_factory) -> Path:
 def _server() -> Iterator[PulseServer]:
     missing = missing_parts()
     if missing:
-        not_here(f"no {', no '.join(missing)}: apt install {PACKAGES}")
+        without_audio_server(f"no {', no '.join(missing)}: apt install {PACKAGES}")
     with _short_folder() as folder, _interrupts_allowed():
         server = PulseServer(folder)
         try:

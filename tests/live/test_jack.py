@@ -12,7 +12,7 @@ import pytest
 import soundfile
 import soxr
 from support.live_listening import KWS_LISTEN, listening, of_type, running
-from support.live_presence import not_here
+from support.skips import without_audio_server
 
 pytestmark = pytest.mark.live
 
@@ -26,7 +26,7 @@ FEED = 'pcm.feed { type jack playback_ports { 0 "PortAudio:in_0" } }'
 def jack(server, tmp_path) -> Iterator[tuple[subprocess.Popen, dict[str, str]]]:
     """A JACK server, and the environment that finds it and no other sound server."""
     if shutil.which("jackd") is None or shutil.which("jack_wait") is None:
-        not_here("no jackd: apt install jackd2")
+        without_audio_server("no jackd: apt install jackd2")
     name = f"kws-{os.getpid()}"
     environment = {
         **server.environment,

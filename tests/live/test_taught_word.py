@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from support.live_presence import not_here
+from support.skips import without_audio_server
 
 pytest.importorskip("sklearn", reason="kws-enroll needs its extra")
 pytest.importorskip("ai_edge_litert.schema_py_generated", reason="needs the schema of TFLite")
@@ -40,7 +40,7 @@ def spoken(word: str, n: int, folder: Path) -> Path:
 def test_a_word_said_at_the_microphone_is_taught_and_heard(virtual_microphone, tmp_path):
     """Four times said, kept as four files, taught, and heard by the model that comes out."""
     if not shutil.which("espeak-ng"):
-        not_here("no espeak-ng: apt install espeak-ng")
+        without_audio_server("no espeak-ng: apt install espeak-ng")
     said = spoken("computer", N_RECORDINGS + 2, tmp_path)
     out = tmp_path / "my"
     program = subprocess.Popen(

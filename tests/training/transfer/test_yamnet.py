@@ -15,6 +15,8 @@ import pytest
 pytest.importorskip("ai_edge_litert.schema_py_generated", reason="cutting needs ai-edge-litert")
 pytest.importorskip("pooch", reason="downloads need the extra [train]")
 
+from support.skips import without_data
+
 from kws.inference.interpreter import open_model
 from training.cli import train
 from training.config.transfer_section import TransferConfig
@@ -34,7 +36,7 @@ def yamnet() -> Path:
     for place in places:
         if place.is_file():
             return place
-    pytest.skip("no YAMNet: kws-train fetch yamnet --out $KWS_DATA, or KWS_YAMNET=FILE")
+    without_data("no YAMNet: kws-train fetch yamnet --out $KWS_DATA, or KWS_YAMNET=FILE")
 
 
 def scores_of(embedding: np.ndarray, content: bytes) -> np.ndarray:
