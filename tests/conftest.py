@@ -129,11 +129,11 @@ def eight_frame_model(
 ) -> Path:
     """The manifest of the model that ships with a stream form of 80 ms, as its strides allow."""
     pytest.importorskip("ai_edge_litert.schema_py_generated", reason="rewrites a .tflite file")
-    from training.tflite.stream_export import add_stream_form
+    from training.tflite.stream_export import add_streaming_model
 
     frames = log_mel(demo_audio[: 3 * RATE], default_manifest.frontend)
     out = tmp_path_factory.mktemp("eight")
-    return add_stream_form(default_manifest, frames, hop_frames=8, out=out)[0].path
+    return add_streaming_model(default_manifest, frames, hop_frames=8, out=out)[0].path
 
 
 @pytest.fixture(scope="session")

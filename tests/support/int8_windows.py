@@ -12,6 +12,7 @@ from kws.inference.interpreter import open_model
 from kws.inference.quantization import quantize
 from training.embedding.head import Layer
 from training.tflite.graph import Graph
+from training.tflite.layers import slice_into
 
 
 def demo_steps(content: bytes, frontend: FrontendConfig) -> np.ndarray:
@@ -60,14 +61,9 @@ def longer(content: bytes, *, n_frames: int, n_newer: int) -> bytes:
     """
     graph = Graph(content, where="test")
     ours, operators = graph.inputs[0], graph.operators
+    graph.operators = []
     shape = graph.shape(ours)
     source = graph.add_tensor("frames", (1, shape[1] + n_frames, shape[2]), like=ours)
-    where = [
-        graph.add_constant("begin", (0, n_frames - n_newer, 0)),
-        graph.add_constant("size", shape),
-    ]
-    return graph.rebuild(
-        [graph.operator("SLICE", [source, *where], ours), *operators],
-        inputs={"log_mel": source},
-        outputs={"output": graph.outputs[0]},
-    )
+    slice_into(graph, source, ours, (0, n_frames - n_newer, 0))
+    graph.operators += operators
+    return graph.rebuild(inputs={"log_mel": source}, outputs={"output": graph.outputs[0]})

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from training.tflite.float_layers import add_float, averaged, dense
 from training.tflite.graph import Graph
-from training.tflite.serialize import packed
+from training.tflite.layers import dense, mean, reshape
+from training.tflite.serialize import serialize
 
 RATE = 16_000
 WINDOW, STEP = 1_600, 160
@@ -28,7 +27,7 @@ def empty(shape: Sequence[int]) -> bytes:
     model = schema.ModelT()
     model.version, model.operatorCodes, model.subgraphs = 3, [], [graph]
     model.buffers = [schema.BufferT()]
-    return packed(model)
+    return serialize(model)
 
 
 def filters() -> np.ndarray:
@@ -52,34 +51,20 @@ def listener(*, rank: int = 2) -> bytes:
     """
     graph = Graph(empty((1, WINDOW)[2 - rank :]), where="tiny")
     weights = filters()
-    samples = add_float(graph, "reshape/samples", (1, WINDOW))
-    operators = [reshaped(graph, 0, samples)]
-    made, flat = dense(
-        graph, samples, weights, np.zeros(weights.shape[1], np.float32), name="conv", rectify=True
-    )
-    steps = add_float(graph, "net/block1/relu/Relu;tail", (1, WINDOW // STEP, 2 * len(TONES)))
-    operators += [made, reshaped(graph, flat, steps)]
-    made, pooled = averaged(graph, steps, name="net/pool/Mean")
-    operators.append(made)
+    samples = reshape(graph, 0, (1, WINDOW), name="reshape/samples")
+    any_range = (-np.inf, np.inf)
+    bias = np.zeros(weights.shape[1], np.float32)
+    flat = dense(graph, samples, weights, bias, name="conv", output_range=any_range, relu=True)
+    shape = (1, WINDOW // STEP, 2 * len(TONES))
+    steps = reshape(graph, flat, shape, name="net/block1/relu/Relu;tail")
+    pooled = mean(graph, steps, name="net/pool/Mean")
     last = np.linspace(-1, 1, 2 * len(TONES) * 3, dtype=np.float32).reshape(-1, 3)
-    made, scores = dense(graph, pooled, last, np.zeros(3, np.float32), name="net/scores")
-    operators.append(made)
-    return graph.rebuild(operators, inputs={"waveform": 0}, outputs={"scores": scores})
+    bias = np.zeros(3, np.float32)
+    scores = dense(graph, pooled, last, bias, name="net/scores", output_range=any_range)
+    return graph.rebuild(inputs={"waveform": 0}, outputs={"scores": scores})
 
 
 def steps_of(samples: np.ndarray) -> np.ndarray:
     """Return what ``block1/relu`` is, ``(10, 8)``, computed by numpy."""
     heard = np.maximum(samples.astype(np.float64) / 32_768 @ filters(), 0)
     return heard.reshape(WINDOW // STEP, -1)
-
-
-def reshaped(graph: Graph, source: int, output: int) -> Any:
-    """Return a RESHAPE to the shape of `output`."""
-    made = schema.OperatorT()
-    made.opcodeIndex = graph.opcode(schema.BuiltinOperator.RESHAPE, version=1)
-    shape = graph.add_constant(f"shape{output}", graph.shape(output))
-    made.inputs, made.outputs = (np.array(x, np.int32) for x in ([source, shape], [output]))
-    made.builtinOptionsType = schema.BuiltinOptions.ReshapeOptions
-    made.builtinOptions = schema.ReshapeOptionsT()
-    made.builtinOptions.newShape = np.array(graph.shape(output), np.int32)
-    return made

@@ -16,7 +16,7 @@ from kws.features.frontends import WholeFeatures
 from training.cli.terminal import check_picture
 
 if TYPE_CHECKING:
-    from training.tflite.stream_rewrite import RewrittenModel
+    from training.tflite.stream_rewrite import StreamingModel
 
 EXAMPLES = """\
   kws-train stream default --out my_models                   every 100 ms
@@ -56,7 +56,7 @@ def add_parser(commands: Any) -> None:
 
 def stream(arguments: argparse.Namespace) -> int:
     """Write both forms and the manifest into a folder, and say what the stream form keeps."""
-    from training.tflite.stream_export import add_stream_form
+    from training.tflite.stream_export import add_streaming_model
 
     if arguments.picture:
         check_picture(arguments.picture)
@@ -70,7 +70,7 @@ def stream(arguments: argparse.Namespace) -> int:
     if arguments.out.exists() and not arguments.out.is_dir():
         raise ConfigError(f"--out {arguments.out}: expected a folder, got a file")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    final, made = add_stream_form(
+    final, made = add_streaming_model(
         manifest, frames, hop_frames=arguments.hop_frames, out=arguments.out
     )
     assert final.stream is not None
@@ -88,7 +88,7 @@ def stream(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def summary(made: RewrittenModel) -> dict[str, Any]:
+def summary(made: StreamingModel) -> dict[str, Any]:
     """Return what a step costs and keeps, with the ratio that the layers' lengths give."""
     convolutions = [layer for layer in made.layers if layer.macs and layer.n_steps > 1]
     mean_length = float(np.mean([layer.n_steps for layer in convolutions]))
@@ -103,7 +103,7 @@ def summary(made: RewrittenModel) -> dict[str, Any]:
     }
 
 
-def _print(path: Path, made: RewrittenModel) -> None:
+def _print(path: Path, made: StreamingModel) -> None:
     report = summary(made)
     print(f"{path}: stream form equal to the window form at every hop")
     print(

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from kws.errors import ModelError
 from training.embedding import attach_head as own_words
 from training.embedding.head import Head
-from training.tflite.float_layers import dense, softmax
 from training.tflite.graph import Graph
+from training.tflite.layers import dense, softmax
 
 
 def with_head(content: bytes, head: Head, embeddings: NDArray[np.float32], *, where: str) -> bytes:
@@ -39,21 +39,22 @@ def with_head(content: bytes, head: Head, embeddings: NDArray[np.float32], *, wh
     shapes = [graph.shape(index) for index in graph.outputs]
     if shapes != [(1, size)]:
         raise ModelError(f"{where}: expected one output (1, {size}), got {shapes}")
-    operators, tensor = graph.operators, graph.outputs[0]
+    tensor = graph.outputs[0]
     for number, layer in enumerate(head.layers[:-1]):
-        made, tensor = dense(
-            graph, tensor, layer.weights, layer.bias, name=f"hidden{number}", rectify=True
+        tensor = dense(
+            graph,
+            tensor,
+            layer.weights,
+            layer.bias,
+            name=f"hidden{number}",
+            output_range=(0.0, np.inf),
+            relu=True,
         )
-        operators.append(made)
     last = head.layers[-1]
     weights, bias = np.pad(last.weights, ((0, 0), (0, 1))), np.pad(last.bias, (0, 1))
-    made, tensor = dense(graph, tensor, weights, bias, name="logits")
-    operators.append(made)
-    made, posterior = softmax(graph, tensor, name="posterior")
-    operators.append(made)
-    return graph.rebuild(
-        operators, inputs={"input": graph.inputs[0]}, outputs={"posterior": posterior}
-    )
+    tensor = dense(graph, tensor, weights, bias, name="logits", output_range=(-np.inf, np.inf))
+    posterior = softmax(graph, tensor, name="posterior")
+    return graph.rebuild(inputs={"input": graph.inputs[0]}, outputs={"posterior": posterior})
 
 
 def _spans(head: Head, embeddings: NDArray[np.float32]) -> list[float]:

@@ -9,7 +9,7 @@ import numpy as np
 from kws.errors import ModelError
 from training.embedding.head import Head
 from training.tflite.graph import Graph
-from training.tflite.layers import fully_connected, softmax
+from training.tflite.layers import dense, softmax
 
 # Softmax of +-12 is within an int8 step of 0 and 1: what lies beyond says nothing more.
 MAX_LOGIT = 12.0
@@ -47,32 +47,27 @@ def graft(content: bytes, head: Head, *, spans: Sequence[float], where: str) -> 
         raise ModelError(
             f"{where}: expected a backbone with one int8 output (1, {size}), got {shapes}"
         )
-    operators, tensor = graph.operators, graph.outputs[0]
+    tensor = graph.outputs[0]
     for number, (layer, span) in enumerate(zip(head.layers[:-1], spans)):
         # A rectified output begins at 0: all 256 steps lie above it.
-        made, tensor = fully_connected(
+        tensor = dense(
             graph,
             tensor,
             layer.weights,
             layer.bias,
             name=f"hidden{number}",
-            span=(0.0, span),
-            rectify=True,
+            output_range=(0.0, span),
+            relu=True,
         )
-        operators.append(made)
     last = head.layers[-1]
-    made, tensor = fully_connected(
+    tensor = dense(
         graph,
         tensor,
         # One output more, always 0: none of the words.
         np.pad(last.weights, ((0, 0), (0, 1))),
         np.pad(last.bias, (0, 1)),
         name="logits",
-        span=(-MAX_LOGIT, MAX_LOGIT),
+        output_range=(-MAX_LOGIT, MAX_LOGIT),
     )
-    operators.append(made)
-    made, posterior = softmax(graph, tensor, name="posterior")
-    operators.append(made)
-    return graph.rebuild(
-        operators, inputs={"log_mel": graph.inputs[0]}, outputs={"posterior": posterior}
-    )
+    posterior = softmax(graph, tensor, name="posterior")
+    return graph.rebuild(inputs={"log_mel": graph.inputs[0]}, outputs={"posterior": posterior})

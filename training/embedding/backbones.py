@@ -14,7 +14,7 @@ from training.config.sections import filled_in
 from training.config.transfer_section import TransferConfig
 from training.embedding.backbone import Backbone
 from training.embedding.truncate import cut
-from training.tflite.multi_window import repeated
+from training.tflite.multi_window import multi_window
 
 if TYPE_CHECKING:
     from training.embedding.extract import Embedder
@@ -95,7 +95,7 @@ def _waveform_backbone(
     hop_samples = hop_samples or max(1, shape[1] // 2)
     n_samples = shape[1] + (n_windows - 1) * hop_samples
     if n_windows > 1:
-        embedding = repeated(
+        embedding = multi_window(
             embedding, n_windows=n_windows, hop_samples=hop_samples, where=str(path)
         )
     return Backbone(

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from kws.inference.interpreter import open_model
 from kws.inference.quantization import FloatArray, FrameQuantizer
-from training.tflite.stream_rewrite import stream_form
+from training.tflite.stream_rewrite import make_streaming
 
 STATE, NEXT = "state/", "next/"
 
@@ -27,7 +27,7 @@ class StreamSteps:
     def __init__(
         self, content: bytes, quantizer: FrameQuantizer, *, window_frames: int, hop_frames: int
     ) -> None:
-        made = stream_form(content, hop_frames=hop_frames, where="backbone")
+        made = make_streaming(content, hop_frames=hop_frames, where="backbone")
         self._opened = opened = open_model(made.content, where="backbone")
         inputs = {tensor.name: opened.memory(tensor) for tensor in opened.inputs}
         outputs = {tensor.name: opened.memory(tensor) for tensor in opened.outputs}

@@ -9,8 +9,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from kws.errors import ConfigError, ModelError
-from training.tflite.float_layers import averaged, dequantized, joined
 from training.tflite.graph import Graph
+from training.tflite.layers import concatenate, dequantize, mean
 
 MOST_NAMES = 40
 OUTPUT = "output"
@@ -45,23 +45,14 @@ def cut(content: bytes, layers: Sequence[str], *, where: str) -> bytes:
     if len(graph.inputs) != 1:
         raise ModelError(f"{where}: expected one input, got {len(graph.inputs)}")
     tensors = [_find(graph, layer, where) for layer in layers] or graph.outputs[:1]
-    operators = _needed(graph, tensors)
-    if not operators:
+    graph.operators = _needed(graph, tensors)
+    if not graph.operators:
         raise ConfigError(f"{where}: expected layers behind the input, got {', '.join(layers)}")
     _give_first_axis(graph, where)
-    pooled = []
-    keep = len(tensors) == 1 and len(graph.shape(tensors[0])) == 2
-    for number, tensor in enumerate(tensors):
-        added, tensor = ([], tensor) if keep else _pooled(graph, tensor, number, where)
-        operators += added
-        pooled.append(tensor)
-    output = pooled[0]
-    if len(pooled) > 1:
-        made, output = joined(graph, pooled, name="embedding")
-        operators.append(made)
-    return graph.rebuild(
-        operators, inputs={"input": graph.inputs[0]}, outputs={"embedding": output}
-    )
+    if len(tensors) > 1 or len(graph.shape(tensors[0])) != 2:
+        tensors = [_pooled(graph, tensor, number, where) for number, tensor in enumerate(tensors)]
+    output = tensors[0] if len(tensors) == 1 else concatenate(graph, tensors, name="embedding")
+    return graph.rebuild(inputs={"input": graph.inputs[0]}, outputs={"embedding": output})
 
 
 def layer_names(graph: Graph) -> list[str]:
@@ -91,7 +82,7 @@ def _find(graph: Graph, layer: str, where: str) -> int:
 
 
 def _path(graph: Graph, index: int) -> str:
-    return str(graph.tensor(index).name.decode().split(";")[0])
+    return graph.tensor_name(index).split(";")[0]
 
 
 def _needed(graph: Graph, tensors: Sequence[int]) -> list[Any]:
@@ -105,18 +96,15 @@ def _needed(graph: Graph, tensors: Sequence[int]) -> list[Any]:
     return kept[::-1]
 
 
-def _pooled(graph: Graph, tensor: int, number: int, where: str) -> tuple[list[Any], int]:
+def _pooled(graph: Graph, tensor: int, number: int, where: str) -> int:
     shape = graph.shape(tensor)
     if len(shape) < 2 or shape[0] != 1:
         raise ModelError(f"{where}: expected a layer (1, ..., n), got {shape}")
-    added = []
-    if graph.scale_and_zero_point(tensor)[0]:
-        made, tensor = dequantized(graph, tensor, name=f"real{number}")
-        added.append(made)
+    if graph.is_quantized(tensor):
+        tensor = dequantize(graph, tensor, name=f"real{number}")
     if len(shape) > 2:
-        made, tensor = averaged(graph, tensor, name=f"average{number}")
-        added.append(made)
-    return added, tensor
+        tensor = mean(graph, tensor, name=f"average{number}")
+    return tensor
 
 
 def _give_first_axis(graph: Graph, where: str) -> None:

@@ -10,7 +10,7 @@ from kws.errors import ConfigError
 from kws.manifest import ModelManifest
 from training.embedding.word_backbone import BackboneFile
 from training.tflite.graph import Graph
-from training.tflite.stream_plan import NoStreamFormError, plan_stream
+from training.tflite.stream_plan import NotStreamableError, plan_stream
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def base_of(name_or_path: str, backbone: BackboneFile, words: Sequence[str]) -> 
     try:
         # Now, because learning takes a while.
         plan_stream(Graph(content, where=manifest.window.file), hop_frames=backbone.hop_frames)
-    except NoStreamFormError as error:
+    except NotStreamableError as error:
         raise ConfigError(
             f"--add-to {name_or_path}: expected a model that can be run every "
             f"{backbone.hop_frames} frames, as the backbone {backbone.name} is: {error}"

@@ -25,8 +25,8 @@ from training.embedding.attach_head import graft
 from training.embedding.word_backbone import Backbone
 from training.enrolment.add_to import Base
 from training.enrolment.config import EnrolmentConfig, Taught
-from training.tflite.merge_models import union
-from training.tflite.stream_export import add_stream_form
+from training.tflite.merge_models import merge_models
+from training.tflite.stream_export import add_streaming_model
 
 logger = logging.getLogger(__name__)
 REST, OTHER = "_unknown_", "_other_"
@@ -87,7 +87,7 @@ def make_model(
     spans = hidden_spans(taught, backbone.embed(samples))
     content = graft(backbone.content, taught.head, spans=spans, where=backbone.file.file)
     if base:
-        content = union(base.content, content, where=f"{base.manifest.name} + {name}")
+        content = merge_models(base.content, content, where=f"{base.manifest.name} + {name}")
     manifest = _manifest(backbone, taught, config, name=name, content=content, metrics=metrics)
     if base:
         manifest = beside(base.manifest, manifest, hop_s=backbone.hop_s)
@@ -99,7 +99,7 @@ def make_model(
         write_manifest(staged, staged.path)
         difference = check_parity(staged, backbone, taught, samples)
         frames = _frames(manifest, samples)
-        final, _ = add_stream_form(staged, frames, hop_frames=backbone.file.hop_frames, out=staging)
+        final, _ = add_streaming_model(staged, frames, hop_frames=backbone.file.hop_frames, out=staging)
         assert final.stream is not None
         for file in (final.window.file, final.stream.file, f"{name}.json"):
             (staging / file).replace(out / file)

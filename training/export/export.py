@@ -32,8 +32,8 @@ from training.evaluation import metrics
 from training.evaluation.clips import ClipScorer
 from training.fit import trainer as fit
 from training.tflite.convert import convert_float, convert_int8
-from training.tflite.stream_export import StreamDiffersError, add_stream_form, stream_file
-from training.tflite.stream_plan import NoStreamFormError
+from training.tflite.stream_export import StreamDiffersError, add_streaming_model, stream_file
+from training.tflite.stream_plan import NotStreamableError
 
 logger = logging.getLogger(__name__)
 # Between posteriors through the training's features and the runtime's own: the two FFTs differ in
@@ -101,14 +101,14 @@ def _write(manifest: ModelManifest, recipe: Recipe, out: Path) -> None:
         clips = fit.validation_clips(recipe)[: max(MIN_CLIPS, recipe.export.parity_clips)]
         frames = np.concatenate([ClipScorer.open(manifest).features(clip) for clip in clips])
         try:
-            add_stream_form(manifest, frames, hop_frames=recipe.export.hop_frames, out=out)
+            add_streaming_model(manifest, frames, hop_frames=recipe.export.hop_frames, out=out)
             return
         except StreamDiffersError as error:
             raise StreamDiffersError(
                 f"{error}; --set export.hop_frames=0 in training, or hop_frames 0 in the run's "
                 "recipe.json, exports the window form alone"
             ) from error
-        except NoStreamFormError as error:
+        except NotStreamableError as error:
             logger.warning("window form only: %s", error)
     content = manifest.read_form(manifest.window)
     # One of an earlier export belongs to other weights.

@@ -26,7 +26,7 @@ def convert_int8(model: keras.Model, calibration: NDArray[np.float32]) -> bytes:
     ConfigError
         If a layer cannot do with 8 bits.
     """
-    return Graph(quantize(model, calibration), where=model.name).compacted()
+    return Graph(quantize(model, calibration), where=model.name).compact()
 
 
 def quantize(model: keras.Model, calibration: NDArray[np.float32]) -> bytes:

@@ -1,4 +1,4 @@
-"""What a .tflite file costs, counted in the file itself: multiplications and weights."""
+"""What one call of a model costs, counted in its .tflite file: multiplications and weights."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from training.tflite.graph import Graph
 
-# Operators with weights that multiply in ways not counted here: the count would be too low.
+# Operators with weights whose multiplications are not counted here.
 NOT_COUNTED = frozenset(
     {
         "CONV_3D",
@@ -27,18 +27,18 @@ WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
 @dataclass(frozen=True)
 class FileCost:
-    """Of one call of a model."""
+    """The cost of one call of a model."""
 
     macs: int
-    """Multiply-accumulates of convolutions, dense layers and matrix products. What additions,
-    poolings, scalings and softmax cost is left out, as usual in the field."""
+    """Multiply-accumulates of convolutions, dense layers and matrix products. As usual in the
+    field, additions, poolings, scalings and softmax do not count."""
 
     weights: int
-    """Values of kernels and biases of these layers, but for biases that are nothing but zeros:
-    the converter gives them to layers that have none."""
+    """Values of the kernels and biases of these layers. A bias of zeros does not count: the
+    converter adds one to layers without a bias."""
 
     not_counted: tuple[str, ...] = ()
-    """Operators that multiply and are not in `macs`."""
+    """Operators that multiply but are missing from `macs`."""
 
 
 def file_cost(content: bytes, *, where: str) -> FileCost:
@@ -47,43 +47,42 @@ def file_cost(content: bytes, *, where: str) -> FileCost:
     Raises
     ------
     ModelError
-        If it is no TFLite model with one subgraph.
+        If it is not a TFLite model with one subgraph.
     """
     graph = Graph(content, where=where)
-    names = [graph.op_name(op) for op in graph.operators]
     return FileCost(
-        macs=sum(_macs(graph, name, op) for name, op in zip(names, graph.operators)),
-        weights=_weights(graph, names),
-        not_counted=tuple(sorted(NOT_COUNTED & set(names))),
+        macs=sum(operator_macs(graph, operator) for operator in graph.operators),
+        weights=_weights(graph),
+        not_counted=tuple(sorted(NOT_COUNTED & set(map(graph.op_name, graph.operators)))),
     )
 
 
-def _macs(graph: Graph, name: str, op: Any) -> int:
-    inputs = [int(index) for index in op.inputs]
-    made = prod(graph.shape(int(op.outputs[0])))
+def operator_macs(graph: Graph, operator: Any) -> int:
+    """Return the multiply-accumulates of one operator; 0 for those that do not count."""
+    name = graph.op_name(operator)
+    shapes = [graph.shape(int(index)) if index >= 0 else () for index in operator.inputs]
+    n_outputs = prod(graph.shape(int(operator.outputs[0])))
     if name == "CONV_2D":  # kernel (out, height, width, in of its group)
-        return made * prod(graph.shape(inputs[1])[1:])
+        return n_outputs * prod(shapes[1][1:])
     if name == "DEPTHWISE_CONV_2D":  # kernel (1, height, width, out)
-        return made * prod(graph.shape(inputs[1])[1:3])
+        return n_outputs * prod(shapes[1][1:3])
     if name == "FULLY_CONNECTED":  # kernel (out, in)
-        return made * graph.shape(inputs[1])[-1]
+        return n_outputs * shapes[1][-1]
     if name == "BATCH_MATMUL":  # (..., rows, inner); the adjoint flag swaps the last two
-        left = graph.shape(inputs[0])
-        return made * left[-2 if op.builtinOptions.adjX else -1]
+        return n_outputs * shapes[0][-2 if operator.builtinOptions.adjX else -1]
     if name == "TRANSPOSE_CONV":  # kernel (out, height, width, in); inputs: shape, kernel, data
-        kernel = graph.shape(inputs[1])
-        return prod(graph.shape(inputs[2])) * prod(kernel[:3])
+        return prod(shapes[2]) * prod(shapes[1][:3])
     return 0
 
 
-def _weights(graph: Graph, names: list[str]) -> int:
+def _weights(graph: Graph) -> int:
     """Return the constants of weighted layers; one that two layers share counts once."""
     used = {
         int(index)
-        for name, op in zip(names, graph.operators)
-        if name in WEIGHTED
+        for operator in graph.operators
+        if graph.op_name(operator) in WEIGHTED
         # The first input of a transposed convolution is a shape.
-        for index in op.inputs[1:]
+        for index in operator.inputs[1:]
         if index >= 0
     }
     values = [graph.constant(index) for index in used]

@@ -1,4 +1,4 @@
-"""Two models of the same features as one: the words of both behind one input and one output."""
+"""Merge two models with the same features: one input, and the words of both in one output."""
 
 from __future__ import annotations
 
@@ -8,53 +8,52 @@ import numpy as np
 
 from kws.errors import ModelError
 from training.tflite.graph import Graph
-from training.tflite.layers import concatenated, last_frames, requantized
+from training.tflite.layers import concatenate, requantize, slice_into
 
 
-def union(first: bytes, second: bytes, *, where: str) -> bytes:
-    """Return a model that runs both on one window, their posteriors end to end.
+def merge_models(first: bytes, second: bytes, *, where: str) -> bytes:
+    """Return a model that runs both on one window and concatenates their posteriors.
 
-    The window is the longer of the two; the other model sees the last frames of it, so that both
-    hear the same moment. Each half stays what it is, to the last bit of `first`; `second` takes
-    its features through the input of `first`, whose int8 steps may be others.
+    The window is the longer of the two. The other model gets the last frames of it, so that both
+    windows end at the same moment. The posteriors of `first` do not change by a single bit.
+    Those of `second` can, because its features pass through the int8 input of `first`.
 
     Parameters
     ----------
     first, second : bytes
-        Int8 window forms ``(1, n_frames, n_bands)`` to posteriors ``(1, n)``; their `n_frames`
-        may differ.
+        Int8 non-streaming models, ``(1, n_frames, n_bands)`` to posteriors ``(1, n)``. Their
+        `n_frames` may differ.
     where : str
         Name for error messages.
 
     Raises
     ------
     ModelError
-        If they take other features, or are not int8.
+        If their features differ, or one of them is not int8.
     """
     graph, other = Graph(first, where=where), Graph(second, where=where)
     _check(graph, other, where)
-    ours, theirs = graph.inputs[0], other.inputs[0]
-    posterior, after = graph.outputs[0], graph.operators
+    (ours,), (theirs,) = graph.inputs, other.inputs
+    posterior, first_operators = graph.outputs[0], graph.operators
     place = graph.absorb(other)
-    source, operators = ours, []
-    if graph.shape(place[theirs])[1] > graph.shape(ours)[1]:
-        source = graph.add_tensor("log_mel", graph.shape(place[theirs]), like=ours)
-        operators.append(_cut(graph, source, ours))
-    operators += after
+    longest = max(graph.shape(ours), graph.shape(place[theirs]))
+    graph.operators = []
+    source = ours
+    if longest != graph.shape(ours):
+        source = graph.add_tensor("log_mel", longest, like=ours)
+        _take_last_frames(graph, source, ours)
+    graph.operators += first_operators
     latest = source
-    if graph.shape(source)[1] > graph.shape(place[theirs])[1]:
+    if longest != graph.shape(place[theirs]):
         latest = graph.add_tensor("", graph.shape(place[theirs]), like=ours)
-        operators.append(_cut(graph, source, latest))
-    made, fed = requantized(graph, latest, like=place[theirs], name="features")
-    operators.append(made)
+        _take_last_frames(graph, source, latest)
+    place[theirs] = requantize(graph, latest, like=place[theirs], name="features")
     for operator in other.operators:
-        operator.inputs = _placed(operator.inputs, {**place, theirs: fed})
+        operator.inputs = _placed(operator.inputs, place)
         operator.outputs = _placed(operator.outputs, place)
-        operators.append(operator)
-    joined = [posterior, place[other.outputs[0]]]
-    made, output = concatenated(graph, joined, name="posteriors")
-    operators.append(made)
-    return graph.rebuild(operators, inputs={"log_mel": source}, outputs={"posterior": output})
+        graph.operators.append(operator)
+    output = concatenate(graph, [posterior, place[other.outputs[0]]], name="posteriors")
+    return graph.rebuild(inputs={"log_mel": source}, outputs={"posterior": output})
 
 
 def _check(graph: Graph, other: Graph, where: str) -> None:
@@ -69,10 +68,10 @@ def _check(graph: Graph, other: Graph, where: str) -> None:
         raise ModelError(f"{where}: expected int8 posteriors of both models")
 
 
-def _cut(graph: Graph, source: int, output: int) -> Any:
-    # The name is that of a state of the stream form.
+def _take_last_frames(graph: Graph, source: int, output: int) -> None:
+    # The streaming model names its state after this tensor.
     graph.tensor(output).name = b"latest"
-    return last_frames(graph, source, output, name="latest")
+    slice_into(graph, source, output, (0, graph.shape(source)[1] - graph.shape(output)[1], 0))
 
 
 def _placed(indices: Any, place: dict[int, int]) -> Any:

@@ -16,7 +16,7 @@ from kws.files import write_atomically
 from kws.inference.stream_model import StreamModel
 from kws.inference.window_model import WindowModel
 from kws.manifest import ModelManifest, StreamForm, read_manifest, write_manifest
-from training.tflite.stream_rewrite import RewrittenModel, stream_form
+from training.tflite.stream_rewrite import StreamingModel, make_streaming
 
 logger = logging.getLogger(__name__)
 MAX_FLOAT_DIFFERENCE = 1e-4
@@ -26,9 +26,9 @@ class StreamDiffersError(KwsError, RuntimeError):
     """The stream form gives other posteriors than the window form."""
 
 
-def add_stream_form(
+def add_streaming_model(
     manifest: ModelManifest, frames: NDArray[np.float32], *, hop_frames: int, out: Path
-) -> tuple[ModelManifest, RewrittenModel]:
+) -> tuple[ModelManifest, StreamingModel]:
     """Write ``NAME.stream.tflite`` into `out`, and a manifest that tells of it.
 
     Parameters
@@ -44,13 +44,13 @@ def add_stream_form(
 
     Raises
     ------
-    NoStreamFormError
+    NotStreamableError
         If the network has none, or not at this hop; nothing is written then.
     StreamDiffersError
         If one integer of one posterior differs.
     """
     window = manifest.read_form(manifest.window)
-    made = stream_form(window, hop_frames=hop_frames, where=manifest.window.file)
+    made = make_streaming(window, hop_frames=hop_frames, where=manifest.window.file)
     final_path = _manifest_path(manifest, out)
     form = StreamForm(
         file=stream_file(manifest),

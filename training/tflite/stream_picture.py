@@ -8,12 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 
 from training.plotting import new_figure, save_figure
-from training.tflite.stream_rewrite import Layer, RewrittenModel
+from training.tflite.stream_rewrite import LayerSteps, StreamingModel
 
 NEW, KEPT, REST = "#d95f02", "#7fb3d5", "#eeeeee"
 
 
-def draw_stream(made: RewrittenModel, path: Path, *, title: str) -> None:
+def draw_stream(made: StreamingModel, path: Path, *, title: str) -> None:
     """Write a picture with a row a layer and a cell a step, on the time axis of the window."""
     rows = [layer for layer in made.layers if layer.n_steps > 1]
     window_frames = rows[0].n_steps
@@ -38,7 +38,7 @@ def draw_stream(made: RewrittenModel, path: Path, *, title: str) -> None:
     save_figure(figure, path)
 
 
-def _draw_row(axes: Axes, layer: Layer, y: float, window_frames: int) -> None:
+def _draw_row(axes: Axes, layer: LayerSteps, y: float, window_frames: int) -> None:
     """Draw the steps of a layer; each stands where the audio it is made of is centred."""
     width = layer.stride
     left = (window_frames - layer.n_steps * width) / 2
@@ -57,6 +57,6 @@ def _draw_row(axes: Axes, layer: Layer, y: float, window_frames: int) -> None:
         )
 
 
-def _label(layer: Layer) -> str:
+def _label(layer: LayerSteps) -> str:
     kept = f", keeps {layer.n_kept}" if layer.n_kept else ""
     return f"{layer.name}  {layer.n_steps} steps, {layer.n_new} new{kept}"

@@ -1,4 +1,4 @@
-"""How each TFLite operator treats time: which steps of its input an output step is made of."""
+"""Which input steps each output step of a TFLite operator depends on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from training.tflite.graph import Graph
 
 @dataclass(frozen=True)
 class TimeAxis:
-    """Where a tensor has its time, and how densely."""
+    """The time axis of a tensor."""
 
     axis: int
     n_steps: int
@@ -25,50 +25,50 @@ class TimeAxis:
 
 
 @dataclass(frozen=True)
-class Local:
-    """An operator whose output steps are each made of a few neighbouring input steps."""
+class LocalOp:
+    """An operator whose output steps each depend on a few neighbouring input steps."""
 
     output: TimeAxis
     kernel: int = 1
-    """Input steps an output step is made of."""
+    """Input steps that one output step depends on."""
 
     stride: int = 1
     """Input steps from one output step to the next."""
 
     first: int = 0
-    """Input step at which output step 0 begins; above 0 for a crop."""
+    """First input step of output step 0; above 0 for a crop."""
 
 
-# Sees a tensor's time, its operator and the outputs' shape; None: needs the whole window.
-Rule = Callable[[Graph, Any, "dict[int, TimeAxis]"], "Local | None"]
+# Returns None if the operator needs the whole window.
+Rule = Callable[[Graph, Any, "dict[int, TimeAxis]"], "LocalOp | None"]
 
 
-def local_rule(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> Local | None:
+def local_op(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> LocalOp | None:
     """Return how an operator treats time, or None if it needs the whole window at once.
 
     Parameters
     ----------
     graph : Graph
-        The window form.
+        The non-streaming model.
     operator
         One of its operators.
     times : dict of int to TimeAxis
-        The time of every tensor that has one; tensors after a pooling over time have none.
+        The time axis of every tensor that has one; tensors after a pooling over time have none.
     """
     name = graph.op_name(operator)
     timed = [place for place, index in enumerate(operator.inputs) if int(index) in times]
-    # Most rules look at their first input alone; weights made of the audio are beyond them.
+    # Most rules look at their first input only; they cannot handle weights computed from audio.
     if name not in RULES or (name not in MANY_INPUTS and timed != [0]):
         return None
     return RULES[name](graph, operator, times)
 
 
 def is_crop(graph: Graph, operator: Any) -> bool:
-    """Return whether an operator only cuts steps off; in a stream it becomes a delay."""
+    """Return whether an operator only removes steps; in a stream it becomes a delay."""
     return graph.op_name(operator) in ("STRIDED_SLICE", "SLICE")
 
 
-def _convolution(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> Local | None:
+def _convolution(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> LocalOp | None:
     """CONV_2D, DEPTHWISE_CONV_2D and the 2-D poolings, valid in time."""
     time = times[int(operator.inputs[0])]
     if time.axis not in (1, 2):
@@ -84,11 +84,11 @@ def _convolution(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> Loc
     if options.padding != schema.Padding.VALID and (kernel > 1 or stride > 1):
         return None
     n_steps = graph.shape(int(operator.outputs[0]))[time.axis]
-    return Local(TimeAxis(time.axis, n_steps, time.stride * stride), kernel, stride)
+    return LocalOp(TimeAxis(time.axis, n_steps, time.stride * stride), kernel, stride)
 
 
-def _elementwise(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> Local | None:
-    """Operators on each element alone, with broadcasting of constants."""
+def _elementwise(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> LocalOp | None:
+    """Element-wise operators, with broadcasting of constants."""
     output = graph.shape(int(operator.outputs[0]))
     found = None
     for index in (int(i) for i in operator.inputs if i >= 0):
@@ -108,13 +108,13 @@ def _elementwise(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> Loc
             continue
         return None
     if any(graph.constant(int(i)) is None and int(i) not in times for i in operator.inputs):
-        # Made of a whole window, such as a squeeze-and-excite gate.
+        # Computed from a whole window, such as a squeeze-and-excite gate.
         return None
-    return Local(found)
+    return LocalOp(found)
 
 
-def _crop(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> Local | None:
-    """STRIDED_SLICE and SLICE that cut in time only."""
+def _crop(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> LocalOp | None:
+    """STRIDED_SLICE and SLICE that crop in time only."""
     source = int(operator.inputs[0])
     time = times[source]
     before, after = graph.shape(source), graph.shape(int(operator.outputs[0]))
@@ -129,36 +129,36 @@ def _crop(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> Local | No
         steps = graph.constant(int(operator.inputs[3]))
         options = operator.builtinOptions
         others_masks = options.ellipsisMask or options.newAxisMask or options.shrinkAxisMask
-        # A negative step on any axis turns it round and keeps the shape.
+        # A negative step reverses an axis and keeps the shape.
         if steps is None or (steps != 1).any() or others_masks:
             return None
         if options.beginMask & (1 << time.axis):
             first = 0
         first = max(0, first + time.n_steps) if first < 0 else first
-    return Local(TimeAxis(time.axis, after[time.axis], time.stride), first=first)
+    return LocalOp(TimeAxis(time.axis, after[time.axis], time.stride), first=first)
 
 
-def _reshape(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> Local | None:
-    """RESHAPE, EXPAND_DIMS and SQUEEZE that leave the time axis whole."""
+def _reshape(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> LocalOp | None:
+    """RESHAPE, EXPAND_DIMS and SQUEEZE that keep the time axis."""
     source = int(operator.inputs[0])
     time = times[source]
     before, after = graph.shape(source), graph.shape(int(operator.outputs[0]))
     for axis, size in enumerate(after):
         same_before = np.prod(after[:axis]) == np.prod(before[: time.axis])
         if size == time.n_steps and same_before:
-            return Local(TimeAxis(axis, time.n_steps, time.stride))
+            return LocalOp(TimeAxis(axis, time.n_steps, time.stride))
     return None
 
 
-def _transpose(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> Local | None:
+def _transpose(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> LocalOp | None:
     time = times[int(operator.inputs[0])]
     order = graph.constant(int(operator.inputs[1]))
     if order is None:
         return None
-    return Local(TimeAxis(list(order).index(time.axis), time.n_steps, time.stride))
+    return LocalOp(TimeAxis(list(order).index(time.axis), time.n_steps, time.stride))
 
 
-def _reduce(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> Local | None:
+def _reduce(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> LocalOp | None:
     """MEAN, SUM and REDUCE_MAX over anything but time, such as frequency."""
     source = int(operator.inputs[0])
     time = times[source]
@@ -169,30 +169,30 @@ def _reduce(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> Local | 
     if time.axis in reduced:
         return None
     lost = 0 if operator.builtinOptions.keepDims else sum(axis < time.axis for axis in reduced)
-    return Local(TimeAxis(time.axis - lost, time.n_steps, time.stride))
+    return LocalOp(TimeAxis(time.axis - lost, time.n_steps, time.stride))
 
 
-def _concatenate(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> Local | None:
+def _concatenate(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> LocalOp | None:
     """CONCATENATION along anything but time."""
     found = {times.get(int(index)) for index in operator.inputs}
     first = times[next(int(i) for i in operator.inputs if int(i) in times)]
     axis = operator.builtinOptions.axis % len(graph.shape(int(operator.outputs[0])))
-    return Local(first) if found == {first} and axis != first.axis else None
+    return LocalOp(first) if found == {first} and axis != first.axis else None
 
 
-def _pad(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> Local | None:
+def _pad(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> LocalOp | None:
     """PAD and PADV2 along anything but time."""
     time = times[int(operator.inputs[0])]
     widths = graph.constant(int(operator.inputs[1]))
-    return Local(time) if widths is not None and not widths[time.axis].any() else None
+    return LocalOp(time) if widths is not None and not widths[time.axis].any() else None
 
 
-def _last_axis(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> Local | None:
+def _last_axis(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> LocalOp | None:
     """SOFTMAX, and FULLY_CONNECTED that keeps its leading axes: both work on the last axis."""
     source = int(operator.inputs[0])
     time = times[source]
     same_rank = len(graph.shape(source)) == len(graph.shape(int(operator.outputs[0])))
-    return Local(time) if same_rank and time.axis != len(graph.shape(source)) - 1 else None
+    return LocalOp(time) if same_rank and time.axis != len(graph.shape(source)) - 1 else None
 
 
 def _rules(rule: Rule, names: Sequence[str]) -> dict[str, Rule]:

@@ -18,7 +18,7 @@ from training.architectures.cost import n_multiplications, n_parameters
 from training.cli.train import main
 from training.config import recipe as recipes
 from training.tflite.convert import convert_int8
-from training.tflite.stream_rewrite import stream_form
+from training.tflite.stream_rewrite import make_streaming
 
 pytestmark = [
     pytest.mark.timeout(240),
@@ -145,7 +145,7 @@ def test_a_valid_bc_resnet_streams(rng):
     """
     model = build("bc_resnet", padding="valid", dilations=[1, 1, 2, 2])
     content = convert_int8(model, rng.normal(0, 1, (4, 98, 40)).astype(np.float32))
-    made = stream_form(content, hop_frames=10)
+    made = make_streaming(content, hop_frames=10)
 
     assert len(content) < 80_000
     assert 0.1 < made.macs / made.window_macs < 0.13

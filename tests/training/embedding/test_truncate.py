@@ -7,16 +7,16 @@ import pytest
 
 pytest.importorskip("ai_edge_litert.schema_py_generated", reason="cutting needs ai-edge-litert")
 pytest.importorskip("sklearn", reason="heads need the extra [train]")
-from support.tiny_networks import STEP, WINDOW, empty, listener, reshaped, steps_of
+from support.tiny_networks import STEP, WINDOW, empty, listener, steps_of
 
 from kws.errors import ConfigError, ModelError
 from kws.inference.interpreter import open_model
 from training.embedding.attach_float_head import with_head
 from training.embedding.head import Head, Layer
 from training.embedding.truncate import cut
-from training.tflite.float_layers import add_float
 from training.tflite.graph import Graph
-from training.tflite.multi_window import repeated
+from training.tflite.layers import reshape
+from training.tflite.multi_window import multi_window
 
 
 @pytest.fixture
@@ -104,10 +104,8 @@ def test_what_cannot_be_averaged_is_refused():
     A layer without a first axis of 1 is none of a network that takes one window.
     """
     graph = Graph(empty((1, 8)), where="odd")
-    rows = add_float(graph, "rows/Reshape", (2, 2, 2))
-    content = graph.rebuild(
-        [reshaped(graph, 0, rows)], inputs={"waveform": 0}, outputs={"rows": rows}
-    )
+    rows = reshape(graph, 0, (2, 2, 2), name="rows/Reshape")
+    content = graph.rebuild(inputs={"waveform": 0}, outputs={"rows": rows})
 
     with pytest.raises(
         ModelError, match=r"odd: expected a layer \(1, \.\.\., n\), got \(2, 2, 2\)"
@@ -123,7 +121,7 @@ def test_a_repeated_network_gives_the_mean_of_its_windows(rng):
     whole = rng.integers(-8_000, 8_000, WINDOW + (n_windows - 1) * hop, dtype=np.int16)
     one = cut(listener(), ["pool"], where="tiny")
 
-    content = repeated(one, n_windows=n_windows, hop_samples=hop, where="tiny")
+    content = multi_window(one, n_windows=n_windows, hop_samples=hop, where="tiny")
 
     windows = [whole[n * hop : n * hop + WINDOW] for n in range(n_windows)]
     expected = np.mean([steps_of(window).mean(axis=0) for window in windows], axis=0)

@@ -12,7 +12,7 @@ from support.int8_windows import cut, demo_steps, layer, run
 from kws.errors import ModelError
 from training.embedding.attach_head import graft
 from training.embedding.head import Head
-from training.tflite.stream_rewrite import stream_form
+from training.tflite.stream_rewrite import make_streaming
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_the_grafted_model_has_a_stream_form(backbone, rng):
     head = Head(("lamp",), (layer(rng, backbone.size, 1),))
     content = graft(backbone.content, head, spans=[], where="test")
 
-    made = stream_form(content, hop_frames=backbone.file.hop_frames)
+    made = make_streaming(content, hop_frames=backbone.file.hop_frames)
 
     assert made.macs < 0.25 * made.window_macs
 

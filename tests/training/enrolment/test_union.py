@@ -19,9 +19,9 @@ from kws.manifest import WindowForm
 from training.embedding.attach_head import graft
 from training.embedding.head import Head
 from training.tflite.graph import Graph
-from training.tflite.merge_models import union
-from training.tflite.stream_export import add_stream_form, check_equality
-from training.tflite.stream_rewrite import stream_form
+from training.tflite.merge_models import merge_models
+from training.tflite.stream_export import add_streaming_model, check_equality
+from training.tflite.stream_rewrite import make_streaming
 
 # Frames that a model's window has more than that of the network it is made of.
 LENGTHS = [(0, 0), (0, 20), (20, 0)]
@@ -68,7 +68,7 @@ def test_each_half_hears_the_end_of_the_window_as_if_alone(manifest, base, own, 
     lengths = n_frames(base), n_frames(own)
     windows = cut(demo_steps(base, manifest.frontend), n_frames=max(lengths))
 
-    both = union(base, own, where="test")
+    both = merge_models(base, own, where="test")
 
     said = run(both, windows)
     n_labels = len(manifest.labels)
@@ -92,7 +92,7 @@ def requantized(windows: np.ndarray, base: bytes, own: bytes) -> np.ndarray:
 def test_the_union_streams(manifest, base, own, tmp_path, monkeypatch, more):
     """Its stream form says the same at every hop, in both interpreters where they are there."""
     base, own = grown(base, own, more)
-    content = union(base, own, where="test")
+    content = merge_models(base, own, where="test")
     length = n_frames(content)
     (tmp_path / "both.tflite").write_bytes(content)
     joined = replace(
@@ -108,12 +108,12 @@ def test_the_union_streams(manifest, base, own, tmp_path, monkeypatch, more):
     # The first of the words.
     frames = demo_frames(manifest.frontend)[:400]
 
-    final, made = add_stream_form(joined, frames, hop_frames=8, out=tmp_path)
+    final, made = add_streaming_model(joined, frames, hop_frames=8, out=tmp_path)
 
     for runtime in {"ai-edge-litert", "tflite-runtime"} & set(installed()):
         monkeypatch.setenv("KWS_RUNTIME", runtime)
         assert (len(frames) - length) // 8 + 1 == check_equality(final, frames)
-    alone = [stream_form(one, hop_frames=8) for one in (base, own)]
+    alone = [make_streaming(one, hop_frames=8) for one in (base, own)]
     # Together both cost what they cost one by one.
     assert sum(one.macs for one in alone) == made.macs
 
@@ -121,7 +121,7 @@ def test_the_union_streams(manifest, base, own, tmp_path, monkeypatch, more):
 def test_a_model_without_posteriors_cannot_be_joined(base, backbone):
     """An embedding is none."""
     with pytest.raises(ModelError, match="int8 posteriors"):
-        union(base, backbone.content, where="test")
+        merge_models(base, backbone.content, where="test")
 
 
 def test_models_of_other_features_cannot_be_joined(base, own):
@@ -129,7 +129,7 @@ def test_models_of_other_features_cannot_be_joined(base, own):
     graph = Graph(own, where="test")
     graph.tensor(graph.inputs[0]).shape = np.array([1, 98, 32], np.int32)
     names = {"inputs": {"x": graph.inputs[0]}, "outputs": {"y": graph.outputs[0]}}
-    other = graph.rebuild(graph.operators, **names)
+    other = graph.rebuild(**names)
 
     with pytest.raises(ModelError, match=r"got \(1, 98, 40\) and \(1, 98, 32\)"):
-        union(base, other, where="test")
+        merge_models(base, other, where="test")

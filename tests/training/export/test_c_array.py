@@ -41,7 +41,7 @@ def changed(
     graph = Graph(manifest.read_form(manifest.window), where="x")
     change(graph)
     ends = {"input": graph.inputs[0]}, {"output": graph.outputs[0]}
-    content = graph.rebuild(graph.operators, inputs=ends[0], outputs=ends[1])
+    content = graph.rebuild(inputs=ends[0], outputs=ends[1])
     (folder / "changed.tflite").write_bytes(content)
     window = dataclasses.replace(
         manifest.window, file="changed.tflite", sha256=hashlib.sha256(content).hexdigest()

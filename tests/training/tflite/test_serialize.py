@@ -57,7 +57,7 @@ def test_it_is_smaller(files: tuple[bytes, bytes]) -> None:
     """Of a small network at least a sixth goes; doing it again changes nothing."""
     plain, compact = files
     assert len(compact) < len(plain) * 5 / 6
-    assert len(compact) == len(Graph(compact, where="compact").compacted())
+    assert len(compact) == len(Graph(compact, where="compact").compact())
 
 
 def test_names_of_layers_stay(files: tuple[bytes, bytes]) -> None:

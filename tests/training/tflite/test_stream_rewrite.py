@@ -39,9 +39,9 @@ from kws.inference.window_model import WindowModel
 from kws.manifest import ModelManifest, WindowForm, read_manifest
 from training.tflite.convert import convert_float, convert_int8
 from training.tflite.graph import Graph
-from training.tflite.stream_export import StreamDiffersError, add_stream_form, check_equality
-from training.tflite.stream_plan import NoStreamFormError
-from training.tflite.stream_rewrite import RewrittenModel, stream_form
+from training.tflite.stream_export import StreamDiffersError, add_streaming_model, check_equality
+from training.tflite.stream_plan import NotStreamableError
+from training.tflite.stream_rewrite import StreamingModel, make_streaming
 
 # TensorFlow's own, about its converter's default and its old interpreter.
 pytestmark = [
@@ -123,7 +123,7 @@ def test_stream_equals_window(manifest_of, speech, tmp_path, build, hops):
     for hop_frames in hops:
         out = tmp_path / str(hop_frames)
         out.mkdir()
-        streamed, made = add_stream_form(manifest, speech, hop_frames=hop_frames, out=out)
+        streamed, made = add_streaming_model(manifest, speech, hop_frames=hop_frames, out=out)
 
         stream = StreamModel(streamed, hop_frames=hop_frames, kernels="reference")
         np.testing.assert_array_equal(stream.push(speech[:300]), posteriors[::hop_frames])
@@ -140,7 +140,7 @@ def test_what_is_kept_is_the_least_that_is_needed(default_manifest):
     its stride, the skip of a block what its convolutions are behind, the pooling all but the new.
     """
     window = default_manifest.read_form(default_manifest.window)
-    made = stream_form(window, hop_frames=10)
+    made = make_streaming(window, hop_frames=10)
 
     kept = {state.name: (state.n_steps, state.shape[-1]) for state in made.states}
     assert {
@@ -183,7 +183,7 @@ def test_the_shipped_stream_form_is_made_from_the_shipped_window_form(default_ma
     """
     `default.stream.tflite` is what rewriting `default.tflite` gives, byte for byte.
     """
-    made = stream_form(default_manifest.read_form(default_manifest.window), hop_frames=10)
+    made = make_streaming(default_manifest.read_form(default_manifest.window), hop_frames=10)
 
     assert default_manifest.read_form(default_manifest.stream) == made.content
 
@@ -206,8 +206,8 @@ def test_no_stream_form_is_said_with_the_reason(
     """
     manifest = manifest_of(build)
 
-    with pytest.raises(NoStreamFormError, match=message):
-        add_stream_form(manifest, speech, hop_frames=hop_frames, out=tmp_path)
+    with pytest.raises(NotStreamableError, match=message):
+        add_streaming_model(manifest, speech, hop_frames=hop_frames, out=tmp_path)
     assert [] == list(tmp_path.iterdir())
 
 
@@ -216,7 +216,7 @@ def test_a_stream_form_that_differs_is_found(manifest_of, speech, tmp_path):
     One changed weight in the stream form fails the comparison that export makes.
     """
     manifest = manifest_of(ds_tc_resnet)
-    streamed, made = add_stream_form(manifest, speech, hop_frames=10, out=tmp_path)
+    streamed, made = add_streaming_model(manifest, speech, hop_frames=10, out=tmp_path)
     assert check_equality(streamed, speech) > 100
     changed = damaged(made)
     (tmp_path / streamed.stream.file).write_bytes(changed)
@@ -226,7 +226,7 @@ def test_a_stream_form_that_differs_is_found(manifest_of, speech, tmp_path):
         check_equality(damaged_manifest, speech)
 
 
-def damaged(made: RewrittenModel) -> bytes:
+def damaged(made: StreamingModel) -> bytes:
     """Return the file with the dense layer's first weights turned over."""
     graph = Graph(made.content, where="made")
     dense = next(op for op in graph.operators if graph.op_name(op) == "FULLY_CONNECTED")
@@ -236,7 +236,6 @@ def damaged(made: RewrittenModel) -> bytes:
     buffer.data = weights
     names = {index: graph.tensor(index).name.decode() for index in graph.inputs + graph.outputs}
     return graph.rebuild(
-        graph.operators,
         inputs={names[index]: index for index in graph.inputs},
         outputs={names[index]: index for index in graph.outputs},
     )
@@ -247,7 +246,7 @@ def test_a_float_network_streams_too(speech):
     The rewriting knows nothing of int8: a float network's posteriors agree to rounding.
     """
     model = ds_tc_resnet()
-    stream = Interpreter(model_content=stream_form(convert_float(model), hop_frames=10).content)
+    stream = Interpreter(model_content=make_streaming(convert_float(model), hop_frames=10).content)
     run = stream.get_signature_runner()
     states = {
         name: np.zeros(detail["shape"], dtype=np.float32)
@@ -273,7 +272,7 @@ def test_its_own_folder_keeps_its_own_manifest(manifest_of, speech, tmp_path):
     shutil.copytree(manifest.path.parent, folder)
     own = replace(manifest, path=folder / "mine.json")
 
-    streamed, _ = add_stream_form(own, speech, hop_frames=10, out=folder)
+    streamed, _ = add_streaming_model(own, speech, hop_frames=10, out=folder)
     assert folder / "mine.json" == streamed.path
     assert streamed == read_manifest(folder / "mine.json")
     assert not (folder / "made.json").exists()
@@ -283,11 +282,11 @@ def test_another_model_of_that_name_is_not_overwritten(manifest_of, speech, tmp_
     """
     Where a manifest of the same name tells of other weights, nothing is written.
     """
-    add_stream_form(manifest_of(ds_tc_resnet), speech, hop_frames=10, out=tmp_path)
+    add_streaming_model(manifest_of(ds_tc_resnet), speech, hop_frames=10, out=tmp_path)
     before = (tmp_path / "made.stream.tflite").read_bytes()
 
     with pytest.raises(ConfigError, match="another model of this name is there already"):
-        add_stream_form(manifest_of(ds_tc_resnet, 5), speech, hop_frames=10, out=tmp_path)
+        add_streaming_model(manifest_of(ds_tc_resnet, 5), speech, hop_frames=10, out=tmp_path)
     assert before == (tmp_path / "made.stream.tflite").read_bytes()
 
 
@@ -296,14 +295,14 @@ def test_too_little_speech_proves_nothing(manifest_of, speech, tmp_path):
     Less than two windows would leave states unused, so it is refused.
     """
     with pytest.raises(ConfigError, match=r"at least 1.96 s of speech .*, got 1.95 s"):
-        add_stream_form(manifest_of(ds_cnn), speech[:195], hop_frames=10, out=tmp_path)
+        add_streaming_model(manifest_of(ds_cnn), speech[:195], hop_frames=10, out=tmp_path)
 
 
 def test_export_writes_both_forms(default_manifest):
     """
     The shipped model has both, and the stream form does a fifth of the work or less.
     """
-    made = stream_form(default_manifest.read_form(default_manifest.window), hop_frames=10)
+    made = make_streaming(default_manifest.read_form(default_manifest.window), hop_frames=10)
 
     assert default_manifest.stream is not None
     assert made.macs / made.window_macs < 0.2
