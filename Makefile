@@ -9,7 +9,7 @@ METADATA := setup.cfg pyproject.toml
 SOURCES := $(METADATA) $(wildcard kws/*.py kws/*/*.py training/*.py training/*/*.py) \
 	$(wildcard training/recipes/*.toml firmware_models/*.*)
 DEMO := firmware_models/demo.wav
-# Two at a time: live tests, which wait, and the others. PYTEST_ARGS=-n0 is one after the other.
+# Two files of tests at a time. PYTEST_ARGS=-n0 runs one after the other.
 SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
@@ -26,7 +26,7 @@ is_true = $(PYTHON) -c "import struct, sys; sys.exit(not ($(1)))"
 IS_32BIT := struct.calcsize('P') == 4
 fail = { echo "make: $(1)" >&2; exit 1; }
 
-.PHONY: help demo test test-env lint type check bench peers arm equality fuzz train clean
+.PHONY: help demo test test-all test-env lint type check bench peers arm equality fuzz train clean
 .DEFAULT_GOAL := help
 
 help:  ## List the recipes
@@ -40,9 +40,12 @@ demo: .venv/.installed  ## Install into .venv and listen to the bundled recordin
 	@.venv/bin/python -c "import sounddevice" 2>/dev/null || \
 		echo "The microphone needs PortAudio first:   sudo apt install libportaudio2"
 
-test: test-env  ## Install what tests need into .venv-test, and run them
+test: test-env  ## Install what the tests need into .venv-test, and run them: every promise and command
 	@tests/install_system_packages.sh
-	$(TEST_ENV)/bin/python -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+	$(TEST_ENV)/bin/python -m pytest $(SIDE_BY_SIDE) -m "not slow" $(PYTEST_ARGS)
+
+test-all: test  ## The tests of `make test`, then the slow ones
+	$(TEST_ENV)/bin/python -m pytest $(SIDE_BY_SIDE) -m slow $(PYTEST_ARGS)
 
 test-env: $(TEST_STAMP)  ## Only install what tests, lint and types need
 
