@@ -44,7 +44,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
 
 def _module_of(command: str) -> str:
     """Return the module that holds a command: the page needs a template engine beside the rest."""
-    return {"report": "reporting", "tune": "tuning"}.get(command, "evaluations")
+    return {"report": "report", "tune": "tune"}.get(command, "evaluate_run")
 
 
 def _parser() -> argparse.ArgumentParser:
