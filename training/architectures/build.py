@@ -1,27 +1,57 @@
-"""The network of a recipe, before any training."""
+"""The network of a recipe before any training, and its size."""
 
 from __future__ import annotations
 
-import keras
+from typing import Any
 
-from training import architectures as models
+import keras
+import numpy as np
+from keras import layers
+
+from training import architectures
+from training.architectures.embedding_output import find, with_embedding_output
 from training.config.recipe import Recipe
-from training.distillation.feature_distillation import find, with_imitation
 
 
 def build_model(recipe: Recipe) -> keras.Model:
     """Return the recipe's network with fresh weights."""
-    model = models.build(
+    model = architectures.build(
         recipe.model.name,
         input_shape=recipe.input_shape,
         n_labels=len(recipe.data.labels),
         params=recipe.model.params,
     )
     name = recipe.bank.imitate
-    return with_imitation(model, name) if name else model
+    return with_embedding_output(model, name) if name else model
 
 
 def n_outputs(recipe: Recipe) -> int:
-    """Return how many numbers the recipe's network gives: its labels and what it imitates."""
-    imitated = find(recipe.bank.imitate) if recipe.bank.imitate else None
-    return len(recipe.data.labels) + (imitated.n_steps * imitated.size if imitated else 0)
+    """Return the length of the network's output: its labels, and an embedding it predicts."""
+    published = find(recipe.bank.imitate) if recipe.bank.imitate else None
+    return len(recipe.data.labels) + (published.n_steps * published.size if published else 0)
+
+
+def n_parameters(model: keras.Model) -> int:
+    """Return the number of trained values; export folds moving statistics into them."""
+    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+
+
+def n_macs(model: keras.Model) -> int:
+    """Return the multiplications of one window in convolutions and dense layers.
+
+    The count is that of `training.tflite.cost.file_cost`, before the network has a file: a front
+    end, normalisations, additions and poolings do not count.
+    """
+    return sum(_layer_macs(layer) for layer in model.layers)
+
+
+def _layer_macs(layer: Any) -> int:
+    if isinstance(layer, keras.Model):
+        return n_macs(layer)
+    if isinstance(layer, layers.DepthwiseConv2D):
+        per_output = np.prod(layer.kernel.shape[:2])
+    elif isinstance(layer, (layers.Conv2D, layers.Dense)):
+        per_output = np.prod(layer.kernel.shape[:-1])
+    else:
+        return 0
+    return int(np.prod(layer.output.shape[1:]) * per_output)

@@ -2,7 +2,7 @@
 
 Lin et al., "Training keyword spotters with limited and synthesized speech data" (2020): a network
 trained on many keywords from millions of clips, whose embedding another head is put on. The
-layers are those of the published network, so that its weights fit (`training.fit.pretrained`):
+layers are those of the published network, so that its weights fit (`training.architectures.pretrained`):
 3 x 3 at first, then pairs of 1 x 3 over frequency and 3 x 1 over time, nothing padded in time.
 """
 

@@ -76,9 +76,10 @@ def bank(arguments: argparse.Namespace, load: Callable[[argparse.Namespace], Any
 def teach(arguments: argparse.Namespace) -> int:
     """Let runs say what they hear in a bank."""
     from kws import models
+    from training.architectures.embedding_output import EMBEDDINGS
     from training.batches.clip_cache import ClipBank
     from training.config.run_folder import RunFolder
-    from training.distillation.feature_distillation import EMBEDDINGS, teach_embedding
+    from training.distillation.feature_distillation import teach_embedding
     from training.distillation.soft_labels import teach as teach_bank
     from training.distillation.soft_labels import teach_by_model, teacher_name
 

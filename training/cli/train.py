@@ -243,14 +243,10 @@ def _recipes(arguments: argparse.Namespace) -> int:
 
 
 def _cost(recipe: Recipe) -> dict[str, int]:
-    from training.architectures import cost as model_cost
-    from training.architectures.build import build_model
+    from training.architectures import build
 
-    model = build_model(recipe)
-    return {
-        "parameters": model_cost.n_parameters(model),
-        "multiplications": model_cost.n_multiplications(model),
-    }
+    model = build.build_model(recipe)
+    return {"parameters": build.n_parameters(model), "multiplications": build.n_macs(model)}
 
 
 def _show(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -21,29 +20,12 @@ from numpy.typing import NDArray
 from kws.errors import ConfigError
 from kws.files import write_atomically
 from training import architectures as models
+from training.architectures import pretrained
+from training.architectures.embedding_output import find
 from training.batches.clip_cache import ClipBank, ShardRows, check_positive
 from training.config import recipe as recipes
-from training.embedding.pooling import pooling_layer
-from training.fit import pretrained
 
 FloatArray = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Published:
-    """An embedding that can be imitated."""
-
-    recipe: str
-    """Holds its front end and its network."""
-
-    layer: str
-    n_steps: int
-    """Embeddings of a second."""
-
-    size: int
-
-
-EMBEDDINGS = {"speech-embedding": Published("embedding", "embedding", n_steps=3, size=96)}
 
 
 def teach_embedding(
@@ -88,21 +70,6 @@ def teach_embedding(
     write_atomically(bank.path / f"{kind}.json", text)
 
 
-def find(name: str) -> Published:
-    """Return a published embedding by its name.
-
-    Raises
-    ------
-    ConfigError
-        If there is none of this name.
-    """
-    if name not in EMBEDDINGS:
-        raise ConfigError(
-            f"expected the name of a published embedding, {' or '.join(EMBEDDINGS)}, got {name!r}"
-        )
-    return EMBEDDINGS[name]
-
-
 class Imitated:
     """What an embedding says of a bank's clips, each number with mean 0 and deviation 1.
 
@@ -125,31 +92,6 @@ class Imitated:
         """Return ``(n, n_steps * size)`` of clips by their numbers in the bank."""
         said = np.stack([self._rows.row(int(clip)) for clip in clips]).astype(np.float32)
         return ((said - self._mean) / self._std).reshape(len(said), -1)
-
-
-def with_imitation(model: keras.Model, name: str) -> keras.Model:
-    """Return the network that gives its posteriors and, behind them, what it imitates.
-
-    A linear layer makes the imitation of the embedding's moments, evenly spread over what is
-    pooled: the embedding's numbers are then linear in the network's own.
-
-    Returns
-    -------
-    model : keras.Model
-        With outputs ``(n_labels + n_steps * size,)``.
-    """
-    published = find(name)
-    steps = pooling_layer(model).input  # (10, 1, 256)
-    n_steps = steps.shape[1]
-    steps = layers.Reshape((n_steps, -1), name="imitation_steps")(steps)
-    moments = np.linspace(0, n_steps - 1, published.n_steps).round().astype(int)
-    steps = layers.Concatenate(axis=1, name="imitation_moments")(
-        [layers.Cropping1D((int(moment), n_steps - 1 - int(moment)))(steps) for moment in moments]
-    )
-    said = layers.Dense(published.size, name="imitation")(steps)
-    said = layers.Flatten(name="imitation_flat")(said)
-    joined = layers.Concatenate(name="posterior_and_imitation")([model.output, said])
-    return keras.Model(model.input, joined, name=model.name)
 
 
 @keras.saving.register_keras_serializable(package="kws")

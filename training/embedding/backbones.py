@@ -112,10 +112,10 @@ def _waveform_backbone(
 
 def _speech_embedding(config: TransferConfig) -> Backbone:
     """Return Google's speech embedding: its weights are in the package pyopen-wakeword."""
+    from training.architectures import pretrained
     from training.architectures.build import build_model
     from training.config import recipe as recipes
     from training.embedding.extract import Embedder
-    from training.fit import pretrained
 
     recipe = recipes.load("embedding")
     model = build_model(recipe)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from kws.errors import ConfigError, KwsError
 from training.architectures.build import build_model
+from training.architectures.embedding_output import pooling_layer
 from training.batches.features import FeatureMaker
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
 from training.datasets.clips import fit_length
-from training.embedding.pooling import pooling_layer
 
 FloatArray = NDArray[np.float32]
 # Of windows at once: a few MB of features.

@@ -14,10 +14,10 @@ from keras import layers
 from kws.errors import ConfigError
 from kws.files import sha256, write_atomically
 from training import architectures as models
+from training.architectures.embedding_output import pooling_layer
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
 from training.embedding.extract import Embedder
-from training.embedding.pooling import pooling_layer
 from training.embedding.word_backbone import BackboneFile
 from training.export.export import calibration_features
 from training.tflite.convert import convert_int8

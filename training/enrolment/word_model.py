@@ -99,7 +99,8 @@ def make_model(
         write_manifest(staged, staged.path)
         difference = check_parity(staged, backbone, taught, samples)
         frames = _frames(manifest, samples)
-        final, _ = add_streaming_model(staged, frames, hop_frames=backbone.file.hop_frames, out=staging)
+        hop_frames = backbone.file.hop_frames
+        final, _ = add_streaming_model(staged, frames, hop_frames=hop_frames, out=staging)
         assert final.stream is not None
         for file in (final.window.file, final.stream.file, f"{name}.json"):
             (staging / file).replace(out / file)

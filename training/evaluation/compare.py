@@ -10,8 +10,7 @@ from typing import Any
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from kws.errors import ConfigError
-from training.architectures import cost as model_cost
-from training.architectures.build import build_model
+from training.architectures.build import build_model, n_macs, n_parameters
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
 from training.fit import trainer as fit
@@ -69,8 +68,8 @@ def _read_run(folder: Path, name: str) -> RunCurves:
         name=name,
         recipe=recipe,
         history=history,
-        parameters=model_cost.n_parameters(model),
-        multiplications=model_cost.n_multiplications(model),
+        parameters=n_parameters(model),
+        multiplications=n_macs(model),
         minutes=_minutes(run.tensorboard / "train"),
     )
 

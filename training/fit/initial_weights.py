@@ -10,11 +10,11 @@ import keras
 
 from kws.errors import ConfigError
 from training import architectures as models
+from training.architectures import pretrained
 from training.architectures.build import build_model
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
 from training.config.sections import filled_in
-from training.fit import pretrained
 from training.fit import pruning as narrowing
 
 logger = logging.getLogger(__name__)

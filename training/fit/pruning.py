@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from kws.errors import ConfigError
 from training import architectures as models
+from training.architectures import pretrained
+from training.architectures.embedding_output import find
 from training.batches.cached_batches import open_bank
 from training.batches.clip_cache import SAMPLES, ShardRows
 from training.batches.features import FeatureMaker
 from training.config import recipe as recipes
 from training.config.recipe import Recipe
-from training.distillation.feature_distillation import Imitated, find
-from training.fit import pretrained
+from training.distillation.feature_distillation import Imitated
 
 FloatArray = NDArray[np.float32]
 Matrix = NDArray[np.float64]

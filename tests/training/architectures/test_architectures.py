@@ -13,8 +13,7 @@ pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 from ai_edge_litert.interpreter import Interpreter
 
 from training import architectures as models
-from training.architectures.build import build_model
-from training.architectures.cost import n_multiplications, n_parameters
+from training.architectures.build import build_model, n_macs, n_parameters
 from training.cli.train import main
 from training.config import recipe as recipes
 from training.tflite.convert import convert_int8
@@ -89,8 +88,8 @@ def test_multiplications_against_a_hand_count():
     expected = outputs * 10 * 4 + outputs * 9 + outputs * 2 + 2 * 12
     simple = recipes.load("simple")
 
-    assert expected == n_multiplications(build("ds_cnn", filters=2, n_blocks=1))
-    assert 4_766_208 == n_multiplications(build_model(simple))
+    assert expected == n_macs(build("ds_cnn", filters=2, n_blocks=1))
+    assert 4_766_208 == n_macs(build_model(simple))
 
 
 def test_the_table_tells_every_recipe(capsys):

@@ -12,7 +12,7 @@ pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 from kws.inference.interpreter import open_model
 from kws.inference.quantization import dequantize, quantize
 from training import architectures as models
-from training.architectures.cost import n_multiplications, n_parameters
+from training.architectures.build import n_macs, n_parameters
 from training.tflite.convert import convert_int8
 
 pytestmark = [
@@ -46,8 +46,8 @@ def test_multiplications_against_a_hand_count():
     stem = 20 * 2 * 8
     stages = 10 * 3 * 5 * 2 + 3 * (10 * 3 * 5 * 3)
 
-    assert stem + stages + 3 * 4 == n_multiplications(build("conv1d"))
-    assert stem + stages + 3 * 4 + 10 * 3 * 2 == n_multiplications(build("conv1d_skip"))
+    assert stem + stages + 3 * 4 == n_macs(build("conv1d"))
+    assert stem + stages + 3 * 4 + 10 * 3 * 2 == n_macs(build("conv1d_skip"))
 
 
 @pytest.mark.parametrize("name", ["conv1d", "conv1d_skip"])

@@ -14,9 +14,9 @@ import keras
 from kws.errors import ConfigError, MissingDependencyError
 from kws.inference.interpreter import open_model
 from training import architectures as models
+from training.architectures import pretrained
 from training.architectures.build import build_model
 from training.config import recipe as recipes
-from training.fit import pretrained
 from training.fit import trainer as fits
 from training.tflite.convert import convert_int8
 

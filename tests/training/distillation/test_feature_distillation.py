@@ -14,13 +14,13 @@ from support.small_banks import bank_recipe, parts_of
 
 from kws.errors import ConfigError
 from training.architectures.build import build_model
+from training.architectures.embedding_output import find
 from training.batches.cached_batches import BankBatchMaker
 from training.batches.clip_cache import ClipBank, save_array
 from training.distillation.feature_distillation import (
     Imitated,
     ImitationLoss,
     LabelAccuracy,
-    find,
     teach_embedding,
 )
 from training.embedding.extract import Embedder

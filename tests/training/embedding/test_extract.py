@@ -11,9 +11,9 @@ from support.small_recipes import recipe_for
 
 from kws.errors import ConfigError, KwsError
 from training.architectures.build import build_model
+from training.architectures.embedding_output import pooling_layer
 from training.config.run_folder import RunFolder
 from training.embedding.extract import Embedder
-from training.embedding.pooling import pooling_layer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 

@@ -8,8 +8,7 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 
-from training.architectures import cost as model_cost
-from training.architectures.build import build_model
+from training.architectures.build import build_model, n_macs, n_parameters
 from training.cli.train import main
 from training.config import recipe as recipes
 from training.config.run_folder import RunFolder
@@ -52,8 +51,8 @@ def test_table_and_picture_hold_every_run(made_run, tmp_path, capsys):
         "best": 0.75,
         "best_epoch": 2,
         "last": 0.7,
-        "parameters": model_cost.n_parameters(model),
-        "multiplications": model_cost.n_multiplications(model),
+        "parameters": n_parameters(model),
+        "multiplications": n_macs(model),
         "minutes": None,
     }
     assert ("two", "tc_resnet", 0.25) == tuple(

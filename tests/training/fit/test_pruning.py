@@ -9,8 +9,8 @@ pytest.importorskip("keras", reason="needs the train extra")
 
 from kws.errors import ConfigError
 from training import architectures as models
+from training.architectures import pretrained
 from training.architectures import speech_embedding as published
-from training.fit import pretrained
 from training.fit import pruning as narrowing
 
 WHOLE = list(published.FILTERS)

@@ -37,11 +37,11 @@ def test_file_costs_what_the_network_does(name, params):
     """
     pytest.importorskip("tensorflow", reason="training needs the extra [train]")
     from training import architectures as models
-    from training.architectures.cost import n_multiplications
+    from training.architectures.build import n_macs
 
     model = models.build(name, input_shape=(98, 40), n_labels=12, params=params)
 
-    assert n_multiplications(model) == file_cost(converted(model), where=name).macs
+    assert n_macs(model) == file_cost(converted(model), where=name).macs
 
 
 @pytest.mark.timeout(240)

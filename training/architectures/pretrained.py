@@ -1,4 +1,4 @@
-"""Weights of published networks, from packages that carry them, as a start for training."""
+"""Weights of published networks, from packages that contain them, to start training from."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def load_speech_embedding(model: keras.Model) -> None:
     Raises
     ------
     ConfigError
-        If the network is another one.
+        If it is not the published network.
     MissingDependencyError
         If the package is not installed.
     """
@@ -31,7 +31,7 @@ def load_speech_embedding(model: keras.Model) -> None:
     if shapes != [kernel.shape for kernel, _ in published]:
         raise ConfigError(
             "fit.start_from = 'speech-embedding': expected model.name = 'speech_embedding' as it "
-            f"was published, got {model.name} of other layers; a narrower one starts from it "
+            f"was published, got {model.name} with other layers; a narrower one starts from it "
             "where bank.imitate = 'speech-embedding'"
         )
     for layer, weights in zip(ours, published):
@@ -39,7 +39,7 @@ def load_speech_embedding(model: keras.Model) -> None:
 
 
 def convolutions(model: keras.Model) -> list[keras.layers.Conv2D]:
-    """Return the layers of a `speech_embedding` network that the published one has too."""
+    """Return the layers that a `speech_embedding` network shares with the published one."""
     return [
         layer
         for layer in model.layers
