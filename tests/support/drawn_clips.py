@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("scipy", reason="training needs the extra [eval]")
 
 
-from training.batches.keyword_sampler import BatchMaker, ClipDrawer, TrainingSources
+from training.batches.keyword_sampler import BatchMaker, KeywordSampler, TrainingSources
 from training.config import recipe as recipes
 from training.config.recipe import Recipe
 
@@ -40,9 +40,9 @@ def make_recipe(clips: Any, *, speech: Any = "", **sections: dict[str, Any]) -> 
     return recipes.from_table(table, where="test")
 
 
-def make_drawer(recipe: Recipe) -> ClipDrawer:
-    return ClipDrawer(recipe, TrainingSources.open(recipe.data))
+def make_sampler(recipe: Recipe) -> KeywordSampler:
+    return KeywordSampler(recipe, TrainingSources.open(recipe.data))
 
 
 def make_batches(recipe: Recipe) -> BatchMaker:
-    return BatchMaker(recipe, make_drawer(recipe))
+    return BatchMaker(recipe, make_sampler(recipe))

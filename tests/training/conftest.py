@@ -1,4 +1,4 @@
-"""Fixtures that test files share: made words, a bank drawn from them, what a report measures."""
+"""Fixtures that test files share: made words, a cache drawn from them, what a report measures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from training.batches.clip_cache import ClipBank
+    from training.batches.clip_cache import ClipCache
 
 
 @pytest.fixture(scope="module")
@@ -20,16 +20,16 @@ def clips(tmp_path_factory: pytest.TempPathFactory, write_tree: Callable[..., Pa
 
 
 @pytest.fixture(scope="module")
-def bank(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> ClipBank:
-    """A bank of 48 clips in three shards, which no run has taught."""
+def cache(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> ClipCache:
+    """A cache of 48 clips in three shards, which no run has taught."""
     # Here, because it takes what only training needs.
-    from support.small_banks import bank_recipe, draw_bank
+    from support.small_caches import cache_recipe, draw_small_cache
 
-    from training.batches.clip_cache import ClipBank
+    from training.batches.clip_cache import ClipCache
 
-    out = tmp_path_factory.mktemp("bank") / "bank"
-    assert draw_bank(bank_recipe(clips), out)[-1] == (3, 3)
-    return ClipBank.open(out)
+    out = tmp_path_factory.mktemp("cache") / "cache"
+    assert draw_small_cache(cache_recipe(clips), out)[-1] == (3, 3)
+    return ClipCache.open(out)
 
 
 @pytest.fixture

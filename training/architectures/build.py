@@ -21,13 +21,13 @@ def build_model(recipe: Recipe) -> keras.Model:
         n_labels=len(recipe.data.labels),
         params=recipe.model.params,
     )
-    name = recipe.bank.imitate
+    name = recipe.cache.feature_teacher
     return with_embedding_output(model, name) if name else model
 
 
 def n_outputs(recipe: Recipe) -> int:
     """Return the length of the network's output: its labels, and an embedding it predicts."""
-    published = find(recipe.bank.imitate) if recipe.bank.imitate else None
+    published = find(recipe.cache.feature_teacher) if recipe.cache.feature_teacher else None
     return len(recipe.data.labels) + (published.n_steps * published.size if published else 0)
 
 

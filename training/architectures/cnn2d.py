@@ -14,8 +14,9 @@ import tensorflow as tf
 from keras import Input, Model, layers
 
 from training.architectures.registry import register
-from training.config.picture_section import SHAPE, SIZE
-from training.datasets.colour_map import ramps
+from training.config.data_sections import PICTURE_SHAPE as SHAPE
+from training.config.data_sections import PICTURE_SIZE as SIZE
+from training.datasets.spectrogram_images import colour_ramps as ramps
 
 
 @keras.saving.register_keras_serializable("kws")

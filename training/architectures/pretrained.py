@@ -32,7 +32,7 @@ def load_speech_embedding(model: keras.Model) -> None:
         raise ConfigError(
             "fit.start_from = 'speech-embedding': expected model.name = 'speech_embedding' as it "
             f"was published, got {model.name} with other layers; a narrower one starts from it "
-            "where bank.imitate = 'speech-embedding'"
+            "where cache.feature_teacher = 'speech-embedding'"
         )
     for layer, weights in zip(ours, published):
         layer.set_weights(weights)

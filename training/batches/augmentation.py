@@ -1,69 +1,88 @@
-"""Changes to clips and features that keep the word: each one can be switched off in the recipe."""
+"""Augmentation of clips and features that keeps the word; the recipe can switch each off."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.errors import ConfigError
+from training.config.sections import AugmentationConfig
 from training.datasets.clips import Clip
+from training.datasets.noise import add_noise, loud_level
 
 FloatArray = NDArray[np.float32]
+Background = Callable[[], "NDArray[np.int16] | None"]
+FADE_SAMPLES = 80
 
 
-@dataclass(frozen=True)
-class AugmentationConfig:
-    """What is done to each training clip, and how often. A probability of 0 switches it off."""
+def change_clip(
+    samples: FloatArray,
+    config: AugmentationConfig,
+    rng: np.random.Generator,
+    *,
+    sample_rate: int,
+    rooms: Sequence[FloatArray],
+    background: Background | None,
+) -> FloatArray:
+    """Return a clip with changed speed, time shift, reverberation, noise and gain, in this order.
 
-    time_shift_ms: int = 150
-    """Largest shift either way; the gap is filled with zeros."""
+    Parameters
+    ----------
+    samples : ndarray of float32, shape (n_samples,)
+        On the int16 scale.
+    rooms : sequence of ndarray
+        Room responses to choose from.
+    background : callable, optional
+        Draws ``n_samples`` of noise, or None; without it the clip gets no noise.
 
-    shift_wraps: bool = False
-    """Fill the gap with what was moved out at the other end: for sounds without a beginning."""
+    Returns
+    -------
+    changed : ndarray of float32, shape (n_samples,)
+    """
+    if rng.random() < config.speed_probability:
+        samples = change_speed(samples, rng.uniform(*config.speed_range))
+    limit = sample_rate * config.time_shift_ms // 1000
+    if limit:
+        shift = int(rng.integers(-limit, limit + 1))
+        samples = np.roll(samples, shift) if config.shift_wraps else time_shift(samples, shift)
+    if rooms and rng.random() < config.reverb_probability:
+        samples = reverberate(samples, rooms[rng.integers(len(rooms))])
+    noise = background() if background else None
+    if noise is not None:
+        samples = add_noise(samples, noise, rng.uniform(*config.snr_db_range))
+    if rng.random() < config.gain_probability:
+        gain = 10.0 ** (rng.uniform(*config.gain_db_range) / 20.0)
+        samples = samples * np.float32(gain)
+    return samples
 
-    speed_probability: float = 0.5
-    speed_range: tuple[float, float] = (0.85, 1.15)
-    """Factor on speed, which changes pitch with it."""
 
-    gain_probability: float = 0.7
-    gain_db_range: tuple[float, float] = (-18.0, 6.0)
+def loud_half(samples: NDArray[np.int16], *, second: bool) -> NDArray[np.int16]:
+    """Return the part of a word before, or after, half of its energy has passed.
 
-    reverb_probability: float = 0.2
-    """How often a clip is heard through one of the room responses."""
+    The cut end is faded over 5 ms at 16 kHz: a click would mark it as cut.
+    """
+    passed = np.cumsum(np.square(samples, dtype=np.float64))
+    middle = int(np.searchsorted(passed, passed[-1] / 2)) + 1
+    half = samples[middle:] if second else samples[:middle]
+    n_fade = min(FADE_SAMPLES, len(half))
+    fade = np.linspace(0, 1, n_fade) if second else np.linspace(1, 0, n_fade)
+    place = slice(0, n_fade) if second else slice(len(half) - n_fade, len(half))
+    faded = half.astype(np.float64)
+    faded[place] *= fade
+    return faded.astype(np.int16)
 
-    noise_probability: float = 0.7
-    snr_db_range: tuple[float, float] = (2.0, 30.0)
-    """Drawn evenly; the level of a clip is that of its loudest 300 ms."""
 
-    n_time_masks: int = 2
-    time_mask_frames: int = 12
-    n_mel_masks: int = 2
-    mel_mask_bands: int = 5
-    """SpecAugment (Park et al. 2019): masks hold the mean of the features."""
-
-    mixup_probability: float = 0.0
-    mixup_alpha: float = 0.2
-    """Mixup (Zhang et al. 2018) of feature pairs within a batch."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.time_shift_ms <= 1_000:
-            raise ConfigError(
-                f"augmentation.time_shift_ms must lie in 0..1000, got {self.time_shift_ms}"
-            )
-        for name in ("speed", "gain", "reverb", "noise", "mixup"):
-            value = getattr(self, f"{name}_probability")
-            if not 0 <= value <= 1:
-                raise ConfigError(f"augmentation.{name}_probability must lie in 0..1, got {value}")
-        for name in ("speed_range", "gain_db_range", "snr_db_range"):
-            low, high = getattr(self, name)
-            if low > high:
-                raise ConfigError(f"augmentation.{name} must be (low, high), got {(low, high)}")
-        if self.speed_range[0] <= 0:
-            raise ConfigError(f"augmentation.speed_range must be above 0, got {self.speed_range}")
+def random_crop(
+    samples: NDArray[np.int16], n_samples: int, rng: np.random.Generator
+) -> NDArray[np.int16]:
+    """Return `n_samples` from a random place of a longer clip; zeros follow a shorter one."""
+    extra = len(samples) - n_samples
+    if extra <= 0:
+        return np.pad(samples, (0, -extra))
+    start = int(rng.integers(extra + 1))
+    return samples[start : start + n_samples]
 
 
 def time_shift(samples: FloatArray, shift: int) -> FloatArray:
@@ -84,25 +103,6 @@ def change_speed(samples: FloatArray, factor: float) -> FloatArray:
     return np.interp(positions, np.arange(n), samples, left=0.0, right=0.0).astype(np.float32)
 
 
-def loud_level(samples: NDArray[Any], window: int = 4_800) -> float:
-    """Return the RMS of the loudest 300 ms, in the unit of the samples; the word's own level."""
-    energy = np.concatenate(([0.0], np.cumsum(np.square(samples, dtype=np.float64))))
-    if len(samples) <= window:
-        return float(np.sqrt(energy[-1] / max(1, len(samples))))
-    blocks = energy[window::160] - energy[: len(energy) - window : 160][: len(energy[window::160])]
-    return float(np.sqrt(max(0.0, blocks.max()) / window))
-
-
-def add_noise(samples: FloatArray, noise: NDArray[Any], snr_db: float) -> FloatArray:
-    """Return the clip with `noise` under it, `snr_db` below the level of its loudest 300 ms."""
-    noise_rms = float(np.sqrt(np.mean(np.square(noise, dtype=np.float64))))
-    level = loud_level(samples)
-    if noise_rms < 1e-6 or level < 1e-6:
-        return samples
-    factor = level / noise_rms * 10.0 ** (-snr_db / 20.0)
-    return samples + noise.astype(np.float32) * np.float32(factor)
-
-
 def read_rooms(root: Path | None, *, max_samples: int = 8_000) -> list[FloatArray]:
     """Return room responses from the first arrival on, unit energy, at most half a second."""
     if root is None or not root.is_dir():
@@ -119,8 +119,8 @@ def read_rooms(root: Path | None, *, max_samples: int = 8_000) -> list[FloatArra
 
 
 def reverberate(samples: FloatArray, room: FloatArray) -> FloatArray:
-    """Return the clip as heard in a room, same length and loudest level."""
-    # Imported here, so that recipes can be read and listed without the extra.
+    """Return the clip convolved with a room response, at the same length and loudest level."""
+    # Imported here, so that recipes can be listed without the extra.
     from scipy.signal import oaconvolve
 
     wet = oaconvolve(samples, room)[: len(samples)].astype(np.float32)
@@ -128,11 +128,6 @@ def reverberate(samples: FloatArray, room: FloatArray) -> FloatArray:
     if level < 1e-6:
         return samples
     return np.asarray(wet * np.float32(loud_level(samples) / level))
-
-
-def to_int16(samples: FloatArray) -> NDArray[np.int16]:
-    """Return the samples rounded and clipped to int16."""
-    return np.clip(np.round(samples), -32_768, 32_767).astype(np.int16)
 
 
 def mask_features(

@@ -1,103 +1,117 @@
-"""Batches from a bank of clips, blended with what its teachers say."""
+"""Batches from a cache of augmented clips, with soft labels and features of teachers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+import json
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
 from training.batches import augmentation
-from training.batches.clip_cache import SAMPLES, ClipBank, ShardRows
+from training.batches.clip_cache import SAMPLES, ClipCache, ShardRows
 from training.batches.features import FeatureMaker
+from training.config.cluster import ALONE, Cluster
+from training.config.data_sections import expand_path
 from training.config.recipe import Recipe
-from training.config.sections import filled_in
-from training.distillation.soft_labels import blended, without_false_keywords
-
-if TYPE_CHECKING:
-    from training.distillation.feature_distillation import Imitated
 
 FloatArray = NDArray[np.float32]
-# What a bank was drawn from and what it was kept from: a run's manifest states the recipe's.
+# Settings of [data] that a cache must share with the recipe that trains on it: the manifest of a
+# run states the recipe's.
 ORIGIN = ("clips", "speech", "speech_split", "environment", "held_out_noise")
 
 
-class BankBatchMaker:
-    """Make batch number ``(epoch, step)`` of a bank: each clip once, in an order of its own a pass.
+def open_cache(recipe: Recipe) -> ClipCache:
+    """Return the cache that the recipe trains on."""
+    path = expand_path(recipe.cache.path, where="cache.path")
+    assert path is not None
+    return ClipCache.open(path)
 
-    The bank's clips are augmented already. What costs next to nothing is drawn anew each time:
-    gain, masks, mixup.
+
+class CachedBatches:
+    """Batches from a cache: each clip once a pass, every pass in another order.
+
+    The clips of the cache are augmented already. What costs next to nothing is drawn again in
+    each pass: gain, masks, mixup. A worker of a cluster reads its own rows and those that mixup
+    blends into them.
     """
 
-    def __init__(self, recipe: Recipe, bank: ClipBank) -> None:
-        _check_words(recipe, bank)
-        if bank.recipe.data.labels != recipe.data.labels:
-            raise ConfigError(
-                f"{bank.path}: expected the recipe's labels, {', '.join(recipe.data.labels)}, "
-                f"got {', '.join(bank.recipe.data.labels)}"
-            )
-        if bank.recipe.clip_samples != recipe.clip_samples:
-            raise ConfigError(
-                f"{bank.path}: expected clips of {recipe.clip_samples} samples, "
-                f"got {bank.recipe.clip_samples}"
-            )
-        _check_origin(recipe, bank)
-        self._recipe = recipe
-        self._samples = ShardRows(bank, SAMPLES)
-        self._labels = bank.read_labels()
-        self._taught = self._teachers_words(bank)
-        name = recipe.bank.imitate
-        self._imitated = _imitated(bank, name) if name else None
+    def __init__(self, recipe: Recipe, cache: ClipCache, cluster: Cluster = ALONE) -> None:
+        _check_fits(recipe, cache)
+        self._recipe, self._cluster = recipe, cluster
+        self._samples = ShardRows(cache, SAMPLES)
+        self._labels = cache.read_labels()
+        self._soft_labels = self._teachers(cache)
+        name = recipe.cache.feature_teacher
+        self._teacher_features = TeacherFeatures(cache, name) if name else None
         self._features = FeatureMaker(recipe.frontend)
         self._pass = (-1, np.empty(0, np.intp))
 
-    def _teachers_words(self, bank: ClipBank) -> list[ShardRows]:
-        """Return what each teacher says, clip by clip; none without a weight."""
-        if not self._recipe.bank.teacher_weight:
+    def _teachers(self, cache: ClipCache) -> list[ShardRows]:
+        """Return the soft labels of each teacher; none without a weight."""
+        if not self._recipe.cache.teacher_weight:
             return []
-        names = self._recipe.bank.teachers or bank.teachers
+        names = self._recipe.cache.teachers or cache.teachers
         if not names:
             raise ConfigError(
-                f"{bank.path}: bank.teacher_weight is above 0, but no run has taught this bank; "
-                "kws-train teach BANK RUN"
+                f"{cache.path}: cache.teacher_weight is above 0, but this cache has no soft "
+                "labels; kws-train soft-labels CACHE RUN"
             )
-        return [ShardRows(bank, f"teacher-{name}") for name in names]
+        return [ShardRows(cache, f"teacher-{name}") for name in names]
 
     def make(self, epoch: int, step: int) -> tuple[FloatArray, FloatArray]:
-        """Return normalised features, a network's input, and targets ``(batch, labels)``."""
-        recipe = self._recipe
-        rng = np.random.default_rng((recipe.seed, epoch, step))
+        """Return this worker's rows of normalised features and targets."""
+        config = self._recipe.augmentation
+        rng = np.random.default_rng((self._recipe.seed, epoch, step))
         chosen = self._chosen(epoch, step)
-        samples = np.stack([self._clip(int(index), self._gain(rng)) for index in chosen])
-        features = self._features.windows(samples, n_frames=recipe.model.window_frames)
+        gains = [self._gain(rng) for _ in chosen]
+        rows = self._cluster.rows(len(chosen))
+        wanted = self._wanted(rows, len(chosen), rng)
+        samples = np.stack([self._clip(int(chosen[n]), gains[n]) for n in wanted])
+        # As large as the whole batch, so that masks and mixup draw the same on every worker.
+        features = np.zeros((len(chosen), *self._recipe.input_shape), np.float32)
+        n_frames = self._recipe.model.window_frames
+        features[wanted] = self._features.windows(samples, n_frames=n_frames)
         targets = self._targets(chosen)
         if features.ndim == 3:
-            augmentation.mask_features(features, recipe.augmentation, rng)
-        if self._imitated:
-            targets = np.concatenate([targets, self._imitated.of(chosen)], axis=1)
-        if recipe.augmentation.mixup_probability:
-            features, targets = augmentation.mix_up(features, targets, recipe.augmentation, rng)
-        return features, targets
+            augmentation.mask_features(features, config, rng)
+        if config.mixup_probability:
+            features, targets = augmentation.mix_up(features, targets, config, rng)
+        return features[rows], targets[rows]
+
+    def _wanted(self, rows: slice, n_clips: int, rng: np.random.Generator) -> NDArray[np.intp]:
+        """Return the clips of the batch that flow into `rows`; leaves `rng` as it was."""
+        config = self._recipe.augmentation
+        shares = np.eye(n_clips, dtype=np.float32)
+        if config.mixup_probability and self._cluster.n_workers > 1:
+            ahead = copy.deepcopy(rng)
+            shape = self._recipe.input_shape
+            if len(shape) == 2:
+                augmentation.mask_features(np.empty((n_clips, *shape)), config, ahead)
+            shares, _ = augmentation.mix_up(shares, shares, config, ahead)
+        return np.flatnonzero(shares[rows].any(axis=0))
 
     def _targets(self, chosen: NDArray[np.intp]) -> FloatArray:
-        """Return labels, blended with the mean of what the teachers say."""
-        targets = np.eye(len(self._recipe.data.labels), dtype=np.float32)[self._labels[chosen]]
-        if not self._taught:
-            return targets
-        words = [np.stack([rows.row(int(index)) for index in chosen]) for rows in self._taught]
-        said = np.mean(np.stack(words).astype(np.float32), axis=0)
+        """Return labels blended with soft labels, then the features to learn, if any."""
         data = self._recipe.data
-        if not data.classes:
-            said = without_false_keywords(said, self._labels[chosen], len(data.keywords))
-        return blended(targets, said, self._recipe.bank.teacher_weight)
+        targets = np.eye(len(data.labels), dtype=np.float32)[self._labels[chosen]]
+        if self._soft_labels:
+            each = [rows.rows(chosen).astype(np.float32) for rows in self._soft_labels]
+            soft = np.mean(each, axis=0)
+            if not data.classes:
+                soft = without_false_keywords(soft, self._labels[chosen], len(data.keywords))
+            targets = blended(targets, soft, self._recipe.cache.teacher_weight)
+        if self._teacher_features:
+            targets = np.concatenate([targets, self._teacher_features.of(chosen)], axis=1)
+        return targets
 
     def _gain(self, rng: np.random.Generator) -> float | None:
         """Draw a factor on a clip, or None to leave it as it is."""
         config = self._recipe.augmentation
         if rng.random() >= config.gain_probability:
             return None
-        # The bank has gain in it; half of the range once more makes no two passes alike.
+        # The cached clip has a drawn gain already; half of the range again varies each pass.
         return float(10.0 ** (rng.uniform(*config.gain_db_range) / 40.0))
 
     def _clip(self, index: int, gain: float | None) -> NDArray[np.int16]:
@@ -107,7 +121,7 @@ class BankBatchMaker:
         return augmentation.to_int16(samples.astype(np.float32) * np.float32(gain))
 
     def _chosen(self, epoch: int, step: int) -> NDArray[np.intp]:
-        """Return the clips of a batch; one that spans the end of a pass goes on in the next."""
+        """Return the clips of a batch; one at the end of a pass continues in the next."""
         size = self._recipe.fit.batch_size
         first = (epoch * self._recipe.fit.steps_per_epoch + step) * size
         n_clips = len(self._labels)
@@ -121,38 +135,80 @@ class BankBatchMaker:
         return self._pass[1]
 
 
-def _check_origin(recipe: Recipe, bank: ClipBank) -> None:
-    """Raise `ConfigError` unless the bank was drawn from the recordings that the recipe names."""
-    for name in ORIGIN:
-        drawn, wanted = getattr(bank.recipe.data, name), getattr(recipe.data, name)
-        if drawn != wanted:
-            raise ConfigError(
-                f"{bank.path}: drawn with data.{name} = {drawn!r}, but the recipe says {wanted!r}; "
-                f"draw another bank, or --set data.{name}"
-            )
+class TeacherFeatures:
+    """The features of a published embedding for the clips of a cache, mean 0 and deviation 1.
+
+    Raises
+    ------
+    ConfigError
+        If the cache does not have them.
+    """
+
+    def __init__(self, cache: ClipCache, name: str) -> None:
+        path = cache.path / f"embedding-{name}.json"
+        if not path.is_file():
+            raise ConfigError(f"{path}: not there; kws-train soft-labels {cache.path} {name}")
+        table = json.loads(path.read_text(encoding="utf-8"))
+        self.mean, self.std = (np.array(table[key], np.float32) for key in ("mean", "std"))
+        self._rows = ShardRows(cache, f"embedding-{name}")
+
+    def of(self, clips: NDArray[np.intp]) -> FloatArray:
+        """Return ``(n, n_steps * size)`` of clips by their numbers in the cache."""
+        features = self._rows.rows(clips).astype(np.float32)
+        return ((features - self.mean) / self.std).reshape(len(features), -1)
 
 
-def _check_words(recipe: Recipe, bank: ClipBank) -> None:
-    """Raise `ConfigError` unless the bank's words were drawn as the recipe says."""
-    if recipe.source.kind and (bank.recipe.source, bank.recipe.words) != (
-        recipe.source,
-        recipe.words,
-    ):
+def without_false_keywords(
+    soft: FloatArray, labels: NDArray[np.intp], n_keywords: int
+) -> FloatArray:
+    """Return soft labels whose false keywords are given to the clip's own label.
+
+    A hard negative is one because a network like the teacher takes it for a keyword: its soft
+    label would teach that very mistake.
+
+    Parameters
+    ----------
+    soft : ndarray
+        float32 ``(n, n_labels)``, the keywords first.
+    labels : ndarray
+        ``(n,)``: the true labels of the clips.
+    n_keywords : int
+        Clips with labels from here on hold no keyword.
+    """
+    corrected = soft.copy()
+    rows = np.flatnonzero(labels >= n_keywords)
+    corrected[rows, :n_keywords] = 0
+    corrected[rows, labels[rows]] += soft[rows, :n_keywords].sum(axis=1)
+    return corrected
+
+
+def blended(hard: FloatArray, soft: FloatArray, weight: float) -> FloatArray:
+    """Return targets ``(n, n_labels)``: `weight` of the soft labels, the rest of the hard ones."""
+    return np.float32(1 - weight) * hard + np.float32(weight) * soft
+
+
+def _check_fits(recipe: Recipe, cache: ClipCache) -> None:
+    """Raise `ConfigError` unless the cache was drawn from the data that the recipe names."""
+    drawn = cache.recipe
+    if recipe.source.kind and (drawn.source, drawn.words) != (recipe.source, recipe.words):
         raise ConfigError(
-            f"{bank.path}: drawn with other settings in [source] or [words] than the recipe's; "
-            "draw another bank"
+            f"{cache.path}: drawn with other settings in [source] or [words] than the recipe's; "
+            "draw another cache"
         )
-
-
-def _imitated(bank: ClipBank, name: str) -> Imitated:
-    # Here, because it needs TensorFlow, which other batches do without.
-    from training.distillation.feature_distillation import Imitated
-
-    return Imitated(bank, name)
-
-
-def open_bank(recipe: Recipe) -> ClipBank:
-    """Return the bank that the recipe trains on."""
-    path = filled_in(recipe.bank.path, where="bank.path")
-    assert path is not None
-    return ClipBank.open(path)
+    if drawn.data.labels != recipe.data.labels:
+        raise ConfigError(
+            f"{cache.path}: expected the recipe's labels, {', '.join(recipe.data.labels)}, "
+            f"got {', '.join(drawn.data.labels)}"
+        )
+    if drawn.clip_samples != recipe.clip_samples:
+        raise ConfigError(
+            f"{cache.path}: expected clips of {recipe.clip_samples} samples, "
+            f"got {drawn.clip_samples}"
+        )
+    for name in ORIGIN:
+        theirs, ours = getattr(drawn.data, name), getattr(recipe.data, name)
+        if theirs != ours:
+            raise ConfigError(
+                f"{cache.path}: drawn with data.{name} = {theirs!r}, but the recipe says {ours!r}; "
+                f"draw another cache, or --set data.{name}"
+            )

@@ -1,4 +1,4 @@
-"""Training batches: clips drawn by class, augmented and turned into features by `kws` itself."""
+"""Augmented clips for a keyword model: keywords, other words, running speech and noise."""
 
 from __future__ import annotations
 
@@ -7,31 +7,27 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from kws.config import SILENCE, UNKNOWN
 from kws.errors import ConfigError
 from training.batches import augmentation
-from training.batches.augmentation import AugmentationConfig
-from training.batches.clip_augmentation import change_clip, loud_half
-from training.batches.features import FeatureMaker
+from training.config.data_sections import DataConfig
 from training.config.recipe import Recipe
-from training.config.sections import SILENCE, UNKNOWN, DataConfig
-from training.datasets import aligned_speech as running_speech
-from training.datasets import folders, noise
-from training.datasets import synthetic_noise as made_noise
+from training.datasets import aligned_speech, folders, noise
 from training.datasets.aligned_speech import SpeechWindows
-from training.datasets.clips import Clip, ClipCache, fit_length
-from training.datasets.noise import NoiseBank
+from training.datasets.clips import Clip, SampleCache, fit_length, to_int16
+from training.datasets.noise import NoiseRecordings
 
 FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class TrainingSources:
-    """Everything that training draws from; audio is read clip by clip, noise is in memory."""
+    """All audio that training draws from: clips are read when drawn, noise is in memory."""
 
     by_word: dict[str, list[Clip]]
     cut_words: dict[str, list[Clip]]
     windows: SpeechWindows
-    noise: NoiseBank
+    noise: NoiseRecordings
     rooms: list[FloatArray]
     hard_windows: list[Clip] = field(default_factory=list)
     cut_keywords: dict[str, list[Clip]] = field(default_factory=dict)
@@ -46,68 +42,67 @@ class TrainingSources:
         ConfigError
             If a folder is missing, or a keyword has no clips.
         """
-        clips_root = config.path("clips")
-        if clips_root is None:
-            raise ConfigError("data.clips: expected a folder, got an empty path")
-        by_word: dict[str, list[Clip]] = {}
-        for clip in folders.scan(clips_root)["training"]:
-            by_word.setdefault(clip.label, []).append(clip)
+        clips_root = config.root()
+        by_word = folders.by_label(folders.scan(clips_root)["training"])
         missing = [word for word in config.keywords if word not in by_word]
         if missing:
             raise ConfigError(f"{clips_root}: no training clips of {', '.join(missing)}")
-        exclude = running_speech.sounds_like(config.keywords)
-        inside = frozenset() if config.keywords_inside_speech else exclude
+        exclude = aligned_speech.sounds_like(config.keywords)
         synthetic = config.path("synthetic")
         speech_root = config.path("speech")
         utterances = (
-            running_speech.read_utterances(speech_root, config.speech_split) if speech_root else []
+            aligned_speech.read_utterances(speech_root, config.speech_split) if speech_root else []
         )
         hard = config.path("hard_negatives")
         return cls(
             by_word=by_word,
-            cut_words=running_speech.cut_words(utterances, exclude=exclude),
-            cut_keywords=running_speech.cut_words(utterances, only=frozenset(config.keywords)),
+            cut_words=aligned_speech.cut_words(utterances, exclude=exclude),
+            cut_keywords=aligned_speech.cut_words(utterances, only=frozenset(config.keywords)),
             synthetic=folders.by_word(synthetic) if synthetic else {},
-            windows=SpeechWindows.from_utterances(utterances, exclude=inside),
+            windows=SpeechWindows.from_utterances(utterances, exclude=blocked_words(config)),
             hard_windows=(
-                running_speech.read_hard_windows(hard, speech_root) if hard and speech_root else []
+                aligned_speech.read_hard_windows(hard, speech_root) if hard and speech_root else []
             ),
             noise=training_noise(config),
             rooms=augmentation.read_rooms(config.path("rooms")),
         )
 
 
-def training_noise(config: DataConfig) -> NoiseBank:
+def blocked_words(config: DataConfig) -> frozenset[str]:
+    """Return the words that a random second of running speech must not hold."""
+    if config.keywords_inside_speech:
+        return frozenset()
+    return aligned_speech.sounds_like(config.keywords)
+
+
+def training_noise(config: DataConfig) -> NoiseRecordings:
     """Return the training part of background recordings and environmental sounds."""
-    clips_root = config.path("clips")
-    assert clips_root is not None
-    recordings = noise.split_noise(clips_root, "training").recordings
+    recordings = noise.split_noise(config.root(), "training").recordings
     environment = config.path("environment")
     if environment:
         recordings += noise.esc_noise(
             environment, "training", without=config.held_out_noise
         ).recordings
-    return NoiseBank(recordings)
+    return NoiseRecordings(recordings)
 
 
-class ClipDrawer:
-    """Draw augmented one-second clips, each label as often as the recipe says."""
+class KeywordSampler:
+    """Draws augmented one-second clips, each label as often as the recipe says."""
 
     def __init__(self, recipe: Recipe, sources: TrainingSources) -> None:
         self._config = recipe.data
-        self._augmentation: AugmentationConfig = recipe.augmentation
+        self._augmentation = recipe.augmentation
         self._sources = sources
-        self._cache = ClipCache()
+        self._cache = SampleCache()
         self._n_samples = recipe.clip_rate
         self._batch_size = recipe.fit.batch_size
-        # A word that synthesisers alone say, such as a near one, is an unknown word too.
+        # A word with synthesised clips alone is an unknown word too.
         spoken = set(sources.by_word) | (
             set(sources.synthetic) if self._config.synthetic_share else set()
         )
         self._unknown_words = sorted(spoken - set(self._config.keywords))
         self._cut_words = sorted(sources.cut_words)
-        # The square root lies between drawing by word and by clip: frequent words stay
-        # frequent, yet rare ones are heard.
+        # The square root is a compromise between drawing by word and by clip.
         counts = np.sqrt([len(sources.cut_words[word]) for word in self._cut_words])
         self._cut_weights = counts / counts.sum() if len(counts) else counts
         unknown = self._config.unknown_weight if self._can_draw_unknown() else 0.0
@@ -125,7 +120,7 @@ class ClipDrawer:
         if label == SILENCE:
             return self._silence(rng), index
         half = self._config.half_word_share
-        # A share of 0 draws no number, so that older recipes draw what they drew.
+        # A share of 0 draws no number, so that older recipes draw the same clips as before.
         if label == UNKNOWN and half and rng.random() < half:
             return self._half_word(rng), index
         clip = self._unknown(rng) if label == UNKNOWN else self._keyword(label, rng)
@@ -133,18 +128,18 @@ class ClipDrawer:
 
     def _changed(self, clip: Clip, rng: np.random.Generator) -> NDArray[np.int16]:
         """Return a clip in its place in the window, augmented."""
-        # Random cuts of speech never come again: keeping them would only push words out.
+        # Random cuts of speech are drawn once: caching them would only push words out.
         samples = clip.read() if clip.label == UNKNOWN else self._cache.read(clip)
-        # Bare zeros round a cut word would tell that it was cut: such a clip always gets noise.
+        # Digital silence around a word would mark it as cut: such a clip always gets noise.
         is_cut = len(samples) < 3 * self._n_samples // 4 and clip.n_samples is not None
         noisy = is_cut or rng.random() < self._augmentation.noise_probability
         samples = self._augment(self._centred(samples, rng), rng, noisy=noisy)
-        return augmentation.to_int16(samples)
+        return to_int16(samples)
 
     def draw_batch(
         self, epoch: int, step: int, rng: np.random.Generator
     ) -> list[tuple[NDArray[np.int16], int]]:
-        """Return the clips of a batch with their labels; here any number draws alike."""
+        """Return the clips of a batch with the indices of their labels."""
         return [self.draw(rng) for _ in range(self._batch_size)]
 
     def _pick(self, clips: list[Clip], rng: np.random.Generator) -> Clip:
@@ -171,13 +166,13 @@ class ClipDrawer:
         """Return half of a keyword in noise, split where half of its energy has passed."""
         word = self._config.keywords[rng.integers(len(self._config.keywords))]
         samples = self._cache.read(self._spoken(word, rng))
-        half = loud_half(samples, second=rng.random() < 0.5)
-        # Noise in any case: bare zeros would tell that the word was cut.
-        return augmentation.to_int16(self._augment(self._centred(half, rng), rng, noisy=True))
+        half = augmentation.loud_half(samples, second=rng.random() < 0.5)
+        # Always with noise: digital silence would mark the word as cut.
+        return to_int16(self._augment(self._centred(half, rng), rng, noisy=True))
 
     def _unknown(self, rng: np.random.Generator) -> Clip:
         """Return another word, drawn evenly by word, or a piece of running speech."""
-        # Of what half words leave, so that the shares of a recipe are those of all unknown clips.
+        # Scaled so that the shares of a recipe are those of all unknown clips.
         share = rng.random() * (1 - self._config.half_word_share)
         if self._sources.hard_windows and share < self._config.hard_negative_share:
             return self._pick(self._sources.hard_windows, rng)
@@ -194,7 +189,7 @@ class ClipDrawer:
         return self._spoken(self._unknown_words[rng.integers(len(self._unknown_words))], rng)
 
     def _centred(self, samples: NDArray[np.int16], rng: np.random.Generator) -> FloatArray:
-        """Return a window's length: a short cut lies somewhere in it, as a word would."""
+        """Return one window of audio with a short cut at a random place in it."""
         missing = self._n_samples - len(samples)
         if missing > self._n_samples // 4:
             before = int(rng.integers(missing // 4, missing - missing // 4 + 1))
@@ -202,13 +197,13 @@ class ClipDrawer:
         return fit_length(samples, self._n_samples).astype(np.float32)
 
     def _silence(self, rng: np.random.Generator) -> NDArray[np.int16]:
-        """Return noise at a drawn volume; now and then nothing at all."""
+        """Return noise at a drawn volume, one in twenty digital silence."""
         noise_cut = self._sources.noise.cut(rng, self._n_samples).astype(np.float32)
         volume = 0.0 if rng.random() < 0.05 else rng.random() ** 2
-        return augmentation.to_int16(noise_cut * np.float32(volume))
+        return to_int16(noise_cut * np.float32(volume))
 
     def _background(self, rng: np.random.Generator) -> NDArray[np.int16] | None:
-        """Return a second of noise, recorded or made, or of others talking."""
+        """Return a second of noise, recorded or synthetic, or of other people talking."""
 
         def speech() -> NDArray[np.int16]:
             clip = self._sources.windows.draw(rng, self._n_samples)
@@ -221,16 +216,16 @@ class ClipDrawer:
                 return speech()
             share -= config.speech_background_share
             if share < config.babble_share:
-                return made_noise.babble(rng, self._n_samples, speech)
+                return noise.babble(rng, self._n_samples, speech)
         share -= config.babble_share
         if 0 <= share < config.coloured_noise_share:
-            return made_noise.coloured(rng, self._n_samples)
+            return noise.coloured(rng, self._n_samples)
         if not self._sources.noise.recordings:
             return None
         return self._sources.noise.cut(rng, self._n_samples)
 
     def _augment(self, samples: FloatArray, rng: np.random.Generator, *, noisy: bool) -> FloatArray:
-        return change_clip(
+        return augmentation.change_clip(
             samples,
             self._augmentation,
             rng,
@@ -238,28 +233,3 @@ class ClipDrawer:
             rooms=self._sources.rooms,
             background=(lambda: self._background(rng)) if noisy else None,
         )
-
-
-class BatchMaker:
-    """Make batch number ``(epoch, step)``: the same for the same seed, also after a resume."""
-
-    def __init__(self, recipe: Recipe, drawer: ClipDrawer) -> None:
-        self._recipe = recipe
-        self._drawer = drawer
-        self._features = FeatureMaker(recipe.frontend)
-
-    def make(self, epoch: int, step: int) -> tuple[FloatArray, FloatArray]:
-        """Return normalised features, a network's input, and targets ``(batch, labels)``."""
-        recipe = self._recipe
-        rng = np.random.default_rng((recipe.seed, epoch, step))
-        drawn = self._drawer.draw_batch(epoch, step, rng)
-        features = self._features.windows(
-            np.stack([samples for samples, _ in drawn]), n_frames=recipe.model.window_frames
-        )
-        targets = np.eye(len(recipe.data.labels), dtype=np.float32)[[i for _, i in drawn]]
-        if features.ndim == 3:
-            # A waveform has no bands to mask.
-            augmentation.mask_features(features, recipe.augmentation, rng)
-        if recipe.augmentation.mixup_probability:
-            features, targets = augmentation.mix_up(features, targets, recipe.augmentation, rng)
-        return features, targets

@@ -1,4 +1,4 @@
-"""A process of its own that makes the batches, so that Python's lock never holds up training."""
+"""Batches made ahead in a separate process, so that Python's lock never delays training."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from training.batches.batch_shard import Maker, open_part
-from training.batches.task import check_sources
+from training.batches.batch_maker import Batches
+from training.batches.task import Task, open_task
 from training.config.cluster import ALONE, Cluster
 from training.config.recipe import Recipe
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
-# Batches made before they are asked for: enough to ride out a slow one, 2 MB each.
+# Batches made ahead, 2 MB each: enough to bridge a slow one.
 AHEAD = 6
 
-_maker: Maker | None = None
+_batches: Batches | None = None
 
 
 def _start(recipe: Recipe, cluster: Cluster) -> None:
     """Open the sources in the worker process."""
-    global _maker
+    global _batches
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # The matrices are small: BLAS threads would only fight with TensorFlow's.
+    # The matrices are small: BLAS threads would only compete with TensorFlow's.
     threadpool_limits(1)
-    _maker = open_part(recipe, cluster)
+    _batches = open_task(recipe).training_batches(cluster)
 
 
 def _end_with_parent() -> None:
-    """End this process when the training is killed: nobody would tell it."""
+    """End this process when the training process is killed."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])
@@ -46,16 +46,22 @@ def _end_with_parent() -> None:
 
 
 def _make(epoch: int, step: int) -> Batch:
-    assert _maker is not None
-    return _maker.make(epoch, step)
+    assert _batches is not None
+    return _batches.make(epoch, step)
 
 
-class BatchFeeder:
-    """Make batches, or one worker's part of them, in a process of its own, a few ahead."""
+class BatchPrefetcher:
+    """Makes a task's batches, or one worker's rows of them, in a process of its own, a few ahead.
 
-    def __init__(self, recipe: Recipe, cluster: Cluster = ALONE) -> None:
-        # Here too, so that a missing folder is an error of the caller's, not of a dead worker.
-        check_sources(recipe)
+    Raises
+    ------
+    ConfigError
+        If data are missing or do not fit the recipe.
+    """
+
+    def __init__(self, task: Task, cluster: Cluster = ALONE) -> None:
+        task.check()
+        recipe = task.recipe
         self._steps_per_epoch = recipe.fit.steps_per_epoch
         self._n_batches = recipe.fit.epochs * self._steps_per_epoch
         self._pool = ProcessPoolExecutor(
@@ -65,7 +71,7 @@ class BatchFeeder:
             initargs=(recipe, cluster),
         )
 
-    def __enter__(self) -> BatchFeeder:
+    def __enter__(self) -> BatchPrefetcher:
         return self
 
     def __exit__(self, *exception: Any) -> None:

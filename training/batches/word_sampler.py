@@ -1,39 +1,22 @@
-"""Clips of many words, drawn by word: what an embedding for words yet unknown learns from."""
+"""Augmented clips of a large vocabulary, drawn by word: training data for a word embedding."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kws.config import SILENCE, UNKNOWN
 from training.batches import augmentation
-from training.batches.keyword_sampler import ClipDrawer, TrainingSources, training_noise
+from training.batches.keyword_sampler import KeywordSampler, TrainingSources, training_noise
 from training.config.recipe import Recipe
-from training.config.sections import SILENCE, UNKNOWN
 from training.datasets.clips import Clip
-from training.datasets.vocabulary import WordData, open_words
-
-# Kinds of source whose clips are drawn by label; of the others each epoch takes every clip once.
-DRAWN = ("", "words")
+from training.datasets.vocabulary import Vocabulary
 
 
-def word_data(recipe: Recipe) -> WordData:
-    """Return the words of the recipe's source, by side.
+class WordSampler(KeywordSampler):
+    """Draws augmented one-second clips, frequent words more often (``words.count_exponent``)."""
 
-    Raises
-    ------
-    ConfigError
-        If the source cannot be read or split.
-    """
-    return open_words(recipe.data, recipe.source, recipe.words)
-
-
-class WordDrawer(ClipDrawer):
-    """Draw augmented one-second clips, words by their tempered number.
-
-    The `recipe` must be resolved: its labels are those of the `data`.
-    """
-
-    def __init__(self, recipe: Recipe, data: WordData) -> None:
+    def __init__(self, recipe: Recipe, data: Vocabulary) -> None:
         super().__init__(
             recipe,
             TrainingSources(
@@ -45,10 +28,11 @@ class WordDrawer(ClipDrawer):
                 synthetic=dict(data.synthetic),
             ),
         )
-        self._data, self._labels, self._temper = data, data.labels, recipe.words.temper
+        self._data, self._labels = data, data.labels
+        self._exponent = recipe.words.count_exponent
         words = np.array(
             [
-                (len(data.recorded.get(word, ())) + len(data.cuts.get(word, ()))) ** self._temper
+                (len(data.recorded.get(word, ())) + len(data.cuts.get(word, ()))) ** self._exponent
                 for word in data.words
             ]
         )
@@ -69,23 +53,10 @@ class WordDrawer(ClipDrawer):
         return self._changed(self._word(label, rng), rng), index
 
     def _word(self, word: str, rng: np.random.Generator) -> Clip:
-        """Return a recording of a word, a cut from running speech, or a synthesised one."""
+        """Return a recording of a word, a cut from running speech, or a synthesised clip."""
         synthetic = self._data.synthetic.get(word)
         if synthetic and rng.random() < self._config.synthetic_share:
             return self._pick(synthetic, rng)
         kinds = [found[word] for found in (self._data.recorded, self._data.cuts) if word in found]
-        counts = np.array([len(clips) for clips in kinds]) ** self._temper
+        counts = np.array([len(clips) for clips in kinds]) ** self._exponent
         return self._pick(kinds[rng.choice(len(kinds), p=counts / counts.sum())], rng)
-
-
-def open_drawer(recipe: Recipe) -> ClipDrawer:
-    """Return what draws the clips of a recipe for keywords, or of one for many words.
-
-    Raises
-    ------
-    ConfigError
-        If a source is missing or does not hold what the recipe wants.
-    """
-    if recipe.source.kind == "words":
-        return WordDrawer(recipe, word_data(recipe))
-    return ClipDrawer(recipe, TrainingSources.open(recipe.data))

@@ -140,7 +140,7 @@ def _synthesised(
 def _recorded(
     words: list[str], kept: Path, arguments: argparse.Namespace
 ) -> dict[str, list[Recording]]:
-    from training.cli.ask import keeper
+    from training.cli.terminal import keeper
     from training.enrolment.guided_recording import microphone_blocks, record
 
     if arguments.record < 1:

@@ -1,24 +1,26 @@
-"""What the commands of the build side share about the terminal they run in."""
+"""What the commands of the build side share about the terminal: progress, questions, checks."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 
 from kws.errors import ConfigError
+from training.datasets.clips import SAMPLE_RATE
+from training.enrolment.recordings import Recording
 
 PICTURES = (".png", ".svg", ".pdf")
 
 
 def progress_bar(description: str) -> Any:
-    """Return a wrapper that shows progress on stderr while something is worked through."""
+    """Return a wrapper for a sequence that shows progress on stderr."""
     console = Console(file=sys.stderr)
 
     def wrap(items: Sequence[Any]) -> Any:
@@ -29,18 +31,60 @@ def progress_bar(description: str) -> Any:
     return wrap
 
 
+def show_steps(description: str, steps: Iterable[tuple[int, int]]) -> int:
+    """Work through (done, in all) with progress on stderr; return how many there are in all."""
+    console = Console(file=sys.stderr)
+    total = 0
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(description)
+        for done, total in steps:
+            progress.update(task, completed=done, total=total)
+            if not console.is_terminal:
+                print(f"{description}: {done} of {total}", file=sys.stderr, flush=True)
+    return total
+
+
 def command_line() -> str:
-    """Return what was typed: the program's name alone, and $KWS_DATA for the folder it names."""
+    """Return the command as typed, with the program's bare name and $KWS_DATA for its folder."""
     typed = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     data = os.environ.get("KWS_DATA", "").rstrip("/")
     return typed.replace(data + "/", "$KWS_DATA/") if data else typed
 
 
 def check_picture(path: Path, option: str = "--picture") -> None:
-    """Refuse a picture that could not be written before any work is done."""
-    import matplotlib  # noqa: F401  (missing: said before, too)
+    """Refuse a picture that cannot be written, before any work is done."""
+    import matplotlib  # noqa: F401  (a missing library is reported now, too)
 
     if path.suffix not in PICTURES:
         raise ConfigError(f"{option} {path}: expected one of {', '.join(PICTURES)}")
     if not path.parent.is_dir():
         raise ConfigError(f"{option} {path}: there is no folder {path.parent}")
+
+
+def keeper(*, ask: bool) -> Callable[[Recording], bool]:
+    """Return what decides whether to keep a recording: always, or as the user answers."""
+    return _ask if ask else lambda recording: True
+
+
+def _ask(recording: Recording) -> bool:
+    while True:
+        print(
+            "  Enter keeps it, p plays it, r records it again: ",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
+        answer = sys.stdin.readline().strip().lower()
+        if answer == "p":
+            _play(recording)
+        elif answer in ("", "r"):
+            return answer == ""
+
+
+def _play(recording: Recording) -> None:
+    import sounddevice
+
+    try:
+        sounddevice.play(recording.samples, SAMPLE_RATE, blocking=True)
+    except sounddevice.PortAudioError as error:
+        print(f"  cannot be played: {error}", file=sys.stderr)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kws.cli import program
 from kws.errors import ConfigError, MissingDependencyError
-from training.cli import cache as banking
+from training.cli import cache as caching
 from training.cli import compare as comparing
 from training.cli import export as exporting
 from training.cli import few_shot as backbones
@@ -33,7 +33,7 @@ EXAMPLES = """\
   kws-train fit simple --out runs/short --set fit.epochs=3 --set augmentation.noise_probability=0
   kws-train fit esc10-resnet18 --set source.turn=1       environmental sounds, other folds
   kws-train show simple --out augmentation.png
-  kws-train mine runs/default-1 --out runs/hard.csv
+  kws-train hard-negatives runs/default-1 --out runs/hard.csv
   kws-train pictures cnn2d-pictures-random               spectrograms as PNG
   kws-train compare runs/one runs/two --out curves.png
   kws-train transfer yamnet-esc10 --export               a head on YAMNet, as one model
@@ -41,33 +41,39 @@ EXAMPLES = """\
   kws-train export default --c-array --out firmware/src   for microcontrollers
   kws-train stream default --hop-frames 2 --out fast      a stream form with steps of 20 ms
 """
+# Subcommands of release 0.1.
+RENAMED = {
+    "bank": "kws-train cache",
+    "teach": "kws-train soft-labels",
+    "mine": "kws-train hard-negatives",
+    "ablate": "kws-train fit RECIPE --set SECTION.KEY=VALUE, once for each case and seed",
+}
 # TensorFlow narrates its start on stderr otherwise.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (default: the process' own) and return its exit code."""
-    return program.run(_dispatch, _parser(), argv)
+    return program.run(_dispatch, _parser(), argv, renamed=RENAMED)
 
 
 def _dispatch(arguments: argparse.Namespace) -> int:
     commands = {
-        "ablate": picturing.ablate,
         "backbone": backbones.backbone,
-        "bank": lambda arguments: banking.bank(arguments, _load),
+        "cache": lambda arguments: caching.cache(arguments, _load),
         "compare": comparing.compare,
         "fetch": _fetch,
         "few-shot": backbones.few_shot,
         "fit": _fit,
-        "mine": _mine,
+        "hard-negatives": _mine,
         "negatives": backbones.negatives,
         "export": exporting.export,
         "pictures": lambda arguments: picturing.pictures(arguments, _load),
         "recipes": _recipes,
         "show": _show,
         "stream": streaming.stream,
-        "synthesise": banking.synthesise,
-        "teach": banking.teach,
+        "synthesise": caching.synthesise,
+        "soft-labels": caching.soft_labels,
         "transfer": lambda arguments: transferring.transfer(arguments, _load),
     }
     try:
@@ -96,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     together.add_options(fit)
     mine = program.add_command(
         commands,
-        "mine",
+        "hard-negatives",
         examples=EXAMPLES,
         text="find the running speech that a trained run takes for keywords",
     )
@@ -106,10 +112,10 @@ def _parser() -> argparse.ArgumentParser:
         "--least", type=float, default=0.3, help="posterior that counts (default: 0.3)"
     )
     backbones.add_parsers(commands)
-    banking.add_parsers(commands, _add_recipe)
+    caching.add_parsers(commands, _add_recipe)
     comparing.add_parser(commands)
     exporting.add_parser(commands)
-    picturing.add_parsers(commands, _add_recipe)
+    picturing.add_parser(commands, _add_recipe)
     streaming.add_parser(commands)
     transferring.add_parser(commands, _add_recipe)
     listed = program.add_command(

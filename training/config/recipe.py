@@ -6,6 +6,7 @@ import dataclasses
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,21 @@ from kws.config import DecisionConfig, FrontendConfig
 from kws.dataclass_io import from_mapping
 from kws.errors import ConfigError
 from kws.features.frontends import INPUT_RATE, decimation_factor
-from training.batches.augmentation import AugmentationConfig
-from training.config.picture_section import SHAPE, PictureConfig
-from training.config.sections import BankConfig, DataConfig, ExportConfig, FitConfig, ModelConfig
-from training.config.source_section import SourceConfig
-from training.config.transfer_section import TransferConfig
-from training.config.word_section import WordsConfig
+from training.config.data_sections import (
+    PICTURE_SHAPE,
+    DataConfig,
+    PictureConfig,
+    SourceConfig,
+    WordsConfig,
+)
+from training.config.sections import (
+    AugmentationConfig,
+    CacheConfig,
+    ExportConfig,
+    FitConfig,
+    ModelConfig,
+    TransferConfig,
+)
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -26,6 +36,15 @@ else:
     import tomli as tomllib
 
 RECIPES = Path(__file__).parents[1] / "recipes"
+# Keys of release 0.1.
+RENAMED = {
+    "bank": "cache (imitate: feature_teacher, imitation_weight: feature_weight)",
+    "words.left_out": "words.excluded",
+    "words.least_cuts": "words.min_cuts",
+    "words.least_speakers": "words.min_speakers",
+    "words.least_ms": "words.min_word_ms",
+    "words.temper": "words.count_exponent",
+}
 
 
 @dataclass(frozen=True)
@@ -44,7 +63,7 @@ class Recipe:
     model: ModelConfig = field(default_factory=ModelConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     transfer: TransferConfig = field(default_factory=TransferConfig)
-    bank: BankConfig = field(default_factory=BankConfig)
+    cache: CacheConfig = field(default_factory=CacheConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     decision: DecisionConfig = field(default_factory=DecisionConfig)
 
@@ -52,22 +71,22 @@ class Recipe:
         if self.clip_rate != INPUT_RATE:
             raise ConfigError(
                 f"frontend.sample_rate: training's clips have {INPUT_RATE} Hz; expected that or a "
-                f"whole part of it, got {self.frontend.sample_rate}"
+                f"whole fraction of it, got {self.frontend.sample_rate}"
             )
         if self.data.classes and not self.source.kind:
             raise ConfigError(
-                "data.classes: only a recipe of plain classes has them; set source.kind, or name "
+                "data.classes: only a classification recipe has classes; set source.kind, or name "
                 "words in data.keywords"
             )
 
     @property
     def window_samples(self) -> int:
-        """Samples of the audio that a window spans, at the front end's rate."""
+        """Samples of a window, at the front end's rate."""
         return self.frontend.sample_rate * self.model.window_ms // 1_000
 
     @property
     def clip_rate(self) -> int:
-        """Rate in Hz at which clips are drawn and changed: 16 kHz, for a model of 8 kHz too."""
+        """Rate in Hz at which clips are drawn and augmented: 16 kHz, for a model of 8 kHz too."""
         return self.frontend.sample_rate * decimation_factor(self.frontend)
 
     @property
@@ -77,65 +96,44 @@ class Recipe:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of what the network takes: frames, samples, or a picture."""
+        """Shape of the network's input: frames, samples, or a picture."""
         if self.source.kind == "pictures":
-            return SHAPE
+            return PICTURE_SHAPE
         return self.frontend.shape(self.model.window_frames)
 
 
 SECTIONS: dict[str, type] = {
-    "data": DataConfig,
-    "source": SourceConfig,
-    "words": WordsConfig,
-    "frontend": FrontendConfig,
-    "augmentation": AugmentationConfig,
-    "pictures": PictureConfig,
-    "model": ModelConfig,
-    "fit": FitConfig,
-    "transfer": TransferConfig,
-    "bank": BankConfig,
-    "export": ExportConfig,
-    "decision": DecisionConfig,
+    item.name: item.default_factory  # type: ignore[misc]
+    for item in dataclasses.fields(Recipe)
+    if item.default_factory is not dataclasses.MISSING
 }
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> dict[str, Path]:
+    """Return the file of each recipe that ships, by name."""
+    return {name: path for path in RECIPES.glob("*.toml") for name in _recipes_in(path)}
 
 
 def names() -> list[str]:
     """Return the names of the recipes that ship with the package."""
-    return sorted(path.stem for path in RECIPES.glob("*.toml"))
-
-
-def find(name_or_path: str) -> Path:
-    """Return the file of a shipped recipe, or of a path to one.
-
-    Raises
-    ------
-    ConfigError
-        If there is neither.
-    """
-    shipped = RECIPES / f"{name_or_path}.toml"
-    if shipped.is_file():
-        return shipped
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    raise ConfigError(
-        f"recipe {name_or_path!r}: expected one of {', '.join(names())}, or a .toml file"
-    )
+    return sorted(_shipped())
 
 
 def load(name_or_path: str, *, overrides: Mapping[str, Any] | None = None) -> Recipe:
     """Return a recipe by name or path; `overrides` maps ``section.key`` to a TOML value.
 
+    A file holds one recipe, named as the file; or several, each in a table ``[recipes.NAME]``
+    with what it changes in the rest of the file. ``base`` names a recipe to start from.
+    ``PATH:NAME`` is one of several in a file that does not ship.
+
     Raises
     ------
     ConfigError
-        If the file is no TOML, has an unknown key, or holds a value out of range.
+        If there is no such recipe, the file is no TOML, has an unknown key, or holds a value out
+        of range.
     """
-    path = find(name_or_path)
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: expected TOML, got: {error}") from error
+    table = _table(name_or_path)
     for key, value in (overrides or {}).items():
         section, _, name = key.rpartition(".")
         target: Any = table
@@ -144,12 +142,54 @@ def load(name_or_path: str, *, overrides: Mapping[str, Any] | None = None) -> Re
             if not isinstance(target, dict):
                 raise ConfigError(f"--set {key}: {part} is a value, not a section")
         target[name] = value
-    return from_table(table, where=str(path))
+    return from_table(table, where=f"recipe {name_or_path}")
+
+
+def _table(name_or_path: str, *, folder: Path = Path()) -> dict[str, Any]:
+    """Return the table of a recipe with what it inherits."""
+    shipped = _shipped().get(name_or_path)
+    file, _, part = str(folder / name_or_path).partition(".toml:")
+    path = shipped or Path(f"{file}.toml" if part else file)
+    if not path.is_file():
+        raise ConfigError(
+            f"recipe {name_or_path!r}: expected one of {', '.join(names())}, or a .toml file"
+        )
+    own = _recipes_in(path)
+    name = name_or_path if shipped else part or path.stem
+    if name not in own:
+        raise ConfigError(f"{path}: holds several recipes; name one: {path}:{next(iter(own))}")
+    table = own[name]
+    base = table.pop("base", "")
+    if base:
+        table = _merged({**_table(base, folder=path.parent), "name": name}, table)
+    return table
+
+
+def _recipes_in(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the tables of the recipes in a file, by name."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: expected TOML, got: {error}") from error
+    several = table.pop("recipes", {path.stem: {}})
+    return {name: _merged({"name": name, **table}, own) for name, own in several.items()}
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested tables with `changes`; ``params`` of another model are replaced as a whole."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        nested = isinstance(old, dict) and isinstance(value, dict)
+        merged[key] = _merged(old, value) if nested and key != "params" else value  # type: ignore[arg-type]
+    if changes.get("name", base.get("name")) != base.get("name") and "params" not in changes:
+        merged.pop("params", None)
+    return merged
 
 
 def from_table(table: Mapping[str, Any], *, where: str) -> Recipe:
     """Return a recipe from plain tables, as TOML or a manifest holds them."""
-    return from_mapping(Recipe, table, where=where, sections=SECTIONS)
+    return from_mapping(Recipe, table, where=where, sections=SECTIONS, renamed=RENAMED)
 
 
 def parse_override(text: str) -> tuple[str, Any]:
@@ -167,15 +207,11 @@ def to_table(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe as plain dicts and lists, for JSON."""
 
     def plain(value: Any) -> Any:
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return {
-                item.name: plain(getattr(value, item.name)) for item in dataclasses.fields(value)
-            }
         if isinstance(value, Mapping):
             return {key: plain(item) for key, item in value.items()}
         if isinstance(value, (list, tuple)):
             return [plain(item) for item in value]
         return value
 
-    table: dict[str, Any] = plain(recipe)
+    table: dict[str, Any] = plain(dataclasses.asdict(recipe))
     return table

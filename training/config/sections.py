@@ -1,145 +1,78 @@
-"""The sections of a recipe: data, model, training, export; frozen and checked."""
+"""The sections of a recipe about training: [augmentation], [model], [fit], [cache], [export]..."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from kws.errors import ConfigError
+from training.config.data_sections import check_range
 
-SILENCE, UNKNOWN = "_silence_", "_unknown_"
+
+def _check_choice(section: str, config: Any, name: str, known: tuple[str, ...]) -> None:
+    if getattr(config, name) not in known:
+        raise ConfigError(
+            f"{section}.{name}: expected {' or '.join(known)}, got {getattr(config, name)!r}"
+        )
 
 
 @dataclass(frozen=True)
-class DataConfig:
-    """Where the audio lies and how often each kind of it is drawn.
+class AugmentationConfig:
+    """What is done to each training clip, and how often. A probability of 0 switches it off."""
 
-    Paths may hold ``$KWS_DATA``. An empty path leaves that source out.
-    """
+    time_shift_ms: int = 150
+    """Largest shift either way; the gap is filled with zeros."""
 
-    clips: str = "$KWS_DATA/speech_commands"
-    """One folder a word; Speech Commands' list files are honoured."""
+    shift_wraps: bool = False
+    """Fill the gap with what was shifted out at the other end: for sounds without a beginning."""
 
-    speech: str = "$KWS_DATA/librispeech"
-    """Running speech with word times, for the unknown class and as background."""
+    speed_probability: float = 0.5
+    speed_range: tuple[float, float] = (0.85, 1.15)
+    """Factor on speed, which changes pitch with it."""
 
-    speech_split: str = "train_clean_5"
-    environment: str = "$KWS_DATA/esc10"
-    rooms: str = "$KWS_DATA/room_impulse_responses"
-    keywords: tuple[str, ...] = (
-        "yes",
-        "no",
-        "up",
-        "down",
-        "left",
-        "right",
-        "on",
-        "off",
-        "stop",
-        "go",
-    )
-    classes: tuple[str, ...] = ()
-    """Labels of a plain classification (``[source]``), in output order; none: all in the data."""
+    gain_probability: float = 0.7
+    gain_db_range: tuple[float, float] = (-18.0, 6.0)
 
-    unknown_weight: float = 2.5
-    """Unknown clips drawn for every clip of one keyword."""
+    reverb_probability: float = 0.2
+    """How often a clip is convolved with a room response."""
 
-    silence_weight: float = 0.7
-    """Silence clips drawn for every clip of one keyword."""
+    noise_probability: float = 0.7
+    snr_db_range: tuple[float, float] = (2.0, 30.0)
+    """Drawn uniformly; the level of a clip is that of its loudest 300 ms."""
 
-    cut_word_share: float = 0.25
-    """Part of the unknown clips that are words cut from running speech."""
+    n_time_masks: int = 2
+    time_mask_frames: int = 12
+    n_mel_masks: int = 2
+    mel_mask_bands: int = 5
+    """SpecAugment (Park et al. 2019): masks hold the mean of the features."""
 
-    speech_window_share: float = 0.25
-    """Part of the unknown clips that are random seconds of running speech."""
-
-    hard_negatives: str = ""
-    """Table of windows that a trained network took for keywords, from `kws-train mine`."""
-
-    hard_negative_share: float = 0.0
-    """Part of the unknown clips that are drawn from that table."""
-
-    half_word_share: float = 0.0
-    """Part of the unknown clips that are the first or the second half of a keyword."""
-
-    keywords_inside_speech: bool = False
-    """Whether random seconds of running speech may hold a keyword: a command is an utterance of
-    its own, and a word inside a sentence is none."""
-
-    cut_keyword_weight: float = 0.0
-    """How often a keyword cut from running speech is drawn, measured by a clip of it."""
-
-    synthetic: str = ""
-    """Folder of synthesised words, one folder a word, from `kws-train synthesise`."""
-
-    synthetic_share: float = 0.0
-    """Part of the clips of keywords and other words that are synthesised, where there are any."""
-
-    held_out_noise: tuple[str, ...] = ()
-    """Classes of `environment` that training never hears, so that noise can be held against it."""
-
-    speech_background_share: float = 0.3
-    """Part of the added noise that is running speech instead of noise recordings."""
-
-    babble_share: float = 0.0
-    """Part of the added noise that is several voices at once."""
-
-    coloured_noise_share: float = 0.0
-    """Part of the added noise that is made: hiss, hum, fans."""
-
-    licence: str = "not stated"
-    """Licence of the models made by this recipe."""
-
-    attribution: tuple[str, ...] = ()
-    """Who is to be named for the data, a line each."""
+    mixup_probability: float = 0.0
+    mixup_alpha: float = 0.2
+    """Mixup (Zhang et al. 2018) of feature pairs within a batch."""
 
     def __post_init__(self) -> None:
-        if not self.keywords or len(set(self.keywords)) != len(self.keywords):
-            raise ConfigError(f"data.keywords must be distinct words, got {self.keywords}")
-        if len(set(self.classes)) != len(self.classes):
-            raise ConfigError(f"data.classes must be distinct, got {self.classes}")
-        names = ("cut_word_share", "speech_window_share", "hard_negative_share", "half_word_share")
-        shares = sum(getattr(self, name) for name in names)
-        if shares > 1:
-            raise ConfigError(f"data.{' + '.join(names)} must be at most 1, got {shares:g}")
-        for name in ("unknown_weight", "silence_weight"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"data.{name} must be at least 0, got {getattr(self, name)}")
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Labels in output order: the keywords, then unknown and silence; or the classes."""
-        return self.classes or (*self.keywords, UNKNOWN, SILENCE)
-
-    def path(self, name: str) -> Path | None:
-        """Return the folder of a source with variables filled in, or None if it is left out.
-
-        Raises
-        ------
-        ConfigError
-            If the path names a variable that is not set.
-        """
-        return filled_in(getattr(self, name), where=f"data.{name}")
+        check_range("augmentation", self, "time_shift_ms", 0, 1_000)
+        for name in ("speed", "gain", "reverb", "noise", "mixup"):
+            check_range("augmentation", self, f"{name}_probability", 0, 1)
+        for name in ("speed_range", "gain_db_range", "snr_db_range"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ConfigError(f"augmentation.{name} must be (low, high), got {(low, high)}")
+        if self.speed_range[0] <= 0:
+            raise ConfigError(f"augmentation.speed_range must be above 0, got {self.speed_range}")
 
 
-def filled_in(text: str, *, where: str) -> Path | None:
-    """Return a path with its variables filled in, or None of an empty one.
-
-    Raises
-    ------
-    ConfigError
-        If a variable is not set.
-    """
-    path = os.path.expanduser(os.path.expandvars(text))
-    if "$" in path:
-        raise ConfigError(
-            f"{where} = {path!r}: the variable is not set; "
-            "export KWS_DATA=DIR, or give the path in the recipe"
-        )
-    return Path(path) if path else None
+UNCHANGED = AugmentationConfig(
+    time_shift_ms=0,
+    speed_probability=0.0,
+    gain_probability=0.0,
+    reverb_probability=0.0,
+    noise_probability=0.0,
+    n_time_masks=0,
+    n_mel_masks=0,
+)
+"""No augmentation at all."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +82,7 @@ class ModelConfig:
     name: str = "ds_tc_resnet"
     window_frames: int = 98
     window_ms: int = 1_000
-    """Audio that a window spans; as much as `window_frames` need, or a little more."""
+    """Audio of a window; as much as `window_frames` need, or a little more."""
 
     params: Mapping[str, Any] = field(default_factory=dict)
 
@@ -169,26 +102,23 @@ class FitConfig:
     """Momentum of the weight average that is validated and exported; 0 switches it off."""
 
     start_from: str = ""
-    """Folder of a finished run of the same model whose best weights training begins with, or
-    the name of a published network: ``speech-embedding``. Where its labels are others, the last
-    layer begins anew: so a network is fine-tuned for other words."""
+    """Initial weights: the folder of a finished run of the same model, or the published network
+    ``speech-embedding``. If the labels differ, the last layer is initialised at random
+    (fine-tuning)."""
 
     frozen_layers: tuple[str, ...] = ()
-    """Beginnings of the names of layers that keep the weights they start with."""
+    """Prefixes of the names of layers whose weights are not trained."""
 
     keep: str = "best"
-    """Which epoch's averaged weights are kept: ``best`` by validation accuracy, or ``last``,
-    for a second stage that is after something which clip accuracy does not show."""
+    """Which epoch's averaged weights are kept: the ``best`` by validation accuracy, or the
+    ``last``, for a stage whose aim clip accuracy does not show."""
 
     early_stop_epochs: int = 0
-    """Stop after so many epochs without a better validation; 0 never stops."""
+    """Stop after this many epochs without a better validation accuracy; 0 never stops."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "clips_per_epoch", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"fit.{name} must be at least 1, got {getattr(self, name)}")
-        if self.keep not in ("best", "last"):
-            raise ConfigError(f"fit.keep must be best or last, got {self.keep!r}")
+        check_range("fit", self, "epochs clips_per_epoch batch_size", 1)
+        _check_choice("fit", self, "keep", ("best", "last"))
         if not 0 <= self.label_smoothing < 1:
             raise ConfigError(f"fit.label_smoothing must lie in 0..1, got {self.label_smoothing}")
 
@@ -199,32 +129,34 @@ class FitConfig:
 
 
 @dataclass(frozen=True)
-class BankConfig:
-    """A bank of clips to train on, drawn and taught beforehand, instead of drawing on the way."""
+class CacheConfig:
+    """Training on a cache of augmented clips, with soft labels, instead of drawing clips."""
 
     path: str = ""
-    """Folder made by `kws-train bank`; empty draws clips while training."""
+    """Folder made by `kws-train cache`; empty draws clips while training."""
 
     teacher_weight: float = 0.0
-    """Part of the targets that is what the teachers say; the rest is the label."""
+    """Weight of the teachers' soft labels in the targets; the rest is the label."""
 
     teachers: tuple[str, ...] = ()
-    """Which of the runs that taught the bank count; none named: all."""
+    """Names of the teachers whose soft labels are averaged. Empty: all that the cache has."""
 
-    imitate: str = ""
-    """Published embedding that the network learns to say besides its labels:
-    ``speech-embedding``, once `kws-train teach` has let it listen to the bank."""
+    feature_teacher: str = ""
+    """Published embedding whose features the network learns beside its labels (feature
+    distillation): ``speech-embedding``, once `kws-train soft-labels` has written them."""
 
-    imitation_weight: float = 1.0
-    """Of the mean squared error of the imitation, each number with deviation 1, in the loss."""
+    feature_weight: float = 1.0
+    """Weight in the loss of the mean squared error of those features, which are normalised."""
 
     def __post_init__(self) -> None:
-        if self.imitation_weight <= 0:
-            raise ConfigError(f"bank.imitation_weight must be above 0, got {self.imitation_weight}")
-        if self.imitate and not self.path:
-            raise ConfigError("bank.imitate needs a bank that the embedding heard; set bank.path")
-        if not 0 <= self.teacher_weight <= 1:
-            raise ConfigError(f"bank.teacher_weight must lie in 0..1, got {self.teacher_weight}")
+        if self.feature_weight <= 0:
+            raise ConfigError(f"cache.feature_weight must be above 0, got {self.feature_weight}")
+        if self.feature_teacher and not self.path:
+            raise ConfigError(
+                "cache.feature_teacher needs a cache with the features of that embedding; "
+                "set cache.path"
+            )
+        check_range("cache", self, "teacher_weight", 0, 1)
 
 
 @dataclass(frozen=True)
@@ -237,4 +169,59 @@ class ExportConfig:
     """Export fails if int8 loses more validation accuracy than this, 0..1."""
 
     hop_frames: int = 10
-    """New frames that a step of the stream form takes; 0 makes no stream form."""
+    """New frames in each step of the streaming model; 0 exports no streaming model."""
+
+
+@dataclass(frozen=True)
+class TransferConfig:
+    """A classifier on the embeddings of a trained network, for `kws-train transfer`.
+
+    ``[data]`` and ``[source]`` define the clips, labels and splits. Of the other sections only
+    ``[decision]`` counts, for the exported model.
+    """
+
+    backbone: str = ""
+    """``yamnet``, ``speech-embedding``, a shipped backbone such as ``words`` or the path of its
+    .json file, the folder of a training run, or a .tflite file that takes samples."""
+
+    file: str = ""
+    """Path of the ``yamnet`` file, from `kws-train fetch yamnet`; may hold ``$KWS_DATA``."""
+
+    layers: tuple[str, ...] = ()
+    """Layers whose averages over time and bands are concatenated: names, or for a .tflite file
+    also tensor numbers. Empty: what the network itself pools before its head."""
+
+    head: str = "logistic"
+    """``logistic`` regression, or ``dense``: one hidden layer with ReLU."""
+
+    hidden: int = 64
+    """Units of the hidden layer. More units fit finer boundaries and overfit sooner."""
+
+    inverse_penalty: float = 0.01
+    """scikit-learn's C of the logistic regression, on standardised embeddings. Raising it fits
+    the training clips more closely."""
+
+    windows: int = 1
+    """For a network that takes samples: the number of overlapping windows that one embedding
+    averages. The exported model takes that much audio at once. More windows suit sounds that
+    last, and cost as many times the arithmetic."""
+
+    short: str = "pad"
+    """A clip shorter than the network's window is padded with zeros (``pad``) or repeated until
+    the window is full (``tile``)."""
+
+    average: str = "embeddings"
+    """For a clip of several windows: the head is trained on the mean of their ``embeddings``, or
+    on each of them, and the clip's posterior is the mean of the windows' ``posteriors``."""
+
+    tolerance: float = 0.01
+    """Export fails if a posterior of the exported model differs by more than this. Float models
+    stay within 0.0001; int8 layers need 0.1."""
+
+    def __post_init__(self) -> None:
+        _check_choice("transfer", self, "head", ("logistic", "dense"))
+        _check_choice("transfer", self, "short", ("pad", "tile"))
+        _check_choice("transfer", self, "average", ("embeddings", "posteriors"))
+        for name in ("hidden", "windows", "inverse_penalty", "tolerance"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"transfer.{name} must be above 0, got {getattr(self, name)}")

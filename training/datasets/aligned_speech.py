@@ -1,19 +1,22 @@
-"""Read-aloud speech with word times: words to cut out, stretches without the keywords."""
+"""Running speech with word times: words to cut out, stretches without the keywords."""
 
 from __future__ import annotations
 
 import csv
+import re
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
 
+from kws.config import UNKNOWN
 from kws.errors import ConfigError
 from training.datasets.clips import Clip
 
-# Spoken alike: neither a keyword nor evidence against it, and one class of many words, not two.
+# Homophones of a keyword are neither keyword nor unknown, and two of them share one class.
 HOMOPHONES = {
     "no": ("know",),
     "right": ("write", "wright", "rite"),
@@ -102,7 +105,7 @@ def cut_words(
 ) -> dict[str, list[Clip]]:
     """Return clips of single words, by word, without very short ones.
 
-    Words of `exclude` are left out; with `only`, all others but these are.
+    Words of `exclude` are left out; with `only`, all words but these.
     """
     cuts: dict[str, list[Clip]] = defaultdict(list)
     for utterance in utterances:
@@ -118,7 +121,7 @@ def cut_words(
 def free_spans(
     utterance: Utterance, *, exclude: frozenset[str], min_samples: int = 16_000
 ) -> list[tuple[int, int]]:
-    """Return the (start, end) stretches of an utterance in which no `exclude` word is heard."""
+    """Return the (start, end) stretches of an utterance without the words of `exclude`."""
     spans = []
     start = 0
     for word in (*utterance.words, None):
@@ -133,7 +136,7 @@ def free_spans(
 
 
 def read_hard_windows(table: Path, root: Path, *, n_samples: int = 16_000) -> list[Clip]:
-    """Return the windows that `kws-train mine` found, as clips below `root`.
+    """Return the windows that `kws-train hard-negatives` found, as clips below `root`.
 
     Raises
     ------
@@ -141,17 +144,17 @@ def read_hard_windows(table: Path, root: Path, *, n_samples: int = 16_000) -> li
         If there is no such table.
     """
     if not table.is_file():
-        raise ConfigError(f"{table}: expected a table made by kws-train mine")
+        raise ConfigError(f"{table}: expected a table made by kws-train hard-negatives")
     with open(table, newline="", encoding="utf-8") as handle:
         return [
-            Clip(root / row["file"], "_unknown_", int(row["start_sample"]), n_samples)
+            Clip(root / row["file"], UNKNOWN, int(row["start_sample"]), n_samples)
             for row in csv.DictReader(handle)
         ]
 
 
 @dataclass(frozen=True)
 class SpeechWindows:
-    """Random one-second cuts of running speech that hold no keyword."""
+    """Draws random one-second cuts of running speech without keywords."""
 
     spans: tuple[tuple[Path, int, int], ...]
     """File, first and last sample of each stretch to cut from."""
@@ -160,7 +163,7 @@ class SpeechWindows:
     def from_utterances(
         cls, utterances: list[Utterance], *, exclude: frozenset[str]
     ) -> SpeechWindows:
-        """Return the cutter over all stretches without the words of `exclude`."""
+        """Return all stretches without the words of `exclude`."""
         return cls(
             tuple(
                 (utterance.path, start, end)
@@ -170,7 +173,42 @@ class SpeechWindows:
         )
 
     def draw(self, rng: np.random.Generator, n_samples: int = 16_000) -> Clip:
-        """Return one cut; longer stretches are drawn no more often than short ones."""
+        """Return one cut; every stretch is drawn equally often, whatever its length."""
         path, start, end = self.spans[rng.integers(len(self.spans))]
         first = int(rng.integers(start, max(start, end - n_samples) + 1))
-        return Clip(path, "_unknown_", first, min(n_samples, end - first))
+        return Clip(path, UNKNOWN, first, min(n_samples, end - first))
+
+
+class ExcludedWords:
+    """Recognises words that are kept out of training, so that they can be tested on.
+
+    Parameters
+    ----------
+    words : tuple of str
+        Excluded with their plurals, possessives, past forms and present participles, and with
+        words that sound the same.
+    """
+
+    def __init__(self, words: tuple[str, ...]) -> None:
+        alike = {word.lower() for word in words}
+        for group in ({word, *same} for word, same in HOMOPHONES.items()):
+            alike |= group if alike & group else set()
+        self._forms = re.compile("|".join(map(_forms, sorted(alike)))) if alike else None
+
+    def __contains__(self, word: str) -> bool:
+        return bool(self._forms and self._forms.fullmatch(word.lower()))
+
+    def among(self, words: Iterable[str]) -> frozenset[str]:
+        """Return those of `words` that are excluded."""
+        return frozenset(word for word in set(words) if word in self)
+
+    def without(self, clips: Mapping[str, list[Clip]]) -> dict[str, list[Clip]]:
+        """Return the clips of all other words."""
+        return {word: found for word, found in clips.items() if word not in self}
+
+
+def _forms(word: str) -> str:
+    """Return a pattern of a word and of its regular inflections, a few impossible ones too."""
+    last = re.escape(word[-1])
+    stem = re.escape(word.removesuffix("e"))
+    return f"{re.escape(word)}(?:'?s|s'|es|d|(?:{last})?(?:ed|ing))?|{stem}(?:ed|ing)"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.audio.files import open_sound, to_int16, to_mono
+from kws.audio.files import open_sound, to_mono
+from kws.audio.files import to_int16 as from_unit_scale
 from kws.audio.resample import Resampler
 from kws.errors import AudioError
 
@@ -17,13 +19,13 @@ SAMPLE_RATE = 16_000
 
 @dataclass(frozen=True)
 class Clip:
-    """One labelled example that still lies on disk."""
+    """One labelled example on disk."""
 
     path: Path
     """The audio file."""
 
     label: str
-    """Its word, before words become the labels of a model."""
+    """Its word, before words are mapped to the labels of a model."""
 
     start: int = 0
     """First sample, counted at the file's own rate."""
@@ -47,16 +49,21 @@ class Clip:
             try:
                 sound.seek(self.start)
                 n_samples = -1 if self.n_samples is None else self.n_samples
-                samples = to_int16(sound.read(n_samples, dtype="float32", always_2d=True))
+                samples = from_unit_scale(sound.read(n_samples, dtype="float32", always_2d=True))
             except (RuntimeError, AudioError, MemoryError) as error:
-                # A MemoryError: its header promises more than there can be.
+                # A MemoryError: the header claims an impossible length.
                 raise AudioError(f"{self.path}: cannot be decoded: {error}") from error
         mono = to_mono(samples)
         if rate != SAMPLE_RATE:
             mono = Resampler(rate, SAMPLE_RATE).push(mono, last=True)
         if self.gain != 1.0:
-            mono = np.clip(np.round(mono * self.gain), -32_768, 32_767).astype(np.int16)
+            mono = to_int16(mono * self.gain)
         return np.asarray(mono, dtype=np.int16)
+
+
+def to_int16(samples: NDArray[Any]) -> NDArray[np.int16]:
+    """Return samples on the int16 scale rounded and clipped to int16."""
+    return np.clip(np.round(samples), -32_768, 32_767).astype(np.int16)
 
 
 def fit_length(samples: NDArray[np.int16], n_samples: int) -> NDArray[np.int16]:
@@ -76,8 +83,8 @@ def fit_length(samples: NDArray[np.int16], n_samples: int) -> NDArray[np.int16]:
     return samples[start : start + n_samples]
 
 
-class ClipCache:
-    """Keep clips in memory after their first reading, up to a number of bytes."""
+class SampleCache:
+    """Keeps clips in memory after their first reading, up to a number of bytes."""
 
     def __init__(self, max_bytes: int = 2**30) -> None:
         self._room = max_bytes

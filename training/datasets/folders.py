@@ -1,10 +1,10 @@
-"""One-folder-a-word data sets: Speech Commands itself, or anyone's own recordings."""
+"""One-folder-a-word data sets, and what their file names tell: the split and the speaker."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from kws.errors import ConfigError
@@ -12,6 +12,7 @@ from training.datasets.clips import Clip
 
 NOISE_FOLDER = "_background_noise_"
 SPLITS = ("training", "validation", "testing")
+HALVES = ("half-a", "half-b")
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3"})
 # The constant of the data set's own rule: 2**27 - 1.
 MAX_FILES_PER_WORD = 134_217_727
@@ -68,9 +69,14 @@ def listed_for_testing(root: Path) -> frozenset[str]:
 
 def by_word(root: Path) -> dict[str, list[Clip]]:
     """Return every clip of a one-folder-a-word tree, by word."""
+    return by_label([Clip(path, path.parent.name) for path in audio_files(root)])
+
+
+def by_label(clips: Iterable[Clip]) -> dict[str, list[Clip]]:
+    """Return clips by their words."""
     found: dict[str, list[Clip]] = {}
-    for path in audio_files(root):
-        found.setdefault(path.parent.name, []).append(Clip(path, path.parent.name))
+    for clip in clips:
+        found.setdefault(clip.label, []).append(clip)
     return found
 
 
@@ -102,3 +108,29 @@ def _read_lists(root: Path) -> dict[str, str] | None:
             lines = path.read_text(encoding="utf-8").splitlines()
             listed.update(dict.fromkeys(map(str.strip, lines), split))
     return listed if found else None
+
+
+def speaker_of(path: Path | str) -> str:
+    """Return the speaker, or the source of a sound, that a file name states.
+
+    LibriSpeech: the number before the first hyphen (``1272-128104-0000``), which also holds for
+    the streams made of it. Speech Commands: the part before ``_nohash_``. ESC-50: the source
+    recording, the second number (``5-181766-A``), because the first is the fold. Any other name
+    is a speaker of its own.
+    """
+    stem = Path(path).stem
+    sound = re.fullmatch(r"\d-(\d+)-[A-Z](?:-\d+)?", stem)
+    if sound:
+        return sound.group(1)
+    return re.split(r"_nohash_|-", stem)[0]
+
+
+def halves(speakers: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """Return two halves of the speakers: every other one in the order of their names.
+
+    The rule is deterministic, so that everyone gets the same halves of a folder. Adjacent names
+    go to different halves, because they are often alike (a reader's second book). A single
+    speaker is in the first.
+    """
+    ordered = sorted(set(speakers))
+    return frozenset(ordered[::2]), frozenset(ordered[1::2])

@@ -14,23 +14,23 @@ from numpy.typing import NDArray
 from kws.errors import ConfigError
 from training.datasets import folders
 from training.datasets.clips import Clip
+from training.datasets.folders import speaker_of
 from training.datasets.npz_clips import open_archive
-from training.datasets.picture_clips import find_pictures
-from training.datasets.speakers import speaker_of
+from training.datasets.spectrogram_images import find_pictures
 
-# The names that a column may have, by what it means; the first that is there counts.
+# Accepted names of each column, the preferred one first.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "file": ("file", "filename", "path"),
     "label": ("label", "category", "class", "target"),
     "fold": ("fold",),
     "group": ("source", "src_file", "speaker", "group"),
 }
-# Where a folder with a table in it has the table: this data kit's, ESC-50's.
+# Where a folder may hold its table; the second is ESC-50's.
 TABLES = ("index.csv", "meta/esc50.csv", "labels.csv")
 
 
 class SourceClip(Protocol):
-    """A labelled example that is read when it is asked for."""
+    """A labelled example that is read on demand."""
 
     @property
     def label(self) -> str:
@@ -38,7 +38,7 @@ class SourceClip(Protocol):
 
     @property
     def path(self) -> Path:
-        """Where it lies, for tables and messages."""
+        """Its file, for tables and messages."""
 
     def read(self) -> NDArray[np.int16]:
         """Return mono int16 ``(n_samples,)`` at 16 kHz."""
@@ -46,13 +46,13 @@ class SourceClip(Protocol):
 
 @dataclass(frozen=True)
 class Item:
-    """A clip and what it must not be torn from."""
+    """A clip with its group and fold."""
 
     clip: Any
-    """A `SourceClip`; for files its `path` is the file, whatever is in it."""
+    """A `SourceClip`, or a picture."""
 
     group: str
-    """Speaker or source recording; clips of one group sound alike."""
+    """Speaker or source recording; a split by group keeps its clips together."""
 
     fold: str = ""
     """Fold of the table, or "" where there is none."""
@@ -63,7 +63,7 @@ def open_folders(
 ) -> list[Item]:
     """Return the clips of a one-folder-a-class tree; the folder's name is the label.
 
-    The group is the speaker or source that the file name tells of (`speaker_of`).
+    The group is the speaker or source that the file name states (`speaker_of`).
     """
     return [
         Item(Clip(path, path.parent.name), speaker_of(path))
@@ -81,7 +81,7 @@ def open_table(root: Path, **_: Any) -> list[Item]:
     Raises
     ------
     ConfigError
-        If there is no table, a column is missing, or a file is not there.
+        If there is no table, or a column or a file is missing.
     """
     table = _find_table(root)
     try:
@@ -108,7 +108,7 @@ def open_table(root: Path, **_: Any) -> list[Item]:
 
 
 def open_npz(root: Path, *, sample_rate: int = 16_000) -> list[Item]:
-    """Return the clips of an `.npz`; ``group_vals`` and ``fold_vals`` in it are honoured."""
+    """Return the clips of an `.npz`, with its ``group_vals`` and ``fold_vals`` if it has them."""
     archive = open_archive(root, sample_rate=sample_rate)
     return [
         Item(clip, group or str(clip.index), fold)
@@ -117,7 +117,7 @@ def open_npz(root: Path, *, sample_rate: int = 16_000) -> list[Item]:
 
 
 def open_pictures(root: Path, **_: Any) -> list[Item]:
-    """Return the pictures of a one-folder-a-class tree; groups are told as by `open_folders`."""
+    """Return the pictures of a one-folder-a-class tree, with groups as in `open_folders`."""
     return [Item(clip, speaker_of(clip.path)) for clip in find_pictures(root)]
 
 
@@ -130,7 +130,7 @@ OPENERS: Mapping[str, Callable[..., list[Item]]] = {
 
 
 def detect(root: Path) -> str:
-    """Return the kind of source that `root` is: by its suffix, or by a table in the folder."""
+    """Return the kind of a source, by its suffix or by a table in the folder."""
     if root.suffix == ".npz":
         return "npz"
     is_table = root.suffix == ".csv" or any((root / name).is_file() for name in TABLES)

@@ -1,11 +1,14 @@
-"""Background noise: recordings held in memory, cut at random places."""
+"""Background noise, recorded or synthetic, and mixing it into a clip at a given SNR."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
@@ -14,12 +17,15 @@ from training.datasets.folders import AUDIO_SUFFIXES, NOISE_FOLDER
 
 # Which part of each long recording belongs to which split: parts never overlap.
 PORTIONS = {"training": (0.0, 0.8), "validation": (0.8, 0.9), "testing": (0.9, 1.0)}
-# ESC-10 is cut into five folds by source recording; whole folds are kept apart.
+# ESC-10 has five folds by source recording; whole folds are kept apart.
 ESC_FOLDS = {"training": (1, 2, 3, 4), "validation": (5,), "testing": (5,)}
+
+FloatArray = NDArray[np.float32]
+SYNTHETIC_RMS = 2_000.0
 
 
 @dataclass(frozen=True)
-class NoiseBank:
+class NoiseRecordings:
     """Noise recordings, int16 ``(n_samples,)`` each, at 16 kHz."""
 
     recordings: tuple[NDArray[np.int16], ...]
@@ -41,17 +47,17 @@ def noise_files(root: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in AUDIO_SUFFIXES)
 
 
-def split_noise(root: Path, split: str) -> NoiseBank:
+def split_noise(root: Path, split: str) -> NoiseRecordings:
     """Return the part of each background recording that belongs to `split`."""
     first, last = PORTIONS[split]
     parts = []
     for path in noise_files(root):
         samples = Clip(path, "_silence_").read()
         parts.append(samples[int(len(samples) * first) : int(len(samples) * last)])
-    return NoiseBank(tuple(parts))
+    return NoiseRecordings(tuple(parts))
 
 
-def esc_noise(root: Path, split: str, *, without: tuple[str, ...] = ()) -> NoiseBank:
+def esc_noise(root: Path, split: str, *, without: tuple[str, ...] = ()) -> NoiseRecordings:
     """Return the environmental sounds of an ESC folder tree whose folds belong to `split`.
 
     Raises
@@ -63,7 +69,7 @@ def esc_noise(root: Path, split: str, *, without: tuple[str, ...] = ()) -> Noise
     if absent:
         raise ConfigError(f"{root}: expected classes to hold out, found no {', '.join(absent)}")
     wanted = ESC_FOLDS[split]
-    return NoiseBank(
+    return NoiseRecordings(
         tuple(
             Clip(path, path.parent.name).read()
             for path in sorted(root.glob("*/*.wav"))
@@ -77,3 +83,55 @@ def _fold_of(path: Path) -> int:
     if not fold.isdecimal():
         raise ConfigError(f"{path}: expected a name that begins with its fold, as 1-rain.wav does")
     return int(fold)
+
+
+def coloured(rng: np.random.Generator, n_samples: int) -> NDArray[np.int16]:
+    """Return noise with a drawn spectral slope, a drawn resonance and a slowly drawn loudness.
+
+    The slope is -9..3 dB an octave (brown noise has -6, pink -3, white 0), which covers hum, hiss,
+    wind and fans; the resonance lifts a band as a motor or a pipe would.
+    """
+    frequency = np.arange(1, n_samples // 2 + 2, dtype=np.float32) / n_samples
+    gain_db = rng.uniform(-9.0, 3.0) * np.log2(frequency * 16)
+    centre, width = rng.uniform(-7.0, -1.0), rng.uniform(0.1, 1.5)
+    gain_db += rng.uniform(0.0, 20.0) * np.exp(-(((np.log2(frequency) - centre) / width) ** 2))
+    gain = 10.0 ** (np.clip(gain_db, -80.0, 60.0) / 20.0)
+    phases = rng.random(len(gain), dtype=np.float32) * np.float32(2 * np.pi)
+    noise = scipy.fft.irfft(gain * np.exp(1j * phases), n_samples)
+    # Loudness varies between five points, by at most 12 dB.
+    points = rng.uniform(-rng.uniform(0.0, 12.0), 0.0, 5)
+    noise *= 10.0 ** (np.interp(np.linspace(0, 4, n_samples), np.arange(5), points) / 20.0)
+    noise *= SYNTHETIC_RMS / np.sqrt(np.mean(noise**2))
+    return np.clip(noise, -32_768, 32_767).astype(np.int16)
+
+
+def babble(
+    rng: np.random.Generator, n_samples: int, speech: Callable[[], NDArray[np.int16]]
+) -> NDArray[np.int16]:
+    """Return three to six voices at once; `speech` draws ``(n_samples,)`` of one."""
+    total = np.zeros(n_samples, np.float32)
+    for _ in range(int(rng.integers(3, 7))):
+        voice = speech().astype(np.float32)
+        level = np.sqrt(np.mean(voice**2))
+        if level > 1.0:
+            total += voice * np.float32(rng.uniform(0.4, 1.0) * SYNTHETIC_RMS / level)
+    return np.clip(total, -32_768, 32_767).astype(np.int16)
+
+
+def loud_level(samples: NDArray[Any], window: int = 4_800) -> float:
+    """Return the RMS of the loudest 300 ms, in the unit of the samples: the level of a word."""
+    energy = np.concatenate(([0.0], np.cumsum(np.square(samples, dtype=np.float64))))
+    if len(samples) <= window:
+        return float(np.sqrt(energy[-1] / max(1, len(samples))))
+    blocks = energy[window::160] - energy[: len(energy) - window : 160][: len(energy[window::160])]
+    return float(np.sqrt(max(0.0, blocks.max()) / window))
+
+
+def add_noise(samples: FloatArray, noise: NDArray[Any], snr_db: float) -> FloatArray:
+    """Return the clip with `noise` under it, `snr_db` below the level of its loudest 300 ms."""
+    noise_rms = float(np.sqrt(np.mean(np.square(noise, dtype=np.float64))))
+    level = loud_level(samples)
+    if noise_rms < 1e-6 or level < 1e-6:
+        return samples
+    factor = level / noise_rms * 10.0 ** (-snr_db / 20.0)
+    return samples + noise.astype(np.float32) * np.float32(factor)

@@ -1,4 +1,4 @@
-"""Which clips train, validate and test: at random, by speaker or source, by folds, by lists."""
+"""Splits of labelled clips: at random, by speaker or source, by folds, by lists."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from kws.errors import ConfigError
-from training.config.source_section import SourceConfig
-from training.datasets import folders
-from training.datasets import labelled_clips as sources
+from training.config.data_sections import SourceConfig
+from training.datasets import folders, labelled_clips
 from training.datasets.labelled_clips import Item
 
 TRAINING, VALIDATION, TESTING = folders.SPLITS
@@ -22,7 +21,7 @@ TRAINING, VALIDATION, TESTING = folders.SPLITS
 
 @dataclass(frozen=True)
 class ClassData:
-    """The clips of a plain classification task, by split; nothing of them is read yet."""
+    """The clips of a classification task, by split; no audio is read yet."""
 
     labels: tuple[str, ...]
     """In output order."""
@@ -36,7 +35,7 @@ class ClassData:
 
 
 def open_classes(config: SourceConfig, root: Path, classes: tuple[str, ...] = ()) -> ClassData:
-    """Return the clips of the wanted `classes` (none: all that are there), split by the config.
+    """Return the clips of `classes` (empty: all there are), split as the config says.
 
     Raises
     ------
@@ -49,7 +48,7 @@ def open_classes(config: SourceConfig, root: Path, classes: tuple[str, ...] = ()
             f"{root}: split by group: expected clips that share a speaker or a recording, got "
             f"{len(items)} that share none; name them, or take source.split = 'random'"
         )
-    labels = sources.labels_of(items, classes, root)
+    labels = labelled_clips.labels_of(items, classes, root)
     items = [item for item in items if item.clip.label in labels]
     if config.clips_per_class:
         items = _limited(items, config)
@@ -65,12 +64,11 @@ def open_classes(config: SourceConfig, root: Path, classes: tuple[str, ...] = ()
 
 
 def open_items(config: SourceConfig, root: Path) -> list[Item]:
-    """Return all clips of the source that may be split.
+    """Return all clips of the source for a split.
 
-    What a ``testing_list.txt`` beside them names is no part of a random or group split: it is
-    kept for those who test.
+    A random or group split leaves out the clips that a ``testing_list.txt`` beside them names.
     """
-    items = sources.OPENERS[config.kind](root, sample_rate=config.sample_rate)
+    items = labelled_clips.OPENERS[config.kind](root, sample_rate=config.sample_rate)
     if config.split not in ("random", "group"):
         return items
     kept_back = folders.listed_for_testing(root)
@@ -79,17 +77,17 @@ def open_items(config: SourceConfig, root: Path) -> list[Item]:
 
 
 def has_groups(items: Sequence[Item]) -> bool:
-    """Whether any two of the clips are known to be of one speaker or recording."""
+    """Whether any two clips share a speaker or recording."""
     return len({item.group for item in items}) < len(items)
 
 
 def fold_split(folds: Sequence[str], config: SourceConfig) -> dict[str, str]:
-    """Return the split of each fold; the config's turn moves on which of them train.
+    """Return the split of each fold, shifted by the config's `turn`.
 
     Raises
     ------
     ConfigError
-        If a fold that is to validate or test is not there.
+        If a validation or testing fold does not exist.
     """
     there = sorted(set(folds), key=lambda fold: (len(fold), fold))
     split = dict.fromkeys(there, TRAINING)
@@ -118,7 +116,7 @@ def _by_lists(items: Sequence[Item], config: SourceConfig, root: Path) -> list[s
 
 def _random(items: Sequence[Item], config: SourceConfig, root: Path) -> list[str]:
     """Return splits with the same share of every class."""
-    # Here, because it takes a second to import.
+    # Imported here because it takes a second.
     from sklearn.model_selection import train_test_split
 
     splits = np.full(len(items), TRAINING, dtype=object)
@@ -140,9 +138,9 @@ def _random(items: Sequence[Item], config: SourceConfig, root: Path) -> list[str
 
 
 def _by_group(items: Sequence[Item], config: SourceConfig, root: Path) -> list[str]:
-    """Return splits that tear no group, each class shared out as evenly as groups allow.
+    """Return splits that keep groups together, with classes as balanced as groups allow.
 
-    Groups go, the largest first, to the split that lacks most of what the group's clips are.
+    Groups go, the largest first, to the split that lacks most of the group's labels.
     """
     shares = {
         TRAINING: 1 - config.validation_share - config.testing_share,
@@ -177,7 +175,7 @@ def _labels(items: Sequence[Item]) -> Counter[str]:
 
 
 def _limited(items: Sequence[Item], config: SourceConfig) -> list[Item]:
-    """Return at most so many clips a class, whole groups as far as they fit, the same each time."""
+    """Return at most ``clips_per_class`` clips of each class, in whole groups where they fit."""
 
     def order(item: Item) -> str:
         return hashlib.sha1(f"{config.seed} {item.group}".encode()).hexdigest()

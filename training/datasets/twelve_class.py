@@ -1,4 +1,4 @@
-"""Which clips an evaluation counts: the field's 12-class protocol, or every clip of a folder."""
+"""The clips of an evaluation: the 12-class protocol of the field, or every clip of a folder."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from kws.config import SILENCE, UNKNOWN
 from kws.errors import ConfigError
 from training.datasets import folders
 from training.datasets.clips import Clip
 from training.datasets.noise import PORTIONS, noise_files
 
-SILENCE, UNKNOWN = "_silence_", "_unknown_"
 DEFAULT_SEED = 2018
 
 
 def every_clip(root: Path, labels: Sequence[str]) -> list[Clip]:
-    """Return all clips of a one-folder-a-label tree, labelled as the model would have to.
+    """Return all clips of a one-folder-a-label tree with the labels that a model should give.
 
-    A folder that is none of the labels counts as ``_unknown_`` where the model has that label.
+    A folder that is not a label counts as ``_unknown_`` where the model has that label.
 
     Raises
     ------
     ConfigError
-        If there is no audio, or a folder has no label to stand for.
+        If there is no audio, or no label fits a folder.
     """
     return [
         replace(Clip(path, path.parent.name), label=label_of(path.parent.name, labels, root))
@@ -50,7 +50,7 @@ def label_of(word: str, labels: Sequence[str], root: Path) -> str:
 def balanced_split(
     root: Path, labels: Sequence[str], split: str, *, seed: int = DEFAULT_SEED
 ) -> list[Clip]:
-    """Return one split as the field scores it: unknown and silence as many as a keyword.
+    """Return one split of the 12-class protocol: as many unknown and silent clips as of a keyword.
 
     Every clip of the keywords counts. As many unknown clips as a keyword has on average are
     drawn evenly from the other words, and as many seconds of silence are cut from the split's
@@ -81,7 +81,7 @@ def balanced_split(
 
 
 def _evenly(by_word: dict[str, list[Clip]], count: int, rng: np.random.Generator) -> list[Clip]:
-    """Return up to `count` distinct clips, going round the words until none is left."""
+    """Return up to `count` distinct clips, one word after the other in turn."""
     queues = [list(rng.permutation(len(by_word[word]))) for word in sorted(by_word)]
     words = sorted(by_word)
     drawn: list[Clip] = []

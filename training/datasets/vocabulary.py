@@ -1,47 +1,43 @@
-"""Many words as classes: folders of recordings, and what is frequent in running speech."""
+"""A large vocabulary as classes: folders of recordings, and frequent words of running speech."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from kws.config import SILENCE, UNKNOWN
 from kws.errors import ConfigError
-from training.config.sections import SILENCE, UNKNOWN, DataConfig
-from training.config.source_section import SourceConfig
-from training.config.word_section import WordsConfig
-from training.datasets import aligned_speech as running_speech
-from training.datasets import folders
-from training.datasets import twelve_class as protocol
-from training.datasets.aligned_speech import SpeechWindows, Utterance
-from training.datasets.clips import SAMPLE_RATE, Clip
-from training.datasets.excluded_words import LeftOut
-from training.datasets.noise import noise_files
-from training.datasets.speakers import speaker_of
-from training.datasets.word_in_window import PlacedWord
+from training.config.data_sections import DataConfig, SourceConfig, WordsConfig
+from training.datasets import aligned_speech, folders, noise, twelve_class
+from training.datasets.aligned_speech import ExcludedWords, SpeechWindows, Utterance
+from training.datasets.clips import SAMPLE_RATE, Clip, to_int16
+from training.datasets.folders import by_label, speaker_of
 
 ByWord = Mapping[str, list[Clip]]
 
 
 @dataclass(frozen=True)
-class WordData:
-    """Which clips train and which validate; nothing of them is read yet."""
+class Vocabulary:
+    """The clips for training and for validation; no audio is read yet."""
 
     labels: tuple[str, ...]
     """In output order: the words, then ``_unknown_`` and ``_silence_`` where they are drawn."""
 
     recorded: ByWord
-    """Training clips of words said by themselves."""
+    """Recordings of single words for training."""
 
     cuts: ByWord
     """Training clips cut from running speech."""
 
     synthetic: ByWord
     windows: SpeechWindows
-    """Random seconds of the running speech that trains."""
+    """Random seconds of the running speech for training."""
 
     validation: list[Any]
 
@@ -52,7 +48,7 @@ class WordData:
 
     @property
     def training(self) -> list[Clip]:
-        """All recordings and cuts that train, by word."""
+        """All recordings and cuts for training, by word."""
         return [
             clip
             for word in self.words
@@ -60,27 +56,25 @@ class WordData:
         ]
 
 
-def open_words(data: DataConfig, source: SourceConfig, words: WordsConfig) -> WordData:
-    """Return the words of folders and of running speech; speakers never cross to validation.
+def open_vocabulary(data: DataConfig, source: SourceConfig, words: WordsConfig) -> Vocabulary:
+    """Return the words of folders and of running speech, split by speaker.
 
-    Folders are split by Speech Commands' lists or its hash rule. Of the speakers of running
-    speech, ``source.validation_share`` validate, drawn by ``source.seed``.
+    Folders are split by Speech Commands' lists or its hash rule. A share of the speakers of
+    running speech is for validation (``source.validation_share``, drawn with ``source.seed``).
 
     Raises
     ------
     ConfigError
         If a folder is missing, a class has no clips, or nothing is left to train or validate.
     """
-    root = data.path("clips")
-    if root is None:
-        raise ConfigError("data.clips: expected a folder, got an empty path")
-    hidden = LeftOut(words.left_out)
+    root = data.root()
+    excluded = ExcludedWords(words.excluded)
     training, held_out = split_speakers(read_speech(data, words), source)
-    spoken = hidden.of(word.text for part in (*training, *held_out) for word in part.words)
+    spoken = excluded.among(word.text for part in (*training, *held_out) for word in part.words)
     splits = folders.scan(root)
-    least = SAMPLE_RATE * words.least_ms // 1_000
-    cuts = running_speech.cut_words(training, exclude=spoken, min_samples=least)
-    recorded = hidden.without(by_label(splits["training"]))
+    least = SAMPLE_RATE * words.min_word_ms // 1_000
+    cuts = aligned_speech.cut_words(training, exclude=spoken, min_samples=least)
+    recorded = excluded.without(by_label(splits["training"]))
     windows = SpeechWindows.from_utterances(training, exclude=spoken)
     others = (
         *((UNKNOWN,) if words.unknown_share and windows.spans else ()),
@@ -88,15 +82,15 @@ def open_words(data: DataConfig, source: SourceConfig, words: WordsConfig) -> Wo
     )
     labels = chosen_labels(word_classes(recorded, cuts, words), data, others, root=root)
     synthetic = data.path("synthetic")
-    return WordData(
+    return Vocabulary(
         labels=labels,
         recorded=only(recorded, labels),
         cuts=only(cuts, labels),
-        synthetic=only(hidden.without(folders.by_word(synthetic)), labels) if synthetic else {},
+        synthetic=only(excluded.without(folders.by_word(synthetic)), labels) if synthetic else {},
         windows=windows,
         validation=validation_clips(
-            only(hidden.without(by_label(splits["validation"])), labels),
-            only(running_speech.cut_words(held_out, exclude=spoken, min_samples=least), labels),
+            only(excluded.without(by_label(splits["validation"])), labels),
+            only(aligned_speech.cut_words(held_out, exclude=spoken, min_samples=least), labels),
             SpeechWindows.from_utterances(held_out, exclude=spoken),
             labels=labels,
             words=words,
@@ -106,19 +100,19 @@ def open_words(data: DataConfig, source: SourceConfig, words: WordsConfig) -> Wo
 
 
 def read_speech(data: DataConfig, words: WordsConfig) -> list[Utterance]:
-    """Return the running speech that may be heard; none where the recipe names none."""
+    """Return the running speech of the recipe, if it names any."""
     root = data.path("speech")
-    utterances = running_speech.read_utterances(root, data.speech_split) if root else []
-    if not words.left_out:
+    utterances = aligned_speech.read_utterances(root, data.speech_split) if root else []
+    if not words.excluded:
         return utterances
-    # Without word times nobody knows whether a word that is left out is in it.
+    # An utterance without word times may hold an excluded word.
     return [utterance for utterance in utterances if utterance.words]
 
 
 def split_speakers(
     utterances: list[Utterance], source: SourceConfig
 ) -> tuple[list[Utterance], list[Utterance]]:
-    """Return the utterances that train, and those of the speakers that are kept to validate."""
+    """Return the utterances for training, and those of other speakers for validation."""
     speakers = sorted({speaker_of(utterance.path) for utterance in utterances})
     if len(speakers) < 2:
         return utterances, []
@@ -132,21 +126,21 @@ def split_speakers(
 
 
 def word_classes(recorded: ByWord, cuts: ByWord, words: WordsConfig) -> list[str]:
-    """Return the recorded words and the frequent ones, sorted; of words that sound alike one."""
+    """Return the recorded words and the frequent ones, sorted; one of each set of homophones."""
     classes = {*recorded, *(word for word in cuts if is_frequent(cuts[word], words))}
-    alike = {same for word in classes for same in running_speech.HOMOPHONES.get(word, ())}
+    alike = {same for word in classes for same in aligned_speech.HOMOPHONES.get(word, ())}
     return sorted(classes - (alike - set(recorded)))
 
 
 def is_frequent(cuts: list[Clip], words: WordsConfig) -> bool:
-    """Whether a word was said often enough, by speakers enough, to be a class."""
+    """Whether a word occurs often enough, from enough speakers, to be a class."""
     speakers = {speaker_of(clip.path) for clip in cuts}
-    return len(cuts) >= words.least_cuts and len(speakers) >= words.least_speakers
+    return len(cuts) >= words.min_cuts and len(speakers) >= words.min_speakers
 
 
 def has_noise(data: DataConfig, root: Path) -> bool:
-    """Whether there is something to be silent with."""
-    return bool(noise_files(root) or data.path("environment"))
+    """Whether there are recordings for the silence class."""
+    return bool(noise.noise_files(root) or data.path("environment"))
 
 
 def chosen_labels(
@@ -157,13 +151,13 @@ def chosen_labels(
     Raises
     ------
     ConfigError
-        If a class that is named is not there, or there are fewer than two words.
+        If a named class has no clips, or there are fewer than two words.
     """
     labels = (*classes, *others)
     if missing := [label for label in data.classes if label not in labels]:
         raise ConfigError(
-            f"{root}: data.classes: no clips to train {', '.join(missing)}, or left out by "
-            "words.left_out"
+            f"{root}: data.classes: no clips to train {', '.join(missing)}, or excluded by "
+            "words.excluded"
         )
     labels = data.classes or labels
     if len(set(labels) - set(others)) < 2:
@@ -180,36 +174,70 @@ def validation_clips(
     words: WordsConfig,
     root: Path,
 ) -> list[Any]:
-    """Return the clips that validate, with unknown and silent ones in the shares of training.
+    """Return the validation clips, with unknown and silent ones in the shares of training.
 
     Raises
     ------
     ConfigError
         If there are none.
     """
-    rng = np.random.default_rng(protocol.DEFAULT_SEED)
+    rng = np.random.default_rng(twelve_class.DEFAULT_SEED)
     clips: list[Any] = [clip for word in labels for clip in recorded.get(word, ())]
-    clips += [PlacedWord(clip) for word in labels for clip in cuts.get(word, ())]
+    clips += [WordInWindow(clip) for word in labels for clip in cuts.get(word, ())]
     if not clips:
         raise ConfigError(f"{root}: no clip of {', '.join(labels[:3])}, ... is left for validation")
     n_words = len(clips) / (1 - words.unknown_share - words.silence_share)
     if UNKNOWN in labels and windows.spans:
         clips += [windows.draw(rng) for _ in range(round(n_words * words.unknown_share))]
     if SILENCE in labels:
-        clips += protocol.silence_cuts(
+        clips += twelve_class.silence_cuts(
             root, "validation", round(n_words * words.silence_share), rng
         )
     return clips
 
 
-def by_label(clips: list[Clip]) -> dict[str, list[Clip]]:
-    """Return clips by their words."""
-    found: dict[str, list[Clip]] = {}
-    for clip in clips:
-        found.setdefault(clip.label, []).append(clip)
-    return found
-
-
 def only(clips: ByWord, labels: tuple[str, ...]) -> dict[str, list[Clip]]:
     """Return the clips whose words are labels."""
     return {word: clips[word] for word in labels if word in clips}
+
+
+SNR_DB = 25.0
+
+
+@dataclass(frozen=True)
+class WordInWindow:
+    """A cut word in the middle of a second of soft synthetic noise, the same each time.
+
+    Digital silence around it would be unlike any recording and any training clip.
+    """
+
+    clip: Clip
+
+    @property
+    def label(self) -> str:
+        """The word."""
+        return self.clip.label
+
+    @property
+    def path(self) -> Path:
+        """The recording it was cut from."""
+        return self.clip.path
+
+    @property
+    def start(self) -> int:
+        """First sample of the cut in the recording."""
+        return self.clip.start
+
+    @property
+    def n_samples(self) -> int | None:
+        """Samples of the cut."""
+        return self.clip.n_samples
+
+    def read(self) -> NDArray[np.int16]:
+        """Return mono int16 ``(16_000,)`` at 16 kHz, or the cut itself if it is longer."""
+        samples = self.clip.read()
+        missing = max(0, SAMPLE_RATE - len(samples))
+        whole = np.pad(samples, (missing // 2, missing - missing // 2)).astype(np.float32)
+        seed = zlib.crc32(f"{self.clip.path.name} {self.clip.start}".encode())
+        background = noise.coloured(np.random.default_rng(seed), len(whole))
+        return to_int16(noise.add_noise(whole, background, SNR_DB))

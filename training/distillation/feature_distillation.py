@@ -2,7 +2,7 @@
 
 Google's speech embedding (Lin et al. 2020) was trained on thousands of words from millions of
 clips that nobody else has. A small network that learns to say the same at each moment takes over
-what it knows of words (feature distillation, Romero et al. 2015): of every clip of a bank, noise
+what it knows of words (feature distillation, Romero et al. 2015): of every clip of a cache, noise
 included, and whether or not its word has a label.
 """
 
@@ -15,21 +15,17 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers, ops
-from numpy.typing import NDArray
 
-from kws.errors import ConfigError
 from kws.files import write_atomically
 from training import architectures as models
 from training.architectures import pretrained
 from training.architectures.embedding_output import find
-from training.batches.clip_cache import ClipBank, ShardRows, check_positive
+from training.batches.clip_cache import ClipCache, check_positive
 from training.config import recipe as recipes
-
-FloatArray = NDArray[np.float32]
 
 
 def teach_embedding(
-    bank: ClipBank, name: str, *, n_processes: int = 2
+    cache: ClipCache, name: str, *, n_processes: int = 2
 ) -> Iterator[tuple[int, int]]:
     """Write what a published embedding says of every clip; yield (shards done, shards in all).
 
@@ -61,37 +57,13 @@ def teach_embedding(
     )
     cut = keras.Model(model.input, steps)
     kind = f"embedding-{name}"
-    yield from listen(bank, convert_float(cut), recipe, kind=kind, n_processes=n_processes)
-    first = np.load(bank.file(0, kind)).astype(np.float32)
+    yield from listen(cache, convert_float(cut), recipe, kind=kind, n_processes=n_processes)
+    first = np.load(cache.file(0, kind)).astype(np.float32)
     first = first.reshape(-1, first.shape[-1])
     # A number that never moves is divided by nothing.
     spread = {"mean": first.mean(axis=0).tolist(), "std": (first.std(axis=0) + 1e-3).tolist()}
     text = json.dumps(spread, indent=2)
-    write_atomically(bank.path / f"{kind}.json", text)
-
-
-class Imitated:
-    """What an embedding says of a bank's clips, each number with mean 0 and deviation 1.
-
-    Raises
-    ------
-    ConfigError
-        If the embedding has not listened to the bank.
-    """
-
-    def __init__(self, bank: ClipBank, name: str) -> None:
-        spread = bank.path / f"embedding-{name}.json"
-        if not spread.is_file():
-            raise ConfigError(f"{spread}: not there; kws-train teach {bank.path} {name}")
-        table = json.loads(spread.read_text(encoding="utf-8"))
-        self._mean, self._std = (np.array(table[key], np.float32) for key in ("mean", "std"))
-        self.spread = (self._mean, self._std)
-        self._rows = ShardRows(bank, f"embedding-{name}")
-
-    def of(self, clips: NDArray[np.intp]) -> FloatArray:
-        """Return ``(n, n_steps * size)`` of clips by their numbers in the bank."""
-        said = np.stack([self._rows.row(int(clip)) for clip in clips]).astype(np.float32)
-        return ((said - self._mean) / self._std).reshape(len(said), -1)
+    write_atomically(cache.path / f"{kind}.json", text)
 
 
 @keras.saving.register_keras_serializable(package="kws")

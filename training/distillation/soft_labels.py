@@ -1,4 +1,4 @@
-"""What large trained networks say of the clips of a bank: soft labels to train small ones on.
+"""What large trained networks say of the clips of a cache: soft labels to train small ones on.
 
 Knowledge distillation (Hinton et al. 2015) in the form that works best for a fixed student
 (Beyer et al. 2022): the teacher hears the very clip, noise and shift included, that the student
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import as_completed
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,13 @@ from kws.files import sha256, write_atomically
 from kws.inference.interpreter import OpenModel, open_model
 from kws.inference.select import open_form
 from kws.manifest import ModelManifest
-from training.batches.clip_cache import SAMPLES, ClipBank, _pool, check_positive, save_array
+from training.batches.clip_cache import (
+    SAMPLES,
+    ClipCache,
+    check_positive,
+    fill_shards,
+    save_array,
+)
 from training.batches.features import FeatureMaker
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
@@ -94,30 +99,30 @@ class FinishedTeacher:
 
 
 def teach_by_model(
-    bank: ClipBank, manifest: ModelManifest, *, n_processes: int = 2
+    cache: ClipCache, manifest: ModelManifest, *, n_processes: int = 2
 ) -> Iterator[tuple[int, int]]:
     """Write what a finished model says of every clip, under its name; see `teach`.
 
     Raises
     ------
     KwsError
-        If it has other labels than the bank, or if other weights have taught under its name.
+        If it has other labels than the cache, or if other weights have taught under its name.
     """
     check_positive("--processes", n_processes)
     if Path(manifest.name).name != manifest.name:
         raise KwsError(
             f"{manifest.path}: expected a name that a file can have, got {manifest.name}"
         )
-    _check_labels(bank, manifest.labels, where=str(manifest.path))
+    _check_labels(cache, manifest.labels, where=str(manifest.path))
     # Before anything is written: a file that is not the manifest's teaches nobody.
     manifest.read_form(manifest.window)
-    _check_weights(bank, manifest.path, manifest.window.sha256, manifest.name)
+    _check_weights(cache, manifest.path, manifest.window.sha256, manifest.name)
     make = partial(FinishedTeacher, manifest)
-    yield from _listen(bank, make, kind=f"teacher-{manifest.name}", n_processes=n_processes)
+    yield from _listen(cache, make, kind=f"teacher-{manifest.name}", n_processes=n_processes)
 
 
 def teach(
-    bank: ClipBank, run: RunFolder, *, name: str, n_processes: int = 2
+    cache: ClipCache, run: RunFolder, *, name: str, n_processes: int = 2
 ) -> Iterator[tuple[int, int]]:
     """Write what `run` says of every clip; yield (shards done, shards in all).
 
@@ -127,7 +132,7 @@ def teach(
     Raises
     ------
     KwsError
-        If the run has no weights, or other labels than the bank, or if other weights have taught
+        If the run has no weights, or other labels than the cache, or if other weights have taught
         under this name.
     """
     from training.architectures.build import build_model
@@ -137,54 +142,45 @@ def teach(
     recipe = run.read_recipe()
     if not run.best.is_file():
         raise KwsError(f"{run.path}: no {run.best.name}; train at least one epoch first")
-    _check_labels(bank, recipe.data.labels, where=str(run.path))
-    _check_weights(bank, run.path, sha256(run.best.read_bytes()), name)
+    _check_labels(cache, recipe.data.labels, where=str(run.path))
+    _check_weights(cache, run.path, sha256(run.best.read_bytes()), name)
     model = build_model(recipe)
     model.load_weights(run.best)
     content = convert_float(model)
-    yield from listen(bank, content, recipe, kind=f"teacher-{name}", n_processes=n_processes)
+    yield from listen(cache, content, recipe, kind=f"teacher-{name}", n_processes=n_processes)
 
 
 def listen(
-    bank: ClipBank, content: bytes, recipe: Recipe, *, kind: str, n_processes: int
+    cache: ClipCache, content: bytes, recipe: Recipe, *, kind: str, n_processes: int
 ) -> Iterator[tuple[int, int]]:
     """Write what a float .tflite file says of every clip; yield (shards done, shards in all).
 
     Shards of this `kind` that are there stay.
     """
     make = partial(Teacher, content, recipe)
-    yield from _listen(bank, make, kind=kind, n_processes=n_processes)
+    yield from _listen(cache, make, kind=kind, n_processes=n_processes)
 
 
 def _listen(
-    bank: ClipBank, make: Callable[[], Listening], *, kind: str, n_processes: int
+    cache: ClipCache, make: Callable[[], Listening], *, kind: str, n_processes: int
 ) -> Iterator[tuple[int, int]]:
-    wanted = [n for n in range(bank.n_shards) if not bank.file(n, kind).is_file()]
-    n_done = bank.n_shards - len(wanted)
-    yield n_done, bank.n_shards
-    with _pool(n_processes, _open_teacher, (make,)) as pool:
-        running = [pool.submit(_teach_shard, bank, shard, kind) for shard in wanted]
-        try:
-            for done, future in enumerate(as_completed(running), n_done + 1):
-                future.result()
-                yield done, bank.n_shards
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    yield from fill_shards(
+        cache, kind, _teach_shard, start=_open_teacher, arguments=(make,), n_processes=n_processes
+    )
 
 
-def _check_labels(bank: ClipBank, labels: tuple[str, ...], *, where: str) -> None:
-    if labels != bank.recipe.data.labels:
+def _check_labels(cache: ClipCache, labels: tuple[str, ...], *, where: str) -> None:
+    if labels != cache.recipe.data.labels:
         raise KwsError(
-            f"{where}: expected the labels of the bank, {', '.join(bank.recipe.data.labels)}, "
+            f"{where}: expected the labels of the cache, {', '.join(cache.recipe.data.labels)}, "
             f"got {', '.join(labels)}"
         )
 
 
-def _check_weights(bank: ClipBank, teacher: Path, weights: str, name: str) -> None:
+def _check_weights(cache: ClipCache, teacher: Path, weights: str, name: str) -> None:
     """Refuse other weights than those that teach under `name`; write down the first ones."""
-    record = bank.path / f"teacher-{name}.json"
-    # A bank that was taught before there was a record takes the run that comes now for its own.
+    record = cache.path / f"teacher-{name}.json"
+    # A cache that was taught before there was a record takes the run that comes now for its own.
     if not record.is_file():
         text = json.dumps({"run": str(teacher), "weights_sha256": weights}, indent=2)
         write_atomically(record, text)
@@ -192,39 +188,10 @@ def _check_weights(bank: ClipBank, teacher: Path, weights: str, name: str) -> No
     there = json.loads(record.read_text(encoding="utf-8"))
     if there["weights_sha256"] != weights:
         raise ConfigError(
-            f"{teacher}: expected the weights of {there['run']} that teach {bank.path} as "
+            f"{teacher}: expected the weights of {there['run']} that teach {cache.path} as "
             f"{name!r}, got others; give the run's folder, or the finished model, another name, or "
-            f"remove {bank.path}/*teacher-{name}.*"
+            f"remove {cache.path}/*teacher-{name}.*"
         )
-
-
-def without_false_keywords(
-    said: FloatArray, labels: NDArray[np.intp], n_keywords: int
-) -> FloatArray:
-    """Return what teachers say with their false keywords given to the clip's own label.
-
-    A hard negative is one because a network like the teacher takes it for a keyword: its word
-    on it would teach that very mistake.
-
-    Parameters
-    ----------
-    said : ndarray
-        float32 ``(n, n_labels)``, the keywords first.
-    labels : ndarray
-        ``(n,)``: what is in the clips.
-    n_keywords : int
-        Clips with labels from here on hold none.
-    """
-    mended = said.copy()
-    rows = np.flatnonzero(labels >= n_keywords)
-    mended[rows, :n_keywords] = 0
-    mended[rows, labels[rows]] += said[rows, :n_keywords].sum(axis=1)
-    return mended
-
-
-def blended(hard: FloatArray, soft: FloatArray, weight: float) -> FloatArray:
-    """Return targets ``(n, n_labels)``: `weight` of the teachers' word, the rest the label's."""
-    return np.float32(1 - weight) * hard + np.float32(weight) * soft
 
 
 _teacher: Listening | None = None
@@ -236,11 +203,11 @@ def _open_teacher(make: Callable[[], Listening]) -> None:
     _teacher = make()
 
 
-def _teach_shard(bank: ClipBank, shard: int, kind: str) -> None:
+def _teach_shard(cache: ClipCache, shard: int, kind: str) -> None:
     assert _teacher is not None
-    samples = np.load(bank.file(shard, SAMPLES), mmap_mode="r")
+    samples = np.load(cache.file(shard, SAMPLES), mmap_mode="r")
     parts = [_teacher.hear(samples[n : n + 256]) for n in range(0, len(samples), 256)]
-    save_array(bank.file(shard, kind), np.concatenate(parts).astype(np.float16))
+    save_array(cache.file(shard, kind), np.concatenate(parts).astype(np.float16))
 
 
 def teacher_name(run: Path) -> str:

@@ -10,8 +10,8 @@ from kws.config import FrontendConfig
 from kws.errors import ConfigError
 from kws.files import sha256
 from kws.inference.interpreter import open_model
-from training.config.sections import filled_in
-from training.config.transfer_section import TransferConfig
+from training.config.data_sections import expand_path
+from training.config.sections import TransferConfig
 from training.embedding.backbone import Backbone
 from training.embedding.truncate import cut
 from training.tflite.multi_window import multi_window
@@ -48,7 +48,7 @@ def open_backbone(config: TransferConfig) -> Backbone:
 def _open(name: str, config: TransferConfig) -> Backbone:
     if name in NAMED:
         return NAMED[name](config)
-    path = filled_in(name, where="transfer.backbone")
+    path = expand_path(name, where="transfer.backbone")
     if path is not None and (path / "recipe.json").is_file():
         return _run(path, config)
     if path is not None and path.suffix == ".tflite" and path.is_file():
@@ -57,7 +57,7 @@ def _open(name: str, config: TransferConfig) -> Backbone:
 
 
 def _yamnet(config: TransferConfig) -> Backbone:
-    path = filled_in(config.file, where="transfer.file")
+    path = expand_path(config.file, where="transfer.file")
     if path is None or not path.is_file():
         raise ConfigError(
             f"transfer.file: expected YAMNet's .tflite file, found no {path or 'name of one'}; "
@@ -147,7 +147,7 @@ def _run(path: Path, config: TransferConfig) -> Backbone:
             "backbone": recipe.name,
             "weights_sha256": sha256(run.best.read_bytes()),
             "layers": list(config.layers),
-            "left_out": list(recipe.words.left_out),
+            "left_out": list(recipe.words.excluded),
         },
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.config.transfer_section import TransferConfig
+from training.config.sections import TransferConfig
 from training.embedding.head import Head, Layer
 
 FloatArray = NDArray[np.float32]

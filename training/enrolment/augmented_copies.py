@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from training.batches.augmentation import add_noise, change_speed, reverberate, to_int16
-from training.datasets.clips import SAMPLE_RATE
-from training.datasets.synthetic_noise import coloured
+from training.batches.augmentation import change_speed, reverberate
+from training.datasets.clips import SAMPLE_RATE, to_int16
+from training.datasets.noise import add_noise, coloured
 from training.enrolment.recordings import Recording
 from training.enrolment.tempo import change_tempo
 

@@ -15,11 +15,11 @@ from kws.errors import ConfigError
 from kws.files import sha256, write_atomically
 from training import architectures as models
 from training.architectures.embedding_output import pooling_layer
+from training.batches.task import open_task
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
 from training.embedding.extract import Embedder
 from training.embedding.word_backbone import BackboneFile
-from training.export.export import calibration_features
 from training.tflite.convert import convert_int8
 
 
@@ -47,7 +47,7 @@ def make_backbone(
         raise ConfigError(f"--moments: expected at least 1, got {moments}")
     embedder = Embedder.open(run)
     recipe = embedder.recipe
-    features = calibration_features(recipe)
+    features = open_task(recipe).calibration_features()
     if moments > 1:
         cut = every_step(embedder.whole, recipe, moments)
         n_frames = cut.input_shape[1]
@@ -84,8 +84,8 @@ def make_backbone(
             "recipe": recipe.name,
             "seed": recipe.seed,
             "n_words": len(recipe.data.labels),
-            "left_out": list(recipe.words.left_out),
-            "imitates": recipe.bank.imitate,
+            "left_out": list(recipe.words.excluded),
+            "imitates": recipe.cache.feature_teacher,
         },
     }
     write_atomically(out / table["file"], content)

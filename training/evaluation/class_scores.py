@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.files import write_atomically
-from training.batches.class_sampler import class_data
-from training.config.recipe import Recipe
+from training.batches.task import Task
 from training.evaluation import metrics
 from training.evaluation.predictions import write_predictions
 
@@ -24,13 +23,13 @@ CLIPS_AT_ONCE = 512
 SCORES = "scores.json"
 
 
-def write_scores(recipe: Recipe, out: Path, predict: Predict) -> dict[str, Any]:
+def write_scores(task: Task, out: Path, predict: Predict) -> dict[str, Any]:
     """Write ``scores.json`` and ``predictions-SPLIT.csv`` of validation and testing.
 
     Parameters
     ----------
-    recipe : Recipe
-        With its labels filled in.
+    task : Task
+        Its `scored_splits` are scored.
     out : Path
         The run's folder.
     predict : callable
@@ -41,12 +40,10 @@ def write_scores(recipe: Recipe, out: Path, predict: Predict) -> dict[str, Any]:
     scores : dict
         By split what `metrics.classification_report` gives; a split without clips is left out.
     """
-    data = class_data(recipe)
-    root = recipe.data.path("clips")
-    assert root is not None
+    root = task.recipe.data.root()
     scores = {}
-    for split in ("validation", "testing"):
-        clips = data.clips(split)
+    for split in task.scored_splits:
+        clips = task.clips(split)
         if not clips:
             continue
         posteriors = np.concatenate(
@@ -55,11 +52,11 @@ def write_scores(recipe: Recipe, out: Path, predict: Predict) -> dict[str, Any]:
                 for start in range(0, len(clips), CLIPS_AT_ONCE)
             ]
         )
-        truth = [data.labels.index(clip.label) for clip in clips]
-        report = metrics.classification_report(truth, metrics.argmax(posteriors), data.labels)
+        truth = task.truth(clips)
+        report = metrics.classification_report(truth, metrics.argmax(posteriors), task.labels)
         scores[split] = report
         write_predictions(
-            clips, posteriors, data.labels, root=root, path=out / f"predictions-{split}.csv"
+            clips, posteriors, task.labels, root=root, path=out / f"predictions-{split}.csv"
         )
         logger.info("%s", summary(split, report))
     text = json.dumps(scores, indent=2) + "\n"

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from kws.errors import ConfigError
 from kws.files import atomic_path
-from training.batches.augmentation import loud_level, to_int16
-from training.datasets.clips import SAMPLE_RATE, Clip
+from training.datasets.clips import SAMPLE_RATE, Clip, to_int16
+from training.datasets.noise import loud_level
 from training.evaluation.truth import IGNORE, Event
 
 FloatArray = NDArray[np.float32]

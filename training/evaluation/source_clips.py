@@ -9,7 +9,7 @@ from typing import Any
 from kws.dataclass_io import from_mapping
 from kws.errors import ConfigError
 from kws.manifest import ModelManifest
-from training.config.source_section import SourceConfig
+from training.config.data_sections import SourceConfig
 from training.datasets import labelled_clips as sources
 from training.datasets.splits import open_classes
 

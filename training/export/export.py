@@ -13,7 +13,6 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 import kws
 from kws.config import FrontendConfig
@@ -21,16 +20,12 @@ from kws.errors import KwsError
 from kws.files import write_atomically
 from kws.manifest import ModelManifest, WindowForm, write_manifest
 from training.architectures.build import build_model
-from training.batches.class_sampler import class_data
-from training.batches.keyword_sampler import TrainingSources
-from training.batches.picture_recipe import on_audio
-from training.batches.task import open_batches
+from training.batches.picture_tree import on_audio
+from training.batches.task import Task, open_task
 from training.config import recipe as recipes
-from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
 from training.evaluation import metrics
 from training.evaluation.clips import ClipScorer
-from training.fit import trainer as fit
 from training.tflite.convert import convert_float, convert_int8
 from training.tflite.stream_export import StreamDiffersError, add_streaming_model, stream_file
 from training.tflite.stream_plan import NotStreamableError
@@ -67,7 +62,8 @@ def export(
         If int8 loses too much accuracy, or the runtime computes something else.
     """
     # A network that learned from pictures draws them itself from here on.
-    recipe = on_audio(run.read_recipe())
+    task = open_task(on_audio(run.read_recipe()))
+    recipe = task.recipe
     name = name or recipe.name
     model = build_model(recipe)
     if not run.best.is_file():
@@ -77,16 +73,16 @@ def export(
         content = convert_float(model)
     else:
         logger.info("quantizing with %d calibration clips", recipe.export.calibration_clips)
-        content = convert_int8(model, calibration_features(recipe))
+        content = convert_int8(model, task.calibration_features())
     out.mkdir(parents=True, exist_ok=True)
     staging = out / f".{name}.staging"
     staging.mkdir(exist_ok=True)
     try:
-        manifest = _manifest(recipe, model, content, name=name, version=version)
+        manifest = _manifest(task, model, content, name=name, version=version)
         (staging / manifest.window.file).write_bytes(content)
         manifest = replace(manifest, path=staging / f"{name}.json")
-        manifest = replace(manifest, metrics=check_parity(model, manifest, recipe))
-        _write(manifest, recipe, out)
+        manifest = replace(manifest, metrics=check_parity(model, manifest, task))
+        _write(manifest, task, out)
     finally:
         for leftover in staging.iterdir():
             leftover.unlink()
@@ -95,13 +91,14 @@ def export(
     return out / f"{name}.json"
 
 
-def _write(manifest: ModelManifest, recipe: Recipe, out: Path) -> None:
+def _write(manifest: ModelManifest, task: Task, out: Path) -> None:
     """Write both forms and the manifest; without a stream form, say why there is none."""
-    if recipe.export.hop_frames:
-        clips = fit.validation_clips(recipe)[: max(MIN_CLIPS, recipe.export.parity_clips)]
+    config = task.recipe.export
+    if config.hop_frames:
+        clips = task.clips("validation")[: max(MIN_CLIPS, config.parity_clips)]
         frames = np.concatenate([ClipScorer.open(manifest).features(clip) for clip in clips])
         try:
-            add_streaming_model(manifest, frames, hop_frames=recipe.export.hop_frames, out=out)
+            add_streaming_model(manifest, frames, hop_frames=config.hop_frames, out=out)
             return
         except StreamDiffersError as error:
             raise StreamDiffersError(
@@ -117,16 +114,7 @@ def _write(manifest: ModelManifest, recipe: Recipe, out: Path) -> None:
     write_manifest(manifest, out / f"{manifest.name}.json")
 
 
-def calibration_features(recipe: Recipe) -> NDArray[np.float32]:
-    """Return normalised features of augmented training clips, the same ones every time."""
-    maker = open_batches(recipe)
-    n_batches = -(-recipe.export.calibration_clips // recipe.fit.batch_size)
-    # Epochs count from 0, so no training batch ever had this epoch's draws.
-    batches = [maker.make(recipe.fit.epochs, step)[0] for step in range(n_batches)]
-    return np.concatenate(batches)[: recipe.export.calibration_clips]
-
-
-def check_parity(model: keras.Model, manifest: ModelManifest, recipe: Recipe) -> dict[str, Any]:
+def check_parity(model: keras.Model, manifest: ModelManifest, task: Task) -> dict[str, Any]:
     """Return validation metrics of the int8 model in the runtime, compared with the float one.
 
     Raises
@@ -135,10 +123,10 @@ def check_parity(model: keras.Model, manifest: ModelManifest, recipe: Recipe) ->
         If accuracy drops by more than the recipe allows, or the runtime's own path from
         samples to posterior differs from the one through the training features.
     """
-    clips = fit.validation_clips(recipe)
-    labels = recipe.data.labels
-    truth = [labels.index(clip.label) for clip in clips]
-    features = fit.clip_features(clips, recipe)
+    recipe, labels = task.recipe, task.labels
+    clips = task.clips("validation")
+    truth = task.truth(clips)
+    features = task.features(clips)
     of_float = model.predict(features, batch_size=256, verbose=0)
     scorer = ClipScorer.open(manifest)
     of_int8 = scorer.posteriors(clips)
@@ -172,8 +160,7 @@ def check_parity(model: keras.Model, manifest: ModelManifest, recipe: Recipe) ->
             f"the runtime's features differ from the training's: posteriors by {difference:.3f}"
         )
     return {
-        "data": f"{Path(recipe.data.clips).name}, {len(labels)} classes"
-        + ("" if recipe.source.kind else " balanced"),
+        "data": task.describe(),
         "split": "validation",
         "command": f"kws-eval clips --model {manifest.name} --data {recipe.data.clips} "
         "--split validation",
@@ -184,8 +171,9 @@ def check_parity(model: keras.Model, manifest: ModelManifest, recipe: Recipe) ->
 
 
 def _manifest(
-    recipe: Recipe, model: keras.Model, content: bytes, *, name: str, version: str
+    task: Task, model: keras.Model, content: bytes, *, name: str, version: str
 ) -> ModelManifest:
+    recipe = task.recipe
     frontend: FrontendConfig = recipe.frontend
     table = recipes.to_table(recipe)
     return ModelManifest(
@@ -206,7 +194,7 @@ def _manifest(
         training={
             "recipe": {key: table[key] for key in table if key not in ("frontend", "decision")},
             "seed": recipe.seed,
-            "data": _data_counts(recipe),
+            "data": task.data_counts(),
             "parameters": int(model.count_params()),
             "versions": {
                 "kws": kws.__version__,
@@ -218,29 +206,3 @@ def _manifest(
             "date": date.today().isoformat(),
         },
     )
-
-
-def _data_counts(recipe: Recipe) -> dict[str, Any]:
-    """Return the sources that were trained on, each with how much there was of it."""
-    config = recipe.data
-    if recipe.source.kind:
-        return {config.clips: {"training_clips": len(class_data(recipe).clips("training"))}}
-    sources = TrainingSources.open(config)
-    counts: dict[str, Any] = {
-        config.clips: {
-            "training_clips": sum(len(clips) for clips in sources.by_word.values()),
-            "words": len(sources.by_word),
-        }
-    }
-    if config.speech:
-        counts[f"{config.speech} {config.speech_split}"] = {
-            "cut_words": sum(len(clips) for clips in sources.cut_words.values()),
-            "keyword_free_spans": len(sources.windows.spans),
-        }
-    if config.environment:
-        counts[config.environment] = {"noise_recordings": len(sources.noise.recordings)}
-    if config.rooms:
-        counts[config.rooms] = {"room_responses": len(sources.rooms)}
-    if config.hard_negatives:
-        counts[config.hard_negatives] = {"hard_windows": len(sources.hard_windows)}
-    return counts

@@ -21,8 +21,8 @@ import keras
 import numpy as np
 
 from kws.errors import ConfigError
-from training.batches.class_recipe import resolved
-from training.batches.prefetch import Batch, BatchFeeder
+from training.batches.prefetch import Batch, BatchPrefetcher
+from training.batches.task import Task, open_task
 from training.config import recipe as recipes
 from training.config.cluster import Cluster
 from training.config.recipe import Recipe
@@ -81,12 +81,12 @@ def fit_together(
         if stopped or first_epoch >= recipe.fit.epochs:
             logger.info("%s: all %d epochs are done", out, first_epoch)
         else:
-            with team.agree(lambda: BatchFeeder(job.recipe, cluster)) as feeder:
+            with team.agree(lambda: BatchPrefetcher(job.task, cluster)) as feeder:
                 if cluster.is_chief:
                     run.start(job.recipe)
                 _train(team, job, feeder, first_epoch, verbose=verbose)
         if cluster.is_chief:
-            fits._score(job.recipe, run)
+            fits._score(job.task, run)
     return run
 
 
@@ -94,10 +94,15 @@ def fit_together(
 class Job:
     """What a worker needs for training."""
 
-    recipe: Recipe
+    task: Task
     model: keras.Model
     run: RunFolder
     validation: ValidationPart
+
+    @property
+    def recipe(self) -> Recipe:
+        """The task's recipe."""
+        return self.task.recipe
 
 
 def _prepare(
@@ -109,7 +114,8 @@ def _prepare(
             f"fit.batch_size: expected at least a clip for each of {cluster.n_workers} workers, "
             f"got {recipe.fit.batch_size}"
         )
-    recipe = resolved(recipe)
+    task = open_task(recipe, measure=True)
+    recipe = task.recipe
     if cluster.is_chief:
         run.check(recipe, resume=resume)
         model, _ = fits._model(recipe, run)
@@ -118,7 +124,7 @@ def _prepare(
         bare = dataclasses.replace(recipe, fit=dataclasses.replace(recipe.fit, start_from=""))
         model = fits.fresh_model(bare)
     model.optimizer.build(model.trainable_variables)
-    return Job(recipe, model, run, ValidationPart(recipe, cluster, folder))
+    return Job(task, model, run, ValidationPart(task, cluster, folder))
 
 
 def _check_alike(team: Team, job: Job) -> None:
@@ -156,7 +162,9 @@ def share_state(team: Team, model: keras.Model) -> None:
         seed.assign(np.array([first + np.uint32(7_919 * team.cluster.index), count], np.uint32))
 
 
-def _train(team: Team, job: Job, feeder: BatchFeeder, first_epoch: int, *, verbose: int) -> None:
+def _train(
+    team: Team, job: Job, feeder: BatchPrefetcher, first_epoch: int, *, verbose: int
+) -> None:
     """Do what Keras' `fit` does, with the callbacks that one worker would have."""
     config, model = job.recipe.fit, job.model
     callbacks = keras.callbacks.CallbackList(

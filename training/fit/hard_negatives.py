@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
-from kws.errors import ConfigError, KwsError
+from kws.errors import KwsError
 from kws.files import write_atomically
 from training.architectures.build import build_model
 from training.batches.features import FeatureMaker
+from training.batches.task import open_task
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
-from training.datasets import aligned_speech as running_speech
-from training.datasets.aligned_speech import HARD_COLUMNS
+from training.datasets.aligned_speech import HARD_COLUMNS, Utterance
 from training.datasets.clips import Clip
 
 HOP_MS = 100
@@ -32,7 +33,7 @@ def mine(
     out: Path,
     *,
     least: float = 0.3,
-    progress: Callable[[Sequence[object]], Sequence[object]] = lambda items: items,
+    progress: Callable[[Sequence[Any]], Iterable[Any]] = iter,
 ) -> int:
     """Write a table of false keywords in the recipe's running speech; return how many.
 
@@ -53,14 +54,9 @@ def mine(
         If the recipe names no running speech, or is one of plain classes.
     """
     recipe = run.read_recipe()
-    if recipe.source.kind:
-        raise ConfigError(
-            f"{run.path}: expected a run with keywords and running speech, got one of plain "
-            "classes; hard negatives belong to keywords"
-        )
+    speech = open_task(recipe).keyword_free_speech()
     root = recipe.data.path("speech")
-    if root is None:
-        raise ConfigError("data.speech: mining needs running speech with word times")
+    assert root is not None
     if not run.best.is_file():
         raise KwsError(f"{run.path}: no {run.best.name}; train at least one epoch first")
     model = build_model(recipe)
@@ -69,8 +65,8 @@ def mine(
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HARD_COLUMNS)
     n_found = 0
-    for utterance in progress(running_speech.read_utterances(root, recipe.data.speech_split)):
-        for start, keyword, score in _false_keywords(utterance, model, recipe, least=least):
+    for utterance, spans in progress(speech):
+        for start, keyword, score in _false_keywords(utterance, spans, model, recipe, least=least):
             file = utterance.path.relative_to(root).as_posix()
             writer.writerow((file, start, keyword, f"{score:.3f}"))
             n_found += 1
@@ -80,13 +76,15 @@ def mine(
 
 
 def _false_keywords(
-    utterance: running_speech.Utterance, model: keras.Model, recipe: Recipe, *, least: float
+    utterance: Utterance,
+    spans: Sequence[tuple[int, int]],
+    model: keras.Model,
+    recipe: Recipe,
+    *,
+    least: float,
 ) -> list[tuple[int, str, float]]:
     """Return start sample, keyword and posterior of the windows without one that look like one."""
     keywords = recipe.data.keywords
-    exclude = (
-        frozenset() if recipe.data.keywords_inside_speech else running_speech.sounds_like(keywords)
-    )
     samples = Clip(utterance.path, "").read()
     config, n_frames = recipe.frontend, recipe.model.window_frames
     frames = FeatureMaker(config).frames(samples)
@@ -97,7 +95,7 @@ def _false_keywords(
     hop_frames = max(1, round(HOP_MS / config.frame_step_ms))
     starts = [
         first
-        for low, high in running_speech.free_spans(utterance, exclude=exclude)
+        for low, high in spans
         for first in range(-(-low // step), high // step, hop_frames)
         if first * step + n_samples <= high
     ]

@@ -12,9 +12,9 @@ from kws.errors import ConfigError
 from training import architectures as models
 from training.architectures import pretrained
 from training.architectures.build import build_model
+from training.config.data_sections import expand_path
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
-from training.config.sections import filled_in
 from training.fit import pruning as narrowing
 
 logger = logging.getLogger(__name__)
@@ -31,13 +31,13 @@ def load_first_weights(model: keras.Model, recipe: Recipe) -> None:
         If the run that is named has no weights, or a network of another form.
     """
     start_from = recipe.fit.start_from
-    if start_from and start_from == recipe.bank.imitate:
+    if start_from and start_from == recipe.cache.feature_teacher:
         narrowing.start(model, recipe)
         return
     if start_from in pretrained.NETWORKS:
         pretrained.NETWORKS[start_from](model)
         return
-    path = filled_in(start_from, where="fit.start_from")
+    path = expand_path(start_from, where="fit.start_from")
     if path is None:
         return
     start = RunFolder(path)
@@ -53,12 +53,13 @@ def load_first_weights(model: keras.Model, recipe: Recipe) -> None:
                 f"fit.start_from: {path}: expected a run with the {what} {expected}, "
                 f"got {theirs[what]}"
             )
-    if (begun.data.labels, begun.bank.imitate) == (recipe.data.labels, recipe.bank.imitate):
+    same_labels = begun.data.labels == recipe.data.labels
+    if same_labels and begun.cache.feature_teacher == recipe.cache.feature_teacher:
         model.load_weights(start.best)
         return
     theirs = build_model(begun)
     theirs.load_weights(start.best)
-    _take_over(model, recipe, theirs, same_labels=begun.data.labels == recipe.data.labels)
+    _take_over(model, recipe, theirs, same_labels=same_labels)
 
 
 def _take_over(

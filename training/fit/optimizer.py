@@ -18,8 +18,8 @@ def compile_model(model: keras.Model, recipe: Recipe) -> None:
     """Give a network the recipe's loss, optimizer and metric."""
     smoothing, n_labels = recipe.fit.label_smoothing, len(recipe.data.labels)
     loss: keras.losses.Loss = keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)
-    if recipe.bank.imitate:
-        loss = ImitationLoss(n_labels, recipe.bank.imitation_weight, smoothing)
+    if recipe.cache.feature_teacher:
+        loss = ImitationLoss(n_labels, recipe.cache.feature_weight, smoothing)
     model.compile(
         optimizer=_optimizer(recipe), loss=loss, metrics=[LabelAccuracy(n_labels=n_labels)]
     )

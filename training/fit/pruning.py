@@ -15,16 +15,15 @@ from kws.errors import ConfigError
 from training import architectures as models
 from training.architectures import pretrained
 from training.architectures.embedding_output import find
-from training.batches.cached_batches import open_bank
+from training.batches.cached_batches import TeacherFeatures, open_cache
 from training.batches.clip_cache import SAMPLES, ShardRows
 from training.batches.features import FeatureMaker
 from training.config import recipe as recipes
 from training.config.recipe import Recipe
-from training.distillation.feature_distillation import Imitated
 
 FloatArray = NDArray[np.float32]
 Matrix = NDArray[np.float64]
-# Clips of the bank on which it is seen which filters follow from others, and their places.
+# Clips of the cache, and places in them, that show which filters depend on others.
 N_CLIPS, N_PLACES = 300, 60_000
 RIDGE = 1e-4
 
@@ -37,7 +36,7 @@ def start(model: keras.Model, recipe: Recipe) -> None:
     ConfigError
         If the recipe's network has another form.
     """
-    name = recipe.bank.imitate
+    name = recipe.cache.feature_teacher
     published = recipes.load(find(name).recipe)
     whole = models.build(
         published.model.name,
@@ -58,9 +57,9 @@ def start(model: keras.Model, recipe: Recipe) -> None:
                 f"model.params.filters: expected at most those of {name}, "
                 f"{whole_one.filters} in {own.name}, got {own.filters}"
             )
-    bank = open_bank(recipe)
-    rows = ShardRows(bank, SAMPLES)
-    samples = np.stack([rows.row(index) for index in range(min(N_CLIPS, bank.shard_clips))])
+    cache = open_cache(recipe)
+    rows = ShardRows(cache, SAMPLES)
+    samples = np.stack([rows.row(index) for index in range(min(N_CLIPS, cache.shard_clips))])
     heard = FeatureMaker(published.frontend).windows(
         samples, n_frames=published.model.window_frames
     )
@@ -70,7 +69,8 @@ def start(model: keras.Model, recipe: Recipe) -> None:
     for layer, weights in zip(ours, _narrowed(whole, [layer.filters for layer in ours], heard)):
         layer.set_weights(weights)
     if "imitation" in {layer.name for layer in model.layers}:
-        mean, deviation = Imitated(bank, name).spread
+        spread = TeacherFeatures(cache, name)
+        mean, deviation = spread.mean, spread.std
         model.get_layer("imitation").set_weights([np.diag(1 / deviation), -mean / deviation])
 
 

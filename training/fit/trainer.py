@@ -13,15 +13,10 @@ from numpy.typing import NDArray
 
 from kws.files import atomic_path
 from training.architectures.build import build_model, n_outputs
-from training.batches.class_recipe import resolved
-from training.batches.class_sampler import class_data
-from training.batches.features import FeatureMaker
-from training.batches.picture_sampler import picture_features
-from training.batches.prefetch import BatchFeeder
+from training.batches.prefetch import BatchPrefetcher
+from training.batches.task import Task, open_task
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
-from training.datasets import twelve_class as protocol
-from training.datasets.clips import Clip, fit_length
 from training.evaluation.class_scores import SCORES, write_scores
 from training.evaluation.learning_curves import draw_curves
 from training.fit.initial_weights import freeze, load_first_weights
@@ -51,7 +46,8 @@ def fit(recipe: Recipe, out: Path, *, resume: bool = False, verbose: int = 2) ->
     ConfigError
         If `out` holds another run, or data are missing.
     """
-    recipe = resolved(recipe)
+    task = open_task(recipe, measure=True)
+    recipe = task.recipe
     run = RunFolder(out)
     run.check(recipe, resume=resume)
     keras.utils.set_random_seed(recipe.seed)
@@ -59,75 +55,51 @@ def fit(recipe: Recipe, out: Path, *, resume: bool = False, verbose: int = 2) ->
     model, first_epoch = _model(recipe, run)
     if first_epoch >= recipe.fit.epochs or stopped_early(recipe, run):
         logger.info("%s: all %d epochs are done", out, first_epoch)
-        _score(recipe, run)
+        _score(task, run)
         return run
     logger.info("%s: %d parameters", recipe.model.name, model.count_params())
     warn_of_long_average(recipe)
-    with BatchFeeder(recipe) as feeder:
+    with BatchPrefetcher(task) as feeder:
         run.start(recipe)
         model.fit(
             feeder.batches(first_epoch),
             steps_per_epoch=recipe.fit.steps_per_epoch,
             epochs=recipe.fit.epochs,
             initial_epoch=first_epoch,
-            validation_data=validation_arrays(recipe),
+            validation_data=validation_arrays(task),
             validation_batch_size=256,
             callbacks=_callbacks(recipe, run),
             shuffle=False,
             verbose=verbose,
         )
-    _score(recipe, run)
+    _score(task, run)
     return run
 
 
-def _score(recipe: Recipe, run: RunFolder) -> None:
-    """Write what the best weights do on the clips of a plain classification, if not done yet."""
-    if not recipe.source.kind or (run.path / SCORES).is_file():
+def _score(task: Task, run: RunFolder) -> None:
+    """Score the best weights on the task's splits, if that is not done yet."""
+    if not task.scored_splits or (run.path / SCORES).is_file():
         return
-    model = build_model(recipe)
+    model = build_model(task.recipe)
     model.load_weights(run.best)
     write_scores(
-        recipe,
+        task,
         run.path,
-        lambda clips: model.predict(clip_features(clips, recipe), batch_size=64, verbose=0)[
-            :, : len(recipe.data.labels)
+        lambda clips: model.predict(task.features(clips), batch_size=64, verbose=0)[
+            :, : len(task.labels)
         ],
     )
 
 
-def validation_clips(recipe: Recipe) -> list[Clip]:
-    """Return the validation clips: of a plain classification as split, else balanced."""
-    if recipe.source.kind:
-        return class_data(recipe).clips("validation")
-    root = recipe.data.path("clips")
-    assert root is not None
-    return protocol.balanced_split(root, recipe.data.labels, "validation")
+def validation_arrays(task: Task) -> tuple[FloatArray, FloatArray]:
+    """Return the network's input and its targets for the validation clips.
 
-
-def validation_arrays(recipe: Recipe) -> tuple[FloatArray, FloatArray]:
-    """Return normalised features and one-hot targets of the validation clips."""
-    clips = validation_clips(recipe)
-    features = clip_features(clips, recipe)
-    labels = recipe.data.labels
-    # As long as the network's output: what an imitated embedding would say is not known here.
-    targets = np.zeros((len(clips), n_outputs(recipe)), np.float32)
-    targets[range(len(clips)), [labels.index(clip.label) for clip in clips]] = 1
-    return features, targets
-
-
-def clip_features(clips: list[Clip], recipe: Recipe) -> FloatArray:
-    """Return normalised features of whole clips, as the network takes them; or pictures."""
-    if recipe.source.kind == "pictures":
-        return picture_features(clips)
-    maker = FeatureMaker(recipe.frontend)
-    n_samples = recipe.clip_samples
-    parts = []
-    for start in range(0, len(clips), 256):
-        samples = np.stack(
-            [fit_length(clip.read(), n_samples) for clip in clips[start : start + 256]]
-        )
-        parts.append(maker.windows(samples, n_frames=recipe.model.window_frames))
-    return np.concatenate(parts)
+    The targets are as long as the network's output; features to distil are unknown here, and 0.
+    """
+    clips = task.clips("validation")
+    targets = task.targets(clips)
+    more = n_outputs(task.recipe) - len(task.labels)
+    return task.features(clips), np.pad(targets, ((0, 0), (0, more)))
 
 
 def _model(recipe: Recipe, run: RunFolder) -> tuple[keras.Model, int]:

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from training.batches.prefetch import Batch
+from training.batches.task import Task
 from training.config.cluster import Cluster
-from training.config.recipe import Recipe
-from training.fit import trainer as fits
 
 BATCH = 256
 
@@ -18,23 +17,19 @@ BATCH = 256
 class ValidationPart:
     """Make the features once; hand them out in batches as often as is asked."""
 
-    def __init__(self, recipe: Recipe, cluster: Cluster, folder: Path) -> None:
-        clips = fits.validation_clips(recipe)
+    def __init__(self, task: Task, cluster: Cluster, folder: Path) -> None:
+        clips = task.clips("validation")
         self.n_clips = len(clips)
         part = clips[cluster.rows(len(clips))]
-        labels = recipe.data.labels
-        each = np.array([labels.index(clip.label) for clip in part], np.intp)
-        self._targets = np.eye(len(labels), dtype=np.float32)[each]
+        self._targets = task.targets(part)
         self._path = folder / "features.npy"
         if not part:
             return
         features = np.lib.format.open_memmap(
-            self._path, mode="w+", dtype=np.float32, shape=(len(part), *recipe.input_shape)
+            self._path, mode="w+", dtype=np.float32, shape=(len(part), *task.recipe.input_shape)
         )
         for start in range(0, len(part), BATCH):
-            features[start : start + BATCH] = fits.clip_features(
-                part[start : start + BATCH], recipe
-            )
+            features[start : start + BATCH] = task.features(part[start : start + BATCH])
         features.flush()
 
     def batches(self) -> Iterator[Batch]:

@@ -19,7 +19,7 @@ from kws.features.frontends import WholeFeatures, decimation_factor
 from kws.files import sha256
 from kws.inference.window_model import WindowModel
 from kws.manifest import ModelManifest, WindowForm, write_manifest
-from training.batches.class_sampler import class_data
+from training.batches.task import open_task
 from training.config import recipe as recipes
 from training.config.recipe import Recipe
 from training.embedding.attach_float_head import with_head
@@ -71,7 +71,7 @@ def export(
     ParityError
         If a posterior differs by more than ``transfer.tolerance``.
     """
-    data = class_data(recipe)
+    data = open_task(recipe).class_data()
     clips = data.clips("testing") or data.clips("validation")
     split = "testing" if data.clips("testing") else "validation"
     content = graft(recipe, material, head)
@@ -100,7 +100,7 @@ def export(
 
 def graft(recipe: Recipe, material: Material, head: Head) -> bytes:
     """Return the .tflite file of backbone and head."""
-    rows = material.examples(class_data(recipe).clips("training"))[0]
+    rows = material.examples(open_task(recipe).class_data().clips("training"))[0]
     return with_head(material.backbone.content, head, rows, where=material.backbone.name)
 
 
@@ -157,7 +157,7 @@ def describe(recipe: Recipe, material: Material, content: bytes, *, version: str
     """Return the manifest, without metrics."""
     backbone = material.backbone
     table = recipes.to_table(recipe)
-    data = class_data(recipe)
+    data = open_task(recipe).class_data()
     kept = ("name", "description", "seed", "data", "source", "transfer")
     return ModelManifest(
         name=recipe.name,

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
-from training.batches.class_sampler import class_data
+from training.batches.task import Task, open_task
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
-from training.datasets.splits import ClassData
 from training.embedding.backbone import Backbone
 from training.embedding.head import Head
 from training.embedding.transfer_heads import learn
@@ -69,12 +68,7 @@ def gather(recipe: Recipe, backbone: Backbone, *, cache: Path, progress: Progres
     ConfigError
         If the recipe is none for transfer, or its source cannot be read or split.
     """
-    if not recipe.source.kind or recipe.source.kind == "pictures":
-        raise ConfigError(
-            f"{recipe.name}: transfer needs a recipe whose source.kind is folders, csv or npz, got "
-            f"{recipe.source.kind!r}"
-        )
-    data = class_data(recipe)
+    data = open_task(recipe).class_data()
     # In an order of their own, so that every split of the same clips finds them in the cache.
     clips = sorted((item.clip for split in data.items.values() for item in split), key=repr)
     embedded = embed_clips(
@@ -83,20 +77,20 @@ def gather(recipe: Recipe, backbone: Backbone, *, cache: Path, progress: Progres
     return Material(backbone, clips, embedded, recipe.transfer.average)
 
 
-def teach(recipe: Recipe, data: ClassData, material: Material) -> Head:
-    """Return a head that has learned from the training clips."""
-    clips = data.clips("training")
+def teach(task: Task, material: Material) -> Head:
+    """Return a head trained on the training clips."""
+    clips = task.clips("training")
     rows, counts = material.examples(clips)
-    of_clips = np.array([data.labels.index(clip.label) for clip in clips])
-    if missing := set(range(len(data.labels))) - set(of_clips):
-        names = ", ".join(data.labels[index] for index in sorted(missing))
-        raise ConfigError(f"{recipe.name}: no training clip of {names}")
+    of_clips = task.truth(clips)
+    if missing := set(range(len(task.labels))) - set(of_clips):
+        names = ", ".join(task.labels[index] for index in sorted(missing))
+        raise ConfigError(f"{task.recipe.name}: no training clip of {names}")
     labels = np.repeat(of_clips, counts)
-    return learn(rows, labels, data.labels, recipe.transfer, seed=recipe.seed)
+    return learn(rows, labels, task.labels, task.recipe.transfer, seed=task.recipe.seed)
 
 
 def score(recipe: Recipe, material: Material, out: Path) -> tuple[Recipe, Head, dict[str, Any]]:
-    """Teach a head and write ``recipe.json``, ``scores.json`` and the tables of predictions.
+    """Train a head and write ``recipe.json``, ``scores.json`` and the tables of predictions.
 
     Returns
     -------
@@ -104,14 +98,14 @@ def score(recipe: Recipe, material: Material, out: Path) -> tuple[Recipe, Head, 
         With its labels filled in.
     head : Head
     scores : dict
-        By split what `metrics.classification_report` gives.
+        The `metrics.classification_report` of each split.
     """
-    data = class_data(recipe)
-    recipe = replace(recipe, data=replace(recipe.data, classes=data.labels))
-    head = teach(recipe, data, material)
+    task = open_task(recipe)
+    head = teach(task, material)
     run = RunFolder(out)
-    run.start(recipe)
-    return recipe, head, write_scores(recipe, out, lambda clips: material.posteriors(head, clips))
+    run.start(task.recipe)
+    scores = write_scores(task, out, lambda clips: material.posteriors(head, clips))
+    return task.recipe, head, scores
 
 
 def fold_recipes(recipe: Recipe, material: Material) -> dict[str, Recipe]:
@@ -126,7 +120,7 @@ def fold_recipes(recipe: Recipe, material: Material) -> dict[str, Recipe]:
         raise ConfigError(
             f"{recipe.name}: --folds needs source.split = 'folds', got {recipe.source.split!r}"
         )
-    items = [item for split in class_data(recipe).items.values() for item in split]
+    items = [item for split in open_task(recipe).class_data().items.values() for item in split]
     folds = sorted({item.fold for item in items}, key=lambda fold: (len(fold), fold))
     return {
         fold: replace(

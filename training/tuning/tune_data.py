@@ -9,7 +9,7 @@ from typing import Any
 
 from kws.errors import ConfigError
 from kws.spotter import KeywordSpotter
-from training.datasets.speakers import HALVES, halves, speaker_of
+from training.datasets.folders import HALVES, halves, speaker_of
 from training.evaluation import long_audio as stream_run
 from training.evaluation.truth import IGNORE, Event, read_truth
 from training.tuning.posterior_cache import Posteriors, posteriors_of_all

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kws.manifest import ModelManifest
-from training.datasets.speakers import HALVES
+from training.datasets.folders import HALVES
 from training.plotting import new_figure, save_figure
 from training.tuning.operating_point import Outcome, Setting, measure
 from training.tuning.tune import BUDGETS, TuneConfig, tune

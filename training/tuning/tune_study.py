@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kws.errors import ConfigError
 from kws.manifest import ModelManifest
-from training.datasets.speakers import speaker_of
+from training.datasets.folders import speaker_of
 from training.tuning.score_settings import Scoring
 from training.tuning.threshold_rules import RuleConfig, choose_steps
 from training.tuning.threshold_sweep import Hops, staircases, threshold_grid

@@ -10,33 +10,34 @@ import pytest
 
 pytest.importorskip("threadpoolctl", reason="training needs the extra [train]")
 
-from training.batches.augmentation import AugmentationConfig
 from training.batches.batch_shard import BankPart, open_part
-from training.batches.clip_cache import ClipBank, save_array
+
+from training.batches.augmentation import AugmentationConfig
+from training.batches.clip_cache import ClipCache, save_array
 from training.batches.task import open_batches
 from training.config import recipe as recipes
 from training.config.cluster import Cluster
-from training.config.sections import BankConfig
+from training.config.sections import CacheConfig
 
 ADDRESSES = ("a:1", "b:1", "c:1")
 
 
 @pytest.fixture(scope="module")
-def bank(tmp_path_factory):
-    """A bank of 40 made clips in three shards, with what two teachers say of them."""
-    path = tmp_path_factory.mktemp("bank")
+def cache(tmp_path_factory):
+    """A cache of 40 made clips in three shards, with what two teachers say of them."""
+    path = tmp_path_factory.mktemp("cache")
     rng = np.random.default_rng(3)
     recipe = recipes.from_table(
         {
             "name": "tiny",
             "data": {"keywords": ["yes", "no"]},
-            "bank": {"path": str(path), "teacher_weight": 0.5},
+            "cache": {"path": str(path), "teacher_weight": 0.5},
             "augmentation": {"mixup_probability": 0.5},
             "fit": {"clips_per_epoch": 30, "batch_size": 10},
         },
         where="test",
     )
-    made = ClipBank(path, recipe, 3, 16)
+    made = ClipCache(path, recipe, 3, 16)
     for shard in range(3):
         samples = rng.normal(0, 900, (16, 16_000)).astype(np.int16)
         save_array(made.file(shard, "samples"), samples)
@@ -45,18 +46,18 @@ def bank(tmp_path_factory):
             said = rng.dirichlet(np.ones(4), 16).astype(np.float16)
             save_array(made.file(shard, f"teacher-{name}"), said)
     table = {"recipe": recipes.to_table(recipe), "n_shards": 3, "shard_clips": 16}
-    (path / "bank.json").write_text(json.dumps(table), encoding="utf-8")
+    (path / "cache.json").write_text(json.dumps(table), encoding="utf-8")
     return recipe
 
 
 @pytest.mark.parametrize("mixup_probability", [0.0, 0.5])
 @pytest.mark.parametrize("n_workers", [2, 3])
-def test_parts_of_a_bank_are_the_whole_batch(bank, n_workers, mixup_probability):
+def test_parts_of_a_bank_are_the_whole_batch(cache, n_workers, mixup_probability):
     """
     Gain, masks, mixup and what the teachers say are drawn as for the whole batch.
     """
-    augmentation = dataclasses.replace(bank.augmentation, mixup_probability=mixup_probability)
-    recipe = dataclasses.replace(bank, augmentation=augmentation)
+    augmentation = dataclasses.replace(cache.augmentation, mixup_probability=mixup_probability)
+    recipe = dataclasses.replace(cache, augmentation=augmentation)
     whole = open_batches(recipe)
     parts = [open_part(recipe, Cluster(ADDRESSES[:n_workers], n)) for n in range(n_workers)]
 
@@ -67,7 +68,7 @@ def test_parts_of_a_bank_are_the_whole_batch(bank, n_workers, mixup_probability)
             np.testing.assert_allclose(np.concatenate(got), expected, rtol=1e-6, atol=1e-6)
 
 
-def test_a_worker_reads_only_the_clips_it_needs(bank):
+def test_a_worker_reads_only_the_clips_it_needs(cache):
     """
     Without mixup each of three workers reads its third of a batch, and no clip is read twice.
     """
@@ -77,7 +78,7 @@ def test_a_worker_reads_only_the_clips_it_needs(bank):
             self.read.append(index)
             return super()._clip(index, gain)
 
-    recipe = dataclasses.replace(bank, augmentation=AugmentationConfig())
+    recipe = dataclasses.replace(cache, augmentation=AugmentationConfig())
     read = []
     for n in range(3):
         part = Noting(recipe, Cluster(ADDRESSES, n))
@@ -91,15 +92,15 @@ def test_a_worker_reads_only_the_clips_it_needs(bank):
     )
 
 
-def test_parts_of_drawn_batches_are_the_whole_batch(bank, write_tree, tmp_path):
+def test_parts_of_drawn_batches_are_the_whole_batch(cache, write_tree, tmp_path):
     """
-    Without a bank every worker draws the batch and keeps its rows.
+    Without a cache every worker draws the batch and keeps its rows.
     """
     counts = {word: {"training": 3, "validation": 1} for word in ("yes", "no", "cat")}
     root = write_tree(tmp_path / "clips", counts, noise_s=5)
     data = {"clips": str(root), "speech": "", "environment": "", "rooms": ""}
     recipe = dataclasses.replace(
-        bank, bank=BankConfig(), data=dataclasses.replace(bank.data, **data)
+        cache, cache=CacheConfig(), data=dataclasses.replace(cache.data, **data)
     )
     expected = open_batches(recipe).make(0, 1)
     made = [open_part(recipe, Cluster(ADDRESSES, n)).make(0, 1) for n in range(3)]

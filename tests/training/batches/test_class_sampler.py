@@ -13,11 +13,11 @@ import pytest
 pytest.importorskip("sklearn", reason="training needs the extra [eval]")
 import soundfile
 from support.sound_trees import write_esc50
+from training.batches.class_recipe import resolved
+from training.batches.epoch_sampler import EpochSampler, class_data
+from training.batches.clip_augmentation import random_crop
 
 from kws.errors import ConfigError
-from training.batches.class_recipe import resolved
-from training.batches.class_sampler import PassDrawer, class_data
-from training.batches.clip_augmentation import random_crop
 from training.batches.features import FeatureMaker
 from training.batches.preview import draw_augmentation
 from training.batches.task import open_batches
@@ -55,7 +55,7 @@ def tree(tmp_path_factory) -> Path:
 
 def drawn(recipe: Recipe, epoch: int) -> list[tuple[bytes, int]]:
     """Return what an epoch draws."""
-    drawer = PassDrawer(recipe, class_data(recipe))
+    drawer = EpochSampler(recipe, class_data(recipe))
     rng = np.random.default_rng((9, epoch))
     return [
         (samples.tobytes(), label)
@@ -148,7 +148,7 @@ def test_a_shift_that_wraps_keeps_the_whole_sound(tree):
     data = class_data(recipe)
     original = fit_length(data.clips("training")[0].read(), 80_000)
 
-    moved = PassDrawer(recipe, data).draw(0, np.random.default_rng(1))
+    moved = EpochSampler(recipe, data).draw(0, np.random.default_rng(1))
 
     assert not np.array_equal(original, moved)
     np.testing.assert_array_equal(np.sort(original), np.sort(moved))

@@ -1,4 +1,4 @@
-"""The bank of clips: drawn once, resumable, read in passes over its shards."""
+"""The cache of clips: drawn once, resumable, read in passes over its shards."""
 
 from __future__ import annotations
 
@@ -8,56 +8,57 @@ import numpy as np
 import pytest
 
 pytest.importorskip("tensorflow", reason="training needs the extra [train]")
-from support.small_banks import N_CLIPS, bank_recipe, draw_bank, parts_of
+from support.small_caches import N_CLIPS, cache_recipe, draw_small_cache, parts_of
 
 from kws.errors import ConfigError
-from training.batches import clip_cache as banks
-from training.batches.cached_batches import BankBatchMaker
-from training.batches.clip_cache import LABELS, SAMPLES, ClipBank, make_bank, save_array
+from training.batches import clip_cache as caches
+from training.batches.cached_batches import CachedBatches
+from training.batches.clip_cache import LABELS, SAMPLES, ClipCache, save_array
+from training.batches.draw_cache import draw_cache
 from training.batches.features import FeatureMaker
 from training.cli import train
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
-def test_a_bank_holds_what_was_asked_for(bank):
+def test_a_bank_holds_what_was_asked_for(cache):
     """
     Each shard has its clips as int16 samples, and a label that the recipe has for each.
     """
-    samples, labels = parts_of(bank, SAMPLES), parts_of(bank, LABELS)
+    samples, labels = parts_of(cache, SAMPLES), parts_of(cache, LABELS)
 
     assert [(16, 16_000)] * 3 == [part.shape for part in samples]
     assert {np.dtype(np.int16)} == {part.dtype for part in samples}
     assert {0, 1, 2, 3} >= set(np.concatenate(labels).tolist())
-    np.testing.assert_array_equal(np.concatenate(labels), bank.read_labels())
+    np.testing.assert_array_equal(np.concatenate(labels), cache.read_labels())
     assert N_CLIPS == len({clip.tobytes() for part in samples for clip in part})
 
 
-def test_a_bank_goes_on_where_it_stopped(bank, clips, tmp_path):
+def test_a_bank_goes_on_where_it_stopped(cache, clips, tmp_path):
     """
     A shard that is there stays untouched, a missing one comes out as it was.
     """
-    wanted = bank.file(1, SAMPLES).read_bytes()
-    kept = bank.file(0, SAMPLES).stat().st_mtime_ns
-    bank.file(1, LABELS).unlink()
+    wanted = cache.file(1, SAMPLES).read_bytes()
+    kept = cache.file(0, SAMPLES).stat().st_mtime_ns
+    cache.file(1, LABELS).unlink()
 
     with pytest.raises(ConfigError, match="1 of 3 shards are missing"):
-        ClipBank.open(bank.path)
-    steps = draw_bank(bank_recipe(clips), bank.path)
+        ClipCache.open(cache.path)
+    steps = draw_small_cache(cache_recipe(clips), cache.path)
 
     assert [(2, 3), (3, 3)] == steps
-    assert wanted == bank.file(1, SAMPLES).read_bytes()
-    assert kept == bank.file(0, SAMPLES).stat().st_mtime_ns
+    assert wanted == cache.file(1, SAMPLES).read_bytes()
+    assert kept == cache.file(0, SAMPLES).stat().st_mtime_ns
 
 
-def test_fewer_clips_do_not_shrink_a_bank(bank, clips):
+def test_fewer_clips_do_not_shrink_a_bank(cache, clips):
     """
-    Asked for one shard, a bank of three keeps all of its clips.
+    Asked for one shard, a cache of three keeps all of its clips.
     """
-    before = (bank.path / "bank.json").read_bytes()
+    before = (cache.path / "cache.json").read_bytes()
 
-    assert [(3, 3)] == draw_bank(bank_recipe(clips), bank.path, n_clips=16)
-    assert before == (bank.path / "bank.json").read_bytes()
+    assert [(3, 3)] == draw_small_cache(cache_recipe(clips), cache.path, n_clips=16)
+    assert before == (cache.path / "cache.json").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -70,45 +71,45 @@ def test_fewer_clips_do_not_shrink_a_bank(bank, clips):
 )
 def test_no_clips_and_no_processes_are_one_line(clips, tmp_path, capsys, numbers, message):
     """
-    What cannot make a bank leaves no folder behind.
+    What cannot make a cache leaves no folder behind.
     """
     data = f"--set=data.clips={clips}"
 
-    assert 1 == train.main(["bank", "default", data, *numbers, "--out", str(tmp_path / "bank")])
+    assert 1 == train.main(["cache", "default", data, *numbers, "--out", str(tmp_path / "cache")])
     assert message in capsys.readouterr().err
-    assert not (tmp_path / "bank").exists()
+    assert not (tmp_path / "cache").exists()
 
 
-def test_a_bank_of_another_recipe_is_left_alone(bank, clips):
+def test_a_bank_of_another_recipe_is_left_alone(cache, clips):
     """
-    Drawing into a bank with other settings would mix two kinds of clips.
+    Drawing into a cache with other settings would mix two kinds of clips.
     """
-    other = dataclasses.replace(bank_recipe(clips), seed=5)
+    other = dataclasses.replace(cache_recipe(clips), seed=5)
 
-    with pytest.raises(ConfigError, match="bank of another recipe"):
-        draw_bank(other, bank.path)
+    with pytest.raises(ConfigError, match="cache of another recipe"):
+        draw_small_cache(other, cache.path)
 
 
 def test_a_recipe_of_plain_classes_has_no_bank(clips, tmp_path):
     """
-    A bank holds keywords: other recipes are refused before anything is written.
+    A cache holds keywords: other recipes are refused before anything is written.
     """
-    recipe = bank_recipe(clips, source={"kind": "folders"})
+    recipe = cache_recipe(clips, source={"kind": "folders"})
 
-    with pytest.raises(ConfigError, match="recipe tiny: a bank holds keywords, not plain classes"):
-        next(make_bank(recipe, tmp_path / "bank", n_clips=16))
-    assert not (tmp_path / "bank").exists()
+    with pytest.raises(ConfigError, match="recipe tiny: a cache holds keywords, not plain classes"):
+        next(draw_cache(recipe, tmp_path / "cache", n_clips=16))
+    assert not (tmp_path / "cache").exists()
 
 
-def test_a_pass_takes_each_clip_once(bank, clips):
+def test_a_pass_takes_each_clip_once(cache, clips):
     """
-    Three batches of 16 are the 48 clips of the bank, in another order the next time.
+    Three batches of 16 are the 48 clips of the cache, in another order the next time.
     """
-    recipe = bank_recipe(clips, bank={"path": str(bank.path)})
-    maker = BankBatchMaker(recipe, bank)
+    recipe = cache_recipe(clips, cache={"path": str(cache.path)})
+    maker = CachedBatches(recipe, cache)
     first = np.concatenate([maker.make(0, step)[0] for step in range(3)])
     second = np.concatenate([maker.make(0, step)[0] for step in range(3, 6)])
-    all_clips = np.concatenate(parts_of(bank, SAMPLES))
+    all_clips = np.concatenate(parts_of(cache, SAMPLES))
     wanted = FeatureMaker(recipe.frontend).windows(all_clips, n_frames=98)
 
     assert sorted(row.tobytes() for row in wanted) == sorted(row.tobytes() for row in first)
@@ -121,20 +122,20 @@ def test_a_bank_may_have_more_shards_than_files_may_be_open(clips, tmp_path, rng
     With a few maps kept open, a batch over 64 shards is read where 40 files may be opened.
     """
     resource = pytest.importorskip("resource", reason="limits are those of Unix")
-    recipe = bank_recipe(clips)
-    many = ClipBank(tmp_path, recipe, 64, 1)
+    recipe = cache_recipe(clips)
+    many = ClipCache(tmp_path, recipe, 64, 1)
     for shard in range(64):
         samples = rng.normal(0, 900, (1, 16_000)).astype(np.int16)
         save_array(many.file(shard, SAMPLES), samples)
         save_array(many.file(shard, LABELS), np.array([shard % 4], np.int16))
-    monkeypatch.setattr(banks, "OPEN_SHARDS", 8)
+    monkeypatch.setattr(caches, "OPEN_SHARDS", 8)
     fit = dataclasses.replace(recipe.fit, batch_size=64)
     with open(tmp_path / "next", "w") as lowest:
         n_open = lowest.fileno()
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (n_open + 40, before[1]))
     try:
-        maker = BankBatchMaker(dataclasses.replace(recipe, fit=fit), many)
+        maker = CachedBatches(dataclasses.replace(recipe, fit=fit), many)
         features, targets = maker.make(0, 0)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)

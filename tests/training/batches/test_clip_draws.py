@@ -12,21 +12,21 @@ import soundfile
 pytest.importorskip("scipy", reason="training needs the extra [eval]")
 
 
-from support.drawn_clips import PLAIN, make_drawer, make_recipe
+from support.drawn_clips import PLAIN, make_sampler, make_recipe
 
 from kws.errors import ConfigError
-from training.batches.keyword_sampler import ClipDrawer, TrainingSources
+from training.batches.keyword_sampler import KeywordSampler, TrainingSources
 from training.config.recipe import Recipe
 from training.config.sections import DataConfig
 from training.datasets import aligned_speech as running_speech
 from training.datasets.aligned_speech import SpeechWindows
-from training.datasets.noise import NoiseBank
+from training.datasets.noise import NoiseRecordings
 
 
 def shares(recipe: Recipe, n: int = 1_500) -> dict[str, float]:
     """Return how often each label is drawn."""
     rng = np.random.default_rng(1)
-    drawer = make_drawer(recipe)
+    drawer = make_sampler(recipe)
     drawn = Counter(recipe.data.labels[drawer.draw(rng)[1]] for _ in range(n))
     return {label: drawn[label] / n for label in recipe.data.labels}
 
@@ -102,7 +102,7 @@ def test_plain_draws_are_the_clips_themselves(root):
         for word, clips in TrainingSources.open(recipe.data).by_word.items()
     }
     rng = np.random.default_rng(1)
-    drawer = make_drawer(recipe)
+    drawer = make_sampler(recipe)
     seen = set()
     for _ in range(200):
         samples, index = drawer.draw(rng)
@@ -144,7 +144,7 @@ def test_one_kind_of_unknown_is_enough(root, speech, what):
         noise=full.noise,
         rooms=[],
     )
-    drawer = ClipDrawer(recipe, sources)
+    drawer = KeywordSampler(recipe, sources)
     rng = np.random.default_rng(3)
     labels = Counter(recipe.data.labels[drawer.draw(rng)[1]] for _ in range(200))
 
@@ -161,7 +161,7 @@ def test_a_cut_word_always_gets_noise(root, speech):
         data={"speech_split": "part", "cut_word_share": 1.0, "speech_window_share": 0.0},
         augmentation=PLAIN,
     )
-    drawer = make_drawer(recipe)
+    drawer = make_sampler(recipe)
     rng = np.random.default_rng(3)
     drawn = [drawer.draw(rng) for _ in range(60)]
     unknown = [samples for samples, index in drawn if recipe.data.labels[index] == "_unknown_"]
@@ -178,7 +178,7 @@ def test_silence_is_noise_at_every_volume(root):
     Silence is drawn from the noise, from nothing to full volume.
     """
     recipe = make_recipe(root, data={"unknown_weight": 0.0, "silence_weight": 1_000.0})
-    drawer = make_drawer(recipe)
+    drawer = make_sampler(recipe)
     rng = np.random.default_rng(3)
     levels = [np.std(drawer.draw(rng)[0].astype(float)) for _ in range(200)]
 
@@ -213,10 +213,10 @@ def test_noise_without_recordings_adds_nothing(word_tree):
     root = word_tree({"yes": {"training": 1}, "no": {"training": 1}})
     recipe = make_recipe(root, augmentation={**PLAIN, "noise_probability": 1.0})
     sources = TrainingSources.open(recipe.data)
-    samples, index = ClipDrawer(recipe, sources).draw(np.random.default_rng(0))
+    samples, index = KeywordSampler(recipe, sources).draw(np.random.default_rng(0))
     (clip,) = sources.by_word[recipe.data.labels[index]]
 
-    assert sources.noise == NoiseBank(())
+    assert sources.noise == NoiseRecordings(())
     np.testing.assert_array_equal(samples, clip.read())
 
 
@@ -243,6 +243,6 @@ def test_hard_negatives_are_drawn_as_often_as_told(rng, tmp_path, word_tree):
             cut_word_share=0,
             speech_window_share=0,
         )
-        drawer = ClipDrawer(Recipe("r", data=data), sources)
+        drawer = KeywordSampler(Recipe("r", data=data), sources)
 
         assert expected == {drawer._unknown(rng).start for _ in range(20)}

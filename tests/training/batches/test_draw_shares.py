@@ -11,10 +11,11 @@ import soundfile
 
 pytest.importorskip("scipy", reason="training needs the extra [eval]")
 
+from training.batches.clip_augmentation import loud_half
+
 from kws.errors import ConfigError
 from training.batches.augmentation import AugmentationConfig
-from training.batches.clip_augmentation import loud_half
-from training.batches.keyword_sampler import ClipDrawer, TrainingSources
+from training.batches.keyword_sampler import KeywordSampler, TrainingSources
 from training.config.recipe import Recipe
 from training.config.sections import DataConfig
 
@@ -63,14 +64,14 @@ def write(path: Path, samples: np.ndarray) -> None:
     soundfile.write(str(path), samples.astype(np.int16), RATE)
 
 
-def make_drawer(settings: dict[str, Any], **changes: Any) -> ClipDrawer:
+def make_sampler(settings: dict[str, Any], **changes: Any) -> KeywordSampler:
     recipe = Recipe("test", data=DataConfig(**{**settings, **changes}), augmentation=UNCHANGED)
-    return ClipDrawer(recipe, TrainingSources.open(recipe.data))
+    return KeywordSampler(recipe, TrainingSources.open(recipe.data))
 
 
 def test_classes_held_out_are_in_no_noise_of_training(settings, tmp_path):
     """
-    No recording of a held-out class is in the noise bank, while the others' training folds are;
+    No recording of a held-out class is in the noise cache, while the others' training folds are;
     a class that is not there is told.
     """
     for sound, value in (("rain", 10), ("siren", 20), ("hen", 30)):
@@ -95,7 +96,7 @@ def test_a_keyword_inside_speech_is_a_negative_if_told(settings, rng, inside):
     """
     Seconds of running speech with the keyword in them are drawn as unknown, or never.
     """
-    drawer = make_drawer(
+    drawer = make_sampler(
         settings, keywords_inside_speech=inside, speech_window_share=1.0, silence_weight=0.0
     )
     labels = DataConfig(**settings).labels
@@ -114,7 +115,7 @@ def test_cut_keywords_are_drawn_by_their_weight(settings, rng, weight, expected)
     """
     Against four recordings the one cut comes as often as each of them, with a weight of 1.
     """
-    drawer = make_drawer(settings, cut_keyword_weight=weight)
+    drawer = make_sampler(settings, cut_keyword_weight=weight)
     drawn = [drawer._keyword("no", rng) for _ in range(500)]
     cuts = [clip for clip in drawn if clip.n_samples is not None]
 
@@ -129,7 +130,7 @@ def test_synthesised_words_are_drawn_where_there_are_any(settings, tmp_path, rng
     Always or never, for keywords and other words alike; words that nobody synthesised are
     recorded ones all the same.
     """
-    drawer = make_drawer(settings, synthetic=str(tmp_path / "synthetic"), synthetic_share=share)
+    drawer = make_sampler(settings, synthetic=str(tmp_path / "synthetic"), synthetic_share=share)
 
     for word in ("yes", "no", "bed", "cat"):
         names = {drawer._spoken(word, rng).path.name for _ in range(20)}
@@ -147,8 +148,8 @@ def test_a_word_that_synthesisers_alone_say_is_unknown(settings, tmp_path, rng):
     write(tmp_path / "synthetic" / "stopped" / "voice.wav", np.zeros(RATE))
     settings = {**settings, "synthetic": str(tmp_path / "synthetic")}
 
-    some = make_drawer(settings, synthetic_share=0.1)
-    none = make_drawer(settings, synthetic_share=0.0)
+    some = make_sampler(settings, synthetic_share=0.1)
+    none = make_sampler(settings, synthetic_share=0.0)
 
     assert {"bed", "cat", "stopped"} == {some._unknown(rng).path.parent.name for _ in range(60)}
     assert {"bed", "cat"} == {none._unknown(rng).path.parent.name for _ in range(60)}
@@ -179,7 +180,7 @@ def test_half_words_are_unknown(settings, rng):
     for name in ("yes", "no"):
         for path in (Path(settings["clips"]) / name).glob("*.wav"):
             write(path, word)
-    drawer = make_drawer(settings, half_word_share=1.0, silence_weight=0.0)
+    drawer = make_sampler(settings, half_word_share=1.0, silence_weight=0.0)
     labels = DataConfig(**settings).labels
     heard: dict[str, list[int]] = {label: [] for label in labels}
     for samples, index in (drawer.draw(rng) for _ in range(60)):
@@ -209,7 +210,7 @@ def test_noise_is_of_the_kinds_that_have_a_share(settings, rng, shares, expected
     """
     A share of 1 leaves nothing else, and what has none is never heard. Babble needs speech.
     """
-    drawer = make_drawer(settings, **shares)
+    drawer = make_sampler(settings, **shares)
 
     assert expected == {kind_of(drawer._background(rng)) for _ in range(60)}
 

@@ -8,11 +8,12 @@ import pytest
 pytest.importorskip("PIL", reason="pictures need the extra [train]")
 pytest.importorskip("scipy", reason="pictures need the extra [train]")
 
+from training.batches.picture_augmentation import change_picture
+
 from kws.errors import ConfigError
 from training.batches.features import FeatureMaker
-from training.batches.picture_augmentation import change_picture
 from training.config import recipe as recipes
-from training.config.picture_section import PictureConfig
+from training.config.data_sections import PictureConfig
 from training.datasets import colour_map as colours
 from training.datasets.spectrogram_images import make_picture
 

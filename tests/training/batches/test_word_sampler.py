@@ -13,14 +13,15 @@ import soundfile
 pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 from support.small_recipes import PARAMS
 from support.spoken_trees import RATE, write_speech
+from training.batches.class_recipe import resolved
 
 from kws.errors import ConfigError
-from training.batches.cached_batches import BankBatchMaker
-from training.batches.class_recipe import resolved
-from training.batches.clip_cache import ClipBank, make_bank
+from training.batches.cached_batches import CachedBatches
+from training.batches.clip_cache import ClipCache
+from training.batches.draw_cache import draw_cache
 from training.batches.preview import draw_augmentation
 from training.batches.task import check_sources, open_batches
-from training.batches.word_sampler import WordDrawer, open_drawer, word_data
+from training.batches.word_sampler import WordSampler, open_drawer, word_data
 from training.config import recipe as recipes
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
@@ -49,7 +50,7 @@ def make_recipe(tree: Path, **sections: Any) -> Recipe:
             "rooms": "",
         },
         "source": {"kind": "words", "split": "lists", "normalisation_clips": 0},
-        "words": {"least_cuts": 3, "least_speakers": 2},
+        "words": {"min_cuts": 3, "min_speakers": 2},
         "frontend": {"mean": -4.0, "std": 4.5},
         "model": {"params": PARAMS},
         "fit": {"epochs": 1, "clips_per_epoch": 32, "batch_size": 16, "ema_momentum": 0.5},
@@ -83,7 +84,7 @@ def shares(recipe: Recipe, n: int = 600) -> dict[str, float]:
     return {label: drawn[label] / n for label in recipe.data.labels}
 
 
-@pytest.mark.parametrize(("temper", "weights"), [(0.0, (1, 1, 1)), (0.5, (1, 8**0.5, 24**0.5))])
+@pytest.mark.parametrize(("count_exponent", "weights"), [(0.0, (1, 1, 1)), (0.5, (1, 8**0.5, 24**0.5))])
 def test_words_are_drawn_by_their_tempered_number(tree, temper, weights):
     """
     Of two training speakers: 1 clip of "bed", 8 of "hello", 16 + 8 of "up", to the power of the
@@ -92,7 +93,7 @@ def test_words_are_drawn_by_their_tempered_number(tree, temper, weights):
     recipe = make_recipe(
         tree,
         augmentation=PLAIN,
-        words={"temper": temper, "unknown_share": 0.2, "silence_share": 0.1},
+        words={"count_exponent": temper, "unknown_share": 0.2, "silence_share": 0.1},
     )
     found = shares(recipe)
     expected = {
@@ -110,7 +111,7 @@ def test_recordings_and_cuts_of_a_word_are_both_drawn(tree):
     "up" by the root of 16 recordings and of 8 cuts; synthesised "bed" as its share says.
     """
     recipe = make_recipe(tree, data={"synthetic": str(tree / "synthetic"), "synthetic_share": 0.25})
-    drawer = WordDrawer(recipe, word_data(recipe))
+    drawer = WordSampler(recipe, word_data(recipe))
     rng = np.random.default_rng(1)
     ups = [drawer._word("up", rng) for _ in range(400)]
     beds = [drawer._word("bed", rng) for _ in range(400)]
@@ -145,18 +146,18 @@ def test_a_bank_holds_words_too(tree, tmp_path):
     """
     recipe = make_recipe(tree)
     assert [(0, 2), (1, 2), (2, 2)] == list(
-        make_bank(recipe, tmp_path / "bank", n_clips=32, shard_clips=16, n_processes=1)
+        draw_cache(recipe, tmp_path / "cache", n_clips=32, shard_clips=16, n_processes=1)
     )
-    bank = ClipBank.open(tmp_path / "bank")
+    cache = ClipCache.open(tmp_path / "cache")
 
-    features, targets = BankBatchMaker(recipe, bank).make(0, 0)
+    features, targets = CachedBatches(recipe, cache).make(0, 0)
 
     assert ((16, 98, 40), (16, 5)) == (features.shape, targets.shape)
-    other = make_recipe(tree, words={"temper": 0.0})
+    other = make_recipe(tree, words={"count_exponent": 0.0})
     with pytest.raises(ConfigError, match=r"drawn with other settings in \[source\] or \[words\]"):
-        BankBatchMaker(other, bank)
-    with pytest.raises(ConfigError, match="bank of another recipe"):
-        next(make_bank(other, tmp_path / "bank", n_clips=32, shard_clips=16))
+        CachedBatches(other, cache)
+    with pytest.raises(ConfigError, match="cache of another recipe"):
+        next(draw_cache(other, tmp_path / "cache", n_clips=32, shard_clips=16))
 
 
 def test_a_few_steps_train(tree, tmp_path):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from training.datasets.excluded_words import LeftOut
 
 from training.datasets.clips import Clip
-from training.datasets.excluded_words import LeftOut
 
 
 @pytest.mark.parametrize(

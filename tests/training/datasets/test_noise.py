@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from kws.errors import ConfigError
-from training.datasets.noise import NoiseBank, esc_noise, noise_files, split_noise
+from training.datasets.noise import NoiseRecordings, esc_noise, noise_files, split_noise
 
 SECOND = 16_000
 
@@ -49,8 +49,10 @@ def test_cuts_are_stretches_of_a_recording(rng):
     """
     A cut is so many samples in a row, from anywhere in any recording.
     """
-    bank = NoiseBank((np.arange(1_000, dtype=np.int16), np.arange(5_000, 5_500, dtype=np.int16)))
-    cuts = [bank.cut(rng, 400) for _ in range(300)]
+    cache = NoiseRecordings(
+        (np.arange(1_000, dtype=np.int16), np.arange(5_000, 5_500, dtype=np.int16))
+    )
+    cuts = [cache.cut(rng, 400) for _ in range(300)]
     starts = {int(cut[0]) for cut in cuts}
 
     assert all(np.array_equal(cut, cut[0] + np.arange(400)) for cut in cuts)
@@ -63,14 +65,14 @@ def test_a_cut_may_be_the_whole_recording(rng):
     """
     A recording exactly as long as the cut is taken whole.
     """
-    assert NoiseBank((np.arange(5, dtype=np.int16),)).cut(rng, 5).tolist() == [0, 1, 2, 3, 4]
+    assert NoiseRecordings((np.arange(5, dtype=np.int16),)).cut(rng, 5).tolist() == [0, 1, 2, 3, 4]
 
 
 def test_short_recordings_are_repeated(rng):
     """
     A recording shorter than the cut goes round.
     """
-    cut = NoiseBank((np.array([1, 2, 3], dtype=np.int16),)).cut(rng, 10)
+    cut = NoiseRecordings((np.array([1, 2, 3], dtype=np.int16),)).cut(rng, 10)
 
     assert len(cut) == 10
     assert all((cut[1:] - cut[:-1]) % 3 == 1)

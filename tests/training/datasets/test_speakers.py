@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.datasets.speakers import halves, speaker_of
+from training.datasets.folders import halves, speaker_of
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,13 @@ pytest.importorskip("scipy", reason="pictures need the extra [train]")
 pytest.importorskip("sklearn", reason="a random split needs the extra [train]")
 
 from PIL import Image
+from training.batches.picture_recipe import on_audio
+from training.datasets.picture_tree import write_pictures
 
 from kws.errors import ConfigError
-from training.batches.picture_recipe import on_audio
 from training.cli.train import main
 from training.config import recipe as recipes
 from training.datasets import picture_tree
-from training.datasets.picture_tree import write_pictures
 from training.datasets.spectrogram_images import (
     make_picture,
     network_input,

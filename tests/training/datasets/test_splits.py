@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kws.errors import ConfigError
-from training.config.source_section import SourceConfig
+from training.config.data_sections import SourceConfig
 from training.datasets import splits
 from training.datasets.clips import Clip
 from training.datasets.labelled_clips import Item

@@ -12,18 +12,18 @@ import soundfile
 
 pytest.importorskip("sklearn", reason="training needs the extra [eval]")
 from support.spoken_trees import RATE, write_speech
+from training.batches.class_recipe import resolved
+from training.batches.epoch_sampler import class_data
+from training.datasets.word_in_window import PlacedWord
 
 from kws.config import DecisionConfig, FrontendConfig
 from kws.errors import ConfigError
 from kws.manifest import ModelManifest, WindowForm
-from training.batches.class_recipe import resolved
-from training.batches.class_sampler import class_data
 from training.batches.word_sampler import word_data
 from training.config import recipe as recipes
 from training.config.recipe import Recipe
 from training.datasets.clips import Clip
-from training.datasets.speakers import speaker_of
-from training.datasets.word_in_window import PlacedWord
+from training.datasets.folders import speaker_of
 from training.evaluation.source_clips import clips_of_source
 
 SAID = ("hello", "there", "upon", "up", "yes", "ups", "their")
@@ -40,7 +40,7 @@ def make_recipe(clips: Path, speech: Path | str = "", **sections: Mapping[str, A
             "rooms": "",
         },
         "source": {"kind": "words", "split": "lists", "normalisation_clips": 0},
-        "words": {"least_cuts": 4, "least_speakers": 2},
+        "words": {"min_cuts": 4, "min_speakers": 2},
     }
     for name, section in sections.items():
         table[name] = {**table.get(name, {}), **section}
@@ -75,10 +75,10 @@ def test_labels_are_recorded_words_and_frequent_ones(clips, speech):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ({"least_cuts": 7}, {"bed", "up", "yes"}),
-        ({"least_speakers": 4}, {"bed", "up", "yes"}),
-        ({"least_ms": 400}, {"bed", "up", "yes"}),
-        ({"least_speakers": 1, "left_out": ["up"]}, {"bed", "hello", "there", "upon", "yes"}),
+        ({"min_cuts": 7}, {"bed", "up", "yes"}),
+        ({"min_speakers": 4}, {"bed", "up", "yes"}),
+        ({"min_word_ms": 400}, {"bed", "up", "yes"}),
+        ({"min_speakers": 1, "excluded": ["up"]}, {"bed", "hello", "there", "upon", "yes"}),
     ],
 )
 def test_settings_decide_what_is_frequent(clips, speech, words, expected):
@@ -127,7 +127,7 @@ def test_words_left_out_are_nowhere(clips, speech, tmp_path):
         clips,
         unknown,
         data={"synthetic": str(tmp_path / "synthetic"), "synthetic_share": 0.5},
-        words={"left_out": ["up"]},
+        words={"excluded": ["up"]},
     )
 
     data = word_data(recipe)
@@ -165,7 +165,7 @@ def test_classes_may_be_picked(clips, speech):
     assert {"yes", "hello"} == {clip.label for clip in word_data(recipe).validation}
     with pytest.raises(ConfigError, match=r"data\.classes: no clips to train up, or left out"):
         word_data(
-            make_recipe(clips, speech, data={"classes": ["yes", "up"]}, words={"left_out": ["up"]})
+            make_recipe(clips, speech, data={"classes": ["yes", "up"]}, words={"excluded": ["up"]})
         )
 
 
@@ -199,7 +199,7 @@ def test_data_that_cannot_do_are_told(tmp_path, clips, word_tree):
     with pytest.raises(ConfigError, match=r"data\.clips: expected a folder, got an empty path"):
         word_data(make_recipe(Path(), data={"clips": ""}))
     with pytest.raises(ConfigError, match="expected clips of two words or more, got bed"):
-        word_data(make_recipe(clips, words={"left_out": ["up", "yes"]}))
+        word_data(make_recipe(clips, words={"excluded": ["up", "yes"]}))
     tree = word_tree({word: {"training": 2} for word in ("a", "b")})
     with pytest.raises(ConfigError, match=r"no clip of a, b, \.\.\. is left for validation"):
         word_data(make_recipe(tree))
@@ -208,11 +208,11 @@ def test_data_that_cannot_do_are_told(tmp_path, clips, word_tree):
 @pytest.mark.parametrize(
     ("section", "table", "message"),
     [
-        ("words", {"least_cuts": 0}, r"words\.least_cuts must be at least 1, got 0"),
-        ("words", {"least_ms": 1_000}, r"words\.least_ms must lie in 1\.\.999, got 1000"),
-        ("words", {"temper": 1.5}, r"words\.temper must lie in 0\.\.1, got 1\.5"),
+        ("words", {"min_cuts": 0}, r"words\.least_cuts must be at least 1, got 0"),
+        ("words", {"min_word_ms": 1_000}, r"words\.least_ms must lie in 1\.\.999, got 1000"),
+        ("words", {"count_exponent": 1.5}, r"words\.temper must lie in 0\.\.1, got 1\.5"),
         ("words", {"unknown_share": 0.5, "silence_share": 0.5}, "leave clips of words"),
-        ("words", {"left_out": ["up", ""]}, r"words\.left_out must be words, got \('up', ''\)"),
+        ("words", {"excluded": ["up", ""]}, r"words\.left_out must be words, got \('up', ''\)"),
         ("source", {"split": "random"}, r"source\.split: .* expected 'lists', got 'random'"),
     ],
 )

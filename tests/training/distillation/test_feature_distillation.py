@@ -1,4 +1,4 @@
-"""Imitation: a network that learns to say what a published embedding says of a bank's clips."""
+"""Imitation: a network that learns to say what a published embedding says of a cache's clips."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 import keras
-from support.small_banks import bank_recipe, parts_of
+from support.small_caches import cache_recipe, parts_of
 
 from kws.errors import ConfigError
 from training.architectures.build import build_model
 from training.architectures.embedding_output import find
-from training.batches.cached_batches import BankBatchMaker
-from training.batches.clip_cache import ClipBank, save_array
+from training.batches.cached_batches import CachedBatches, TeacherFeatures
+from training.batches.clip_cache import ClipCache, save_array
 from training.distillation.feature_distillation import (
-    Imitated,
     ImitationLoss,
     LabelAccuracy,
     teach_embedding,
@@ -32,11 +31,11 @@ N_LABELS, N_STEPS, SIZE = 3, 3, 96
 
 
 @pytest.fixture(scope="module")
-def heard(bank, tmp_path_factory) -> ClipBank:
-    """A copy of the bank with made embeddings: number j of step i is drawn about i + j."""
-    path = tmp_path_factory.mktemp("heard") / "bank"
-    shutil.copytree(bank.path, path)
-    copied = ClipBank.open(path)
+def heard(cache, tmp_path_factory) -> ClipCache:
+    """A copy of the cache with made embeddings: number j of step i is drawn about i + j."""
+    path = tmp_path_factory.mktemp("heard") / "cache"
+    shutil.copytree(cache.path, path)
+    copied = ClipCache.open(path)
     rng = np.random.default_rng(4)
     middle = np.arange(N_STEPS)[:, None] + np.arange(SIZE)
     for shard in range(copied.n_shards):
@@ -50,15 +49,15 @@ def heard(bank, tmp_path_factory) -> ClipBank:
 @pytest.fixture(scope="module")
 def run(heard, clips, tmp_path_factory):
     """A run of two steps that imitates."""
-    recipe = bank_recipe(clips, bank={"path": str(heard.path), "imitate": NAME})
+    recipe = cache_recipe(clips, cache={"path": str(heard.path), "feature_teacher": NAME})
     return fits.fit(recipe, tmp_path_factory.mktemp("runs") / "student", verbose=0)
 
 
 def test_targets_are_labels_and_the_normalised_embedding(heard, clips):
     """Behind the labels stands what the embedding said of the very clip, mean 0, deviation 1."""
-    recipe = bank_recipe(clips, bank={"path": str(heard.path), "imitate": NAME})
+    recipe = cache_recipe(clips, cache={"path": str(heard.path), "feature_teacher": NAME})
 
-    _, targets = BankBatchMaker(recipe, heard).make(0, 0)
+    _, targets = CachedBatches(recipe, heard).make(0, 0)
 
     n_labels = len(recipe.data.labels)
     assert (recipe.fit.batch_size, n_labels + N_STEPS * SIZE) == targets.shape
@@ -111,25 +110,25 @@ def test_accuracy_is_of_the_labels_alone():
     assert float(metric.result()) == 0.5
 
 
-def test_a_bank_that_was_not_heard_is_an_error(bank):
+def test_a_bank_that_was_not_heard_is_an_error(cache):
     """The line says which command lets the embedding listen."""
     with pytest.raises(ConfigError, match=r"kws-train teach .* speech-embedding"):
-        Imitated(bank, NAME)
+        TeacherFeatures(cache, NAME)
 
 
 def test_an_embedding_that_is_not_published_is_an_error(clips):
     """The error names those that are."""
     with pytest.raises(ConfigError, match="speech-embedding, got 'none'"):
         find("none")
-    with pytest.raises(ConfigError, match=r"set bank\.path"):
-        bank_recipe(clips, bank={"imitate": NAME})
+    with pytest.raises(ConfigError, match=r"set cache\.path"):
+        cache_recipe(clips, cache={"feature_teacher": NAME})
 
 
-def test_the_published_embedding_listens(bank, tmp_path):
+def test_the_published_embedding_listens(cache, tmp_path):
     """Google's network says three embeddings of 96 numbers of each clip, and others of others."""
     pytest.importorskip("pyopen_wakeword", reason="carries the published weights")
-    shutil.copytree(bank.path, tmp_path / "bank")
-    copied = ClipBank.open(tmp_path / "bank")
+    shutil.copytree(cache.path, tmp_path / "cache")
+    copied = ClipCache.open(tmp_path / "cache")
 
     steps = list(teach_embedding(copied, NAME, n_processes=1))
 
@@ -137,7 +136,7 @@ def test_the_published_embedding_listens(bank, tmp_path):
     said = np.concatenate(parts_of(copied, f"embedding-{NAME}"))
     assert (48, N_STEPS, SIZE) == said.shape
     assert said.astype(np.float32).std(axis=0).min() > 0.01
-    normalised = Imitated(copied, NAME).of(np.arange(16))
+    normalised = TeacherFeatures(copied, NAME).of(np.arange(16))
     assert normalised.mean() == pytest.approx(0, abs=0.05)
 
 

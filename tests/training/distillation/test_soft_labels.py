@@ -1,4 +1,4 @@
-"""Teaching: what trained runs say of a bank's clips, and training on a bank with it."""
+"""Teaching: what trained runs say of a cache's clips, and training on a cache with it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 pytest.importorskip("tensorflow", reason="training needs the extra [train]")
-from support.small_banks import bank_recipe, parts_of
+from support.small_caches import cache_recipe, parts_of
 
 from kws import KeywordSpotter, log_mel, models
 from kws.errors import ConfigError, KwsError
 from training.architectures.build import build_model
-from training.batches.cached_batches import BankBatchMaker
-from training.batches.clip_cache import SAMPLES, ClipBank
+from training.batches.cached_batches import CachedBatches
+from training.batches.clip_cache import SAMPLES, ClipCache
 from training.batches.features import FeatureMaker
 from training.cli import train
 from training.config import recipe as recipes
@@ -31,19 +31,19 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 @pytest.fixture(scope="module")
 def teacher(clips, tmp_path_factory) -> RunFolder:
     """A run of two steps."""
-    return fits.fit(bank_recipe(clips), tmp_path_factory.mktemp("runs") / "large", verbose=0)
+    return fits.fit(cache_recipe(clips), tmp_path_factory.mktemp("runs") / "large", verbose=0)
 
 
 @pytest.fixture(scope="module")
-def taught(bank, teacher) -> ClipBank:
-    """The bank, with what the teacher says."""
-    list(teach(bank, teacher, name="large"))
-    return bank
+def taught(cache, teacher) -> ClipCache:
+    """The cache, with what the teacher says."""
+    list(teach(cache, teacher, name="large"))
+    return cache
 
 
 def test_a_teacher_says_what_its_network_predicts(taught, teacher):
     """
-    The soft labels are the trained run's posteriors of the bank's very clips.
+    The soft labels are the trained run's posteriors of the cache's very clips.
     """
     recipe = teacher.read_recipe()
     model = build_model(recipe)
@@ -96,7 +96,7 @@ def test_a_finished_model_teaches_too(taught, teacher, tmp_path, capsys):
     spotter = KeywordSpotter.from_model(path, mode="window")
     samples = np.concatenate(parts_of(taught, SAMPLES))
 
-    assert 0 == train.main(["teach", str(taught.path), str(path)])
+    assert 0 == train.main(["soft-labels", str(taught.path), str(path)])
     said = np.concatenate(parts_of(taught, "teacher-finished"))
     expected = [spotter.model.predict(log_mel(clip, manifest.frontend)[:98]) for clip in samples]
 
@@ -114,13 +114,13 @@ def test_a_finished_model_teaches_too(taught, teacher, tmp_path, capsys):
         list(teach_by_model(taught, manifest))
 
 
-def test_a_finished_model_must_have_the_banks_labels(bank):
+def test_a_finished_model_must_have_the_banks_labels(cache):
     """
-    A model that ships knows ten words and is refused for a bank of two.
+    A model that ships knows ten words and is refused for a cache of two.
     """
-    with pytest.raises(KwsError, match=r"default\.json: expected the labels of the bank, yes, no"):
-        list(teach_by_model(bank, models.load("default")))
-    assert "default" not in bank.teachers
+    with pytest.raises(KwsError, match=r"default\.json: expected the labels of the cache, yes, no"):
+        list(teach_by_model(cache, models.load("default")))
+    assert "default" not in cache.teachers
 
 
 def test_targets_are_label_and_teacher_in_the_stated_parts(taught, clips):
@@ -128,8 +128,8 @@ def test_targets_are_label_and_teacher_in_the_stated_parts(taught, clips):
     With weight 0.75, three quarters of each target are the teacher's, one is the label's.
     """
     parts = {"path": str(taught.path), "teacher_weight": 0.75}
-    soft = BankBatchMaker(bank_recipe(clips, bank=parts), taught).make(0, 0)[1]
-    hard = BankBatchMaker(bank_recipe(clips, bank={"path": str(taught.path)}), taught).make(0, 0)[1]
+    soft = CachedBatches(cache_recipe(clips, cache=parts), taught).make(0, 0)[1]
+    hard = CachedBatches(cache_recipe(clips, cache={"path": str(taught.path)}), taught).make(0, 0)[1]
 
     assert {0.0, 1.0} == set(np.unique(hard))
     assert ((soft * hard).sum(axis=1) >= 0.25).all()
@@ -154,11 +154,11 @@ def test_a_false_keyword_of_a_teacher_is_not_believed():
 
 def test_no_target_of_a_clip_without_keyword_holds_one(taught, clips):
     """
-    Whatever the teacher says of the bank's negatives, nothing of it is a keyword.
+    Whatever the teacher says of the cache's negatives, nothing of it is a keyword.
     """
     parts = {"path": str(taught.path), "teacher_weight": 0.75}
-    bank_maker = BankBatchMaker(bank_recipe(clips, bank=parts), taught)
-    hard_maker = BankBatchMaker(bank_recipe(clips, bank={"path": str(taught.path)}), taught)
+    bank_maker = CachedBatches(cache_recipe(clips, cache=parts), taught)
+    hard_maker = CachedBatches(cache_recipe(clips, cache={"path": str(taught.path)}), taught)
     soft = np.concatenate([bank_maker.make(0, step)[1] for step in range(4)])
     hard = np.concatenate([hard_maker.make(0, step)[1] for step in range(4)])
 
@@ -170,24 +170,24 @@ def test_no_target_of_a_clip_without_keyword_holds_one(taught, clips):
 
 def test_a_student_trains_on_a_taught_bank(taught, clips, tmp_path):
     """
-    `fit` takes its batches from the bank, without drawing from the sources.
+    `fit` takes its batches from the cache, without drawing from the sources.
     """
-    recipe = bank_recipe(clips, bank={"path": str(taught.path), "teacher_weight": 0.5})
+    recipe = cache_recipe(clips, cache={"path": str(taught.path), "teacher_weight": 0.5})
     run = fits.fit(recipe, tmp_path / "student", verbose=0)
 
     assert run.best.is_file()
     assert 1 == len(fits.read_history(run.history))
 
 
-def test_a_bank_that_nobody_taught_cannot_teach(bank, clips, tmp_path):
+def test_a_bank_that_nobody_taught_cannot_teach(cache, clips, tmp_path):
     """
     Asked for teachers that are not there, training says what to do instead of going without.
     """
-    recipe = bank_recipe(
-        clips, bank={"path": str(bank.path), "teacher_weight": 0.5, "teachers": ["nobody"]}
+    recipe = cache_recipe(
+        clips, cache={"path": str(cache.path), "teacher_weight": 0.5, "teachers": ["nobody"]}
     )
 
-    with pytest.raises(ConfigError, match="teach the bank with kws-train teach"):
+    with pytest.raises(ConfigError, match="teach the cache with kws-train teach"):
         fits.fit(recipe, tmp_path / "student", verbose=0)
     assert not (tmp_path / "student").exists()
 
@@ -195,26 +195,26 @@ def test_a_bank_that_nobody_taught_cannot_teach(bank, clips, tmp_path):
 @pytest.mark.parametrize(
     ("name", "value"), [("speech_split", "dev_clean"), ("held_out_noise", ("rain",))]
 )
-def test_a_bank_of_other_recordings_is_refused(bank, clips, name, value):
-    """A run's manifest states what the recipe trains on, so the bank must be drawn from that."""
-    recipe = bank_recipe(clips)
+def test_a_bank_of_other_recordings_is_refused(cache, clips, name, value):
+    """A run's manifest states what the recipe trains on, so the cache must be drawn from that."""
+    recipe = cache_recipe(clips)
     other = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, **{name: value}))
     with pytest.raises(ConfigError, match=rf"drawn with data\.{name} = .*but the recipe says"):
-        BankBatchMaker(other, bank)
+        CachedBatches(other, cache)
 
 
-def test_a_teacher_must_have_the_banks_labels(bank, teacher, clips, tmp_path):
+def test_a_teacher_must_have_the_banks_labels(cache, teacher, clips, tmp_path):
     """
     A run that knows other words is refused before it writes anything.
     """
-    recipe = bank_recipe(clips, data={"keywords": ["no"]})
+    recipe = cache_recipe(clips, data={"keywords": ["no"]})
     run = RunFolder(tmp_path / "other")
     run.start(recipe)
     build_model(recipe).save_weights(run.best)
 
-    with pytest.raises(KwsError, match="expected the labels of the bank"):
-        list(teach(bank, run, name="other"))
-    assert "other" not in bank.teachers
+    with pytest.raises(KwsError, match="expected the labels of the cache"):
+        list(teach(cache, run, name="other"))
+    assert "other" not in cache.teachers
 
 
 def test_a_teacher_that_is_nothing_is_told_before_anybody_listens(taught, teacher, capsys):
@@ -223,7 +223,7 @@ def test_a_teacher_that_is_nothing_is_told_before_anybody_listens(taught, teache
     """
     before = taught.teachers
 
-    assert 1 == train.main(["teach", str(taught.path), str(teacher.path), "nobody"])
+    assert 1 == train.main(["soft-labels", str(taught.path), str(teacher.path), "nobody"])
     assert (
         "teacher 'nobody': expected the folder of a run, a model (default, large, tiny, "
         in capsys.readouterr().err
@@ -233,19 +233,19 @@ def test_a_teacher_that_is_nothing_is_told_before_anybody_listens(taught, teache
 
 def test_the_commands_make_and_teach_a_bank(clips, teacher, tmp_path, capsys):
     """
-    `kws-train bank` and `teach` do the same from the command line, and say how far they are.
+    `kws-train cache` and `teach` do the same from the command line, and say how far they are.
     """
-    settings = recipes.to_table(bank_recipe(clips))["data"]
-    out = tmp_path / "bank"
+    settings = recipes.to_table(cache_recipe(clips))["data"]
+    out = tmp_path / "cache"
     overrides = [f"--set=data.{key}={settings[key]}" for key in ("clips", "speech")]
     overrides += ["--set=data.environment=", "--set=data.rooms="]
     overrides += ["--set=data.synthetic=", "--set=data.held_out_noise=[]"]
     overrides.append('--set=data.keywords=["yes", "no"]')
 
-    assert 0 == train.main(["bank", "embedding", *overrides, "--clips", "16", "--out", str(out)])
-    assert 0 == train.main(["teach", str(out), str(teacher.path)])
+    assert 0 == train.main(["cache", "embedding", *overrides, "--clips", "16", "--out", str(out)])
+    assert 0 == train.main(["soft-labels", str(out), str(teacher.path)])
     shown = capsys.readouterr()
 
     assert "4096 clips, 1 shard(s)" in shown.out
     assert "drawing: 1 of 1" in shown.err
-    assert ("large",) == ClipBank.open(out).teachers
+    assert ("large",) == ClipCache.open(out).teachers

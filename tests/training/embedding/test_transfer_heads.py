@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from kws.errors import ConfigError
-from training.config.transfer_section import TransferConfig
+from training.config.sections import TransferConfig
 from training.embedding.transfer_heads import learn
 from training.transfer.windows import windows_of
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from training.batches.augmentation import loud_level
 from training.cli.evaluate import main
 from training.datasets.clips import Clip
+from training.datasets.noise import loud_level
 from training.evaluation import mix_stream as make_stream
 from training.evaluation.mix_stream import Background, StreamConfig
 from training.evaluation.test_audio import build_streams

@@ -5,9 +5,8 @@ import pytest
 import soundfile
 
 from kws.errors import ConfigError
-from training.batches.augmentation import loud_level
 from training.datasets.clips import Clip
-from training.datasets.noise import NoiseBank
+from training.datasets.noise import NoiseRecordings, loud_level
 from training.evaluation.noisy_clips import NoisyClip, held_out_noise, over_noise
 
 RATE = 16_000
@@ -31,7 +30,9 @@ def test_level_is_the_one_asked_for(clip, rng, snr_db):
     """
     The clip's loudest 300 ms lie `snr_db` above the RMS of the noise, which fills the window.
     """
-    (mixed,) = over_noise([clip], NoiseBank((hiss(rng),)), snr_db=snr_db, window_s=1.0, seed=1)
+    (mixed,) = over_noise(
+        [clip], NoiseRecordings((hiss(rng),)), snr_db=snr_db, window_s=1.0, seed=1
+    )
 
     mix = mixed.read().astype(float)
     noise = mix.copy()
@@ -46,7 +47,7 @@ def test_noise_is_the_same_at_every_level(clip, rng):
     """
     The noise of a clip depends on the seed and its place alone, so that levels compare.
     """
-    bank = NoiseBank((hiss(rng), hiss(rng)))
+    bank = NoiseRecordings((hiss(rng), hiss(rng)))
     made = [
         over_noise([clip, clip], bank, snr_db=snr_db, window_s=1.0, seed=seed)
         for snr_db, seed in ((20.0, 1), (5.0, 1), (5.0, 2))
@@ -65,12 +66,12 @@ def test_digital_silence_is_no_noise(clip, rng):
     silence = np.zeros(RATE, dtype=np.int16)
 
     mixed = over_noise(
-        [clip] * 20, NoiseBank((silence, hiss(rng))), snr_db=10, window_s=1.0, seed=1
+        [clip] * 20, NoiseRecordings((silence, hiss(rng))), snr_db=10, window_s=1.0, seed=1
     )
 
     assert min(np.abs(item.noise).max() for item in mixed) > 0
     with pytest.raises(ConfigError, match="digital silence"):
-        over_noise([clip], NoiseBank((silence,)), snr_db=10, window_s=1.0, seed=1)
+        over_noise([clip], NoiseRecordings((silence,)), snr_db=10, window_s=1.0, seed=1)
 
 
 def test_held_out_noise_is_what_training_does_not_hear(word_tree, tmp_path):

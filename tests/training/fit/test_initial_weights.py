@@ -126,7 +126,7 @@ def test_what_was_imitated_before_may_be_left_out(first, monkeypatch):
     With the labels of before the head goes on as well.
     """
     begun = recipe_for()
-    imitating = replace(begun, bank=replace(begun.bank, path="bank", imitate="speech-embedding"))
+    imitating = replace(begun, cache=replace(begun.cache, path="cache", feature_teacher="speech-embedding"))
     run = RunFolder(first.parent / "imitating")
     run.start(imitating)
     theirs = build_model(imitating)

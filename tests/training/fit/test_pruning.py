@@ -116,5 +116,5 @@ def test_the_published_weights_refuse_a_narrower_network():
     """They fit their own network alone, and the error says how a narrower one begins."""
     pytest.importorskip("pyopen_wakeword", reason="carries the published weights")
 
-    with pytest.raises(ConfigError, match=r"bank\.imitate"):
+    with pytest.raises(ConfigError, match=r"cache\.imitate"):
         pretrained.load_speech_embedding(network([16, 32, 48, 72, 72]))

@@ -20,7 +20,7 @@ from training.architectures.build import build_model
 from training.batches.features import FeatureMaker
 from training.config import recipe as recipes
 from training.config.run_folder import RunFolder
-from training.config.transfer_section import TransferConfig
+from training.config.sections import TransferConfig
 from training.embedding.backbone import Embedder
 from training.embedding.backbones import open_backbone
 from training.embedding.extract import Embedder as KerasEmbedder

@@ -14,10 +14,10 @@ pytest.importorskip("sklearn", reason="transfer needs the extra [train]")
 pytest.importorskip("ai_edge_litert.schema_py_generated", reason="cutting needs ai-edge-litert")
 from support.sound_trees import SOUNDS, write_esc50
 from support.tiny_networks import RATE, TONES, WINDOW, listener
+from training.batches.class_sampler import class_data
 
 from kws.manifest import read_manifest
 from kws.spotter import KeywordSpotter
-from training.batches.class_sampler import class_data
 from training.cli import evaluate, train
 from training.config import recipe as recipes
 from training.embedding.backbones import open_backbone

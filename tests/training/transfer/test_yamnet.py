@@ -19,7 +19,7 @@ from support.skips import without_data
 
 from kws.inference.interpreter import open_model
 from training.cli import train
-from training.config.transfer_section import TransferConfig
+from training.config.sections import TransferConfig
 from training.embedding.backbone import Embedder
 from training.embedding.backbones import YAMNET_HOP, YAMNET_LAYER, YAMNET_WINDOW, open_backbone
 from training.tflite.graph import Graph

@@ -1,4 +1,4 @@
-"""Write the spectrograms of a one-folder-a-class data set as PNG, one folder a class."""
+"""Spectrogram pictures of a one-folder-a-class data set: written as PNG, or traced to the audio."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from typing import Any
 from kws.errors import ConfigError
 from kws.files import write_atomically
 from training.batches.features import FeatureMaker
-from training.batches.picture_recipe import on_audio
-from training.config.picture_section import SIZE
+from training.config.data_sections import PICTURE_SIZE
 from training.config.recipe import Recipe
+from training.config.sections import UNCHANGED
 from training.datasets import folders
 from training.datasets.clips import fit_length
-from training.datasets.picture_clips import SETTINGS, SPLITS
-from training.datasets.spectrogram_images import make_picture, write_picture
+from training.datasets.spectrogram_images import SETTINGS, SPLITS, make_picture, write_picture
 from training.datasets.splits import has_groups, open_classes, open_items
 
 logger = logging.getLogger(__name__)
@@ -29,21 +28,46 @@ Progress = Callable[[Sequence[Any]], Iterable[Any]]
 RULES = ("random", "group")
 
 
+def on_audio(recipe: Recipe) -> Recipe:
+    """Return a picture recipe on the audio of its pictures: same clips and splits, no augmentation.
+
+    Its network draws the pictures itself and has the same weights. Any other recipe is returned
+    as it is.
+
+    Raises
+    ------
+    ConfigError
+        If ``pictures.audio`` is empty.
+    """
+    if recipe.source.kind != "pictures":
+        return recipe
+    if not recipe.pictures.audio:
+        raise ConfigError(
+            "pictures.audio: expected the folder of audio that the pictures show, got an empty path"
+        )
+    return replace(
+        recipe,
+        data=replace(recipe.data, clips=recipe.pictures.audio, rooms=""),
+        source=replace(recipe.source, kind="folders"),
+        augmentation=UNCHANGED,
+    )
+
+
 def write_pictures(recipe: Recipe, out: Path, *, progress: Progress = iter) -> int:
     """Write ``out/LABEL/NAME.png`` for every clip of the recipe's audio, and two splits.
 
-    Pictures that are there already stay, so that a broken-off call is gone on with. ``splits.csv``
-    comes last: file, label, speaker, and in which split the file is at random and by speaker.
-    ``pictures.json`` tells how the pictures were made.
+    Existing pictures are kept, so that a repeated call continues. ``splits.csv`` is written last:
+    file, label, speaker, and the split of the file at random and by speaker. ``pictures.json``
+    holds the settings of the pictures.
 
     Parameters
     ----------
     recipe : Recipe
         One with ``source.kind = "pictures"``.
     out : Path
-        Folder for the pictures; made if it is not there.
+        Folder for the pictures; created if needed.
     progress : callable
-        Is given the clips and hands them on, to show how far it is.
+        Wraps the clips to show progress.
 
     Returns
     -------
@@ -61,8 +85,7 @@ def write_pictures(recipe: Recipe, out: Path, *, progress: Progress = iter) -> i
             f"got {recipe.source.kind!r} and {recipe.frontend.kind!r}"
         )
     audio = on_audio(recipe)
-    root = audio.data.path("clips")
-    assert root is not None
+    root = audio.data.root()
     data = open_classes(audio.source, root, audio.data.classes)
     clips = [clip for split in folders.SPLITS for clip in data.clips(split)]
     paths = {clip: out / _file_of(clip) for clip in clips}
@@ -83,13 +106,13 @@ def write_pictures(recipe: Recipe, out: Path, *, progress: Progress = iter) -> i
 
 
 def _settings(recipe: Recipe, labels: Sequence[str]) -> dict[str, Any]:
-    """Return all that the pictures follow from."""
+    """Return all settings that the pictures depend on."""
     return {
         "audio": recipe.pictures.audio,
         "labels": list(labels),
         "clips_per_class": recipe.source.clips_per_class,
         "seed": recipe.source.seed,
-        "size": SIZE,
+        "size": PICTURE_SIZE,
         "colours": "viridis, 17 knots",
         "window_ms": recipe.model.window_ms,
         "window_frames": recipe.model.window_frames,
@@ -98,13 +121,11 @@ def _settings(recipe: Recipe, labels: Sequence[str]) -> dict[str, Any]:
 
 
 def _claim(out: Path, settings: dict[str, Any]) -> None:
-    """Write the settings of a new folder; refuse one that holds something else."""
+    """Write the settings of a new folder; refuse a folder with other content."""
     path = out / SETTINGS
     if path.is_file():
         if json.loads(path.read_text(encoding="utf-8")) != settings:
-            raise ConfigError(
-                f"{out}: its {SETTINGS} tells of other pictures than the recipe; name another --out"
-            )
+            raise ConfigError(f"{out}: its {SETTINGS} differs from the recipe; name another --out")
     elif out.is_dir() and any(out.iterdir()):
         raise ConfigError(f"{out}: expected an empty folder, or one with {SETTINGS}")
     out.mkdir(parents=True, exist_ok=True)
@@ -113,7 +134,7 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
 
 
 def _write_splits(audio: Recipe, root: Path, out: Path) -> None:
-    """Write which split each picture is in, by the rules that `kws-train fit` applies to them.
+    """Write the split of each picture, by the rules of `kws-train fit`.
 
     The column of the group split stays empty where no speaker has two clips.
     """
@@ -136,5 +157,5 @@ def _write_splits(audio: Recipe, root: Path, out: Path) -> None:
 
 
 def _file_of(clip: Any) -> str:
-    """Return where the picture of a clip lies, below the folder of the pictures."""
+    """Return the path of a clip's picture, relative to the folder of the pictures."""
     return f"{clip.label}/{clip.path.stem}.png"

@@ -1,0 +1,306 @@
+"""The sections of a recipe about data: [data], [source], [words] and [pictures]."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kws.config import SILENCE, UNKNOWN
+from kws.errors import ConfigError
+
+SOURCE_KINDS = ("folders", "csv", "npz", "pictures", "words")
+SPLIT_RULES = ("random", "group", "folds", "lists")
+PICTURE_SIZE = 64
+"""Height and width of a spectrogram picture."""
+
+PICTURE_SHAPE = (PICTURE_SIZE, PICTURE_SIZE, 3)
+
+
+def expand_path(text: str, *, where: str) -> Path | None:
+    """Return a path with ``$KWS_DATA`` and ``~`` expanded; None for an empty one.
+
+    Raises
+    ------
+    ConfigError
+        If a variable is not set.
+    """
+    path = os.path.expanduser(os.path.expandvars(text))
+    if "$" in path:
+        raise ConfigError(
+            f"{where} = {path!r}: the variable is not set; "
+            "export KWS_DATA=DIR, or give the path in the recipe"
+        )
+    return Path(path) if path else None
+
+
+def check_range(section: str, config: Any, names: str, low: float, high: float = 1e9) -> None:
+    """Raise `ConfigError` unless each of the space-separated settings lies in ``low..high``."""
+    for name in names.split():
+        value = getattr(config, name)
+        if not low <= value <= high:
+            expected = f"lie in {low:g}..{high:g}" if high < 1e9 else f"be at least {low:g}"
+            raise ConfigError(f"{section}.{name} must {expected}, got {value:g}")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the audio is and how often each kind of it is drawn.
+
+    Paths may hold ``$KWS_DATA``. An empty path leaves that source out.
+    """
+
+    clips: str = "$KWS_DATA/speech_commands"
+    """One folder a word. Speech Commands' list files decide the splits where they exist."""
+
+    speech: str = "$KWS_DATA/librispeech"
+    """Running speech with word times, for the unknown class and as background."""
+
+    speech_split: str = "train_clean_5"
+    environment: str = "$KWS_DATA/esc10"
+    rooms: str = "$KWS_DATA/room_impulse_responses"
+    keywords: tuple[str, ...] = (
+        *("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"),
+    )
+    classes: tuple[str, ...] = ()
+    """Labels of a classification task (``[source]``), in output order. Empty: all in the data."""
+
+    unknown_weight: float = 2.5
+    """Unknown clips drawn for every clip of one keyword."""
+
+    silence_weight: float = 0.7
+    """Silence clips drawn for every clip of one keyword."""
+
+    cut_word_share: float = 0.25
+    """Share of the unknown clips that are words cut from running speech."""
+
+    speech_window_share: float = 0.25
+    """Share of the unknown clips that are random seconds of running speech."""
+
+    hard_negatives: str = ""
+    """Table of false alarms of a trained network, from `kws-train hard-negatives`."""
+
+    hard_negative_share: float = 0.0
+    """Share of the unknown clips that are drawn from that table."""
+
+    half_word_share: float = 0.0
+    """Share of the unknown clips that are the first or the second half of a keyword."""
+
+    keywords_inside_speech: bool = False
+    """Whether random seconds of running speech, which are unknown, may hold a keyword. If true,
+    the model learns to ignore keywords in mid-sentence."""
+
+    cut_keyword_weight: float = 0.0
+    """How often a keyword cut from running speech is drawn, relative to a recording of it."""
+
+    synthetic: str = ""
+    """Folder of synthesised words, one folder a word, from `kws-train synthesise`."""
+
+    synthetic_share: float = 0.0
+    """Share of synthesised clips among those of a word that has any."""
+
+    held_out_noise: tuple[str, ...] = ()
+    """Classes of `environment` kept out of training, to measure false alarms on unseen noise."""
+
+    speech_background_share: float = 0.3
+    """Share of the added noise that is one person talking."""
+
+    babble_share: float = 0.0
+    """Share of the added noise that is several people talking at once."""
+
+    coloured_noise_share: float = 0.0
+    """Share of the added noise that is synthetic: hiss, hum, fans."""
+
+    licence: str = "not stated"
+    """Licence of the models that this recipe makes."""
+
+    attribution: tuple[str, ...] = ()
+    """Credits for the data, a line each."""
+
+    def __post_init__(self) -> None:
+        if not self.keywords or len(set(self.keywords)) != len(self.keywords):
+            raise ConfigError(f"data.keywords must be distinct words, got {self.keywords}")
+        if len(set(self.classes)) != len(self.classes):
+            raise ConfigError(f"data.classes must be distinct, got {self.classes}")
+        names = ("cut_word_share", "speech_window_share", "hard_negative_share", "half_word_share")
+        shares = sum(getattr(self, name) for name in names)
+        if shares > 1:
+            raise ConfigError(f"data.{' + '.join(names)} must be at most 1, got {shares:g}")
+        check_range("data", self, "unknown_weight silence_weight", 0)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels in output order: the keywords, then unknown and silence; or the classes."""
+        return self.classes or (*self.keywords, UNKNOWN, SILENCE)
+
+    def path(self, name: str) -> Path | None:
+        """Return the expanded path of a source, or None if it is left out.
+
+        Raises
+        ------
+        ConfigError
+            If the path names a variable that is not set.
+        """
+        return expand_path(getattr(self, name), where=f"data.{name}")
+
+    def root(self) -> Path:
+        """Return the expanded path of `clips`, which every recipe needs.
+
+        Raises
+        ------
+        ConfigError
+            If it is empty, or names a variable that is not set.
+        """
+        root = self.path("clips")
+        if root is None:
+            raise ConfigError("data.clips: expected a folder or a file, got an empty path")
+        return root
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """A classification task whose labels are those of the data.
+
+    Without a `kind` the recipe is about keywords, with ``_unknown_`` and ``_silence_``.
+    ``data.clips`` names the folder or file, ``data.classes`` the labels to use.
+    """
+
+    kind: str = ""
+    """``folders``: one folder a class. ``csv``: a table with file, label and fold, or a folder
+    that holds one (as ESC-50 does). ``npz``: ``wav_vals`` and ``label_vals``. ``pictures``:
+    one folder a class of PNG files, from `kws-train pictures`. ``words``: one folder a word, and
+    the frequent words of ``data.speech`` (``[words]``)."""
+
+    split: str = "random"
+    """``random``: a seeded share of every class. ``group``: whole speakers or source recordings,
+    which must be known. Both leave out the files of a ``testing_list.txt``.
+    ``folds``: those of the table. ``lists``: Speech Commands' list files, or its hash rule."""
+
+    seed: int = 1
+    """Seed of the random and the group split."""
+
+    validation_share: float = 0.2
+    """Share of clips for validation in the random and the group split; with ``words`` the share
+    of the speakers of running speech."""
+
+    testing_share: float = 0.0
+    """Share of clips for testing in the random and the group split."""
+
+    validation_folds: tuple[int | str, ...] = (4,)
+    testing_folds: tuple[int | str, ...] = (5,)
+    """All other folds train."""
+
+    turn: int = 0
+    """Cross-validation: shifts the validation and testing folds by this many, cyclically."""
+
+    clips_per_class: int = 0
+    """At most this many clips of each class, in whole groups; 0 takes all."""
+
+    sample_rate: int = 16_000
+    """Rate in Hz of the samples of an ``npz`` that does not state it."""
+
+    normalisation_clips: int = 1_000
+    """Training clips on which mean and standard deviation of the features are measured; 0 takes
+    those of ``[frontend]``."""
+
+    def __post_init__(self) -> None:
+        if self.kind and self.kind not in SOURCE_KINDS:
+            known = ", ".join(SOURCE_KINDS)
+            raise ConfigError(f"source.kind: expected one of {known}, got {self.kind!r}")
+        if self.split not in SPLIT_RULES:
+            known = ", ".join(SPLIT_RULES)
+            raise ConfigError(f"source.split: expected one of {known}, got {self.split!r}")
+        if self.kind == "words" and self.split != "lists":
+            raise ConfigError(
+                "source.split: words are split by lists, and running speech by speaker; expected "
+                f"'lists', got {self.split!r}"
+            )
+        if not 0 < self.validation_share < 1 or not 0 <= self.testing_share < 1:
+            raise ConfigError(
+                "source.validation_share must lie above 0 and below 1 and testing_share in 0..1, "
+                f"got {self.validation_share:g} and {self.testing_share:g}"
+            )
+        if self.validation_share + self.testing_share >= 1:
+            raise ConfigError("source: validation_share + testing_share must leave clips to train")
+        both = set(map(str, self.validation_folds)) & set(map(str, self.testing_folds))
+        if both:
+            raise ConfigError(f"source: fold {', '.join(sorted(both))} both validates and tests")
+        check_range("source", self, "turn clips_per_class normalisation_clips", 0)
+
+
+@dataclass(frozen=True)
+class WordsConfig:
+    """For ``source.kind = "words"``: which words are classes, and how they are drawn.
+
+    Every folder of ``data.clips`` is a class, and every frequent word of ``data.speech``.
+    """
+
+    excluded: tuple[str, ...] = ()
+    """Words kept out of training in every form: recorded, cut from running speech, synthesised,
+    inflected, or another word that sounds the same."""
+
+    min_cuts: int = 10
+    """Occurrences in running speech from which a word is a class. Lower values add classes that
+    the network memorises instead of learning."""
+
+    min_speakers: int = 3
+    """Speakers from which a word of running speech is a class."""
+
+    min_word_ms: int = 200
+    """Shortest word to cut from running speech. Word times are accurate to 20 to 50 ms."""
+
+    count_exponent: float = 0.5
+    """Words are drawn in proportion to their number of clips to this power, and so are recordings
+    and cuts of a word: 0 draws all alike, 1 in proportion."""
+
+    unknown_share: float = 0.05
+    """Share of the clips that are random seconds of running speech."""
+
+    silence_share: float = 0.03
+    """Share of the clips that hold no speech."""
+
+    def __post_init__(self) -> None:
+        if not all(self.excluded):
+            raise ConfigError(f"words.excluded must be words, got {self.excluded}")
+        check_range("words", self, "min_cuts min_speakers", 1)
+        check_range("words", self, "min_word_ms", 1, 999)
+        check_range("words", self, "count_exponent", 0, 1)
+        shares = (self.unknown_share, self.silence_share)
+        if min(shares) < 0 or sum(shares) >= 1:
+            raise ConfigError(
+                "words.unknown_share and words.silence_share must be at least 0 and leave clips "
+                f"of words, got {self.unknown_share:g} and {self.silence_share:g}"
+            )
+
+
+@dataclass(frozen=True)
+class PictureConfig:
+    """For ``source.kind = "pictures"``. A probability of 0 switches a change off.
+
+    These changes replace ``[augmentation]``, which changes audio and frames.
+    """
+
+    audio: str = "$KWS_DATA/speech_commands"
+    """One folder a class: the clips that `kws-train pictures` draws."""
+
+    shear_probability: float = 0.0
+    shear: float = 0.2
+    """Largest slant either way, in pixels sideways per pixel upwards: high bands come earlier or
+    later than low ones."""
+
+    zoom_probability: float = 0.0
+    zoom_range: tuple[float, float] = (0.8, 1.2)
+    """Factors on time and on frequency, drawn independently: another pace, another voice."""
+
+    flip_probability: float = 0.0
+    """Left for right, which plays the word backwards."""
+
+    def __post_init__(self) -> None:
+        names = "shear_probability zoom_probability flip_probability shear"
+        check_range("pictures", self, names, 0, 1)
+        low, high = self.zoom_range
+        if not 0 < low <= high:
+            raise ConfigError(
+                f"pictures.zoom_range must be (low, high) above 0, got {self.zoom_range}"
+            )
