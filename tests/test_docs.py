@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import dataclasses
 import importlib
 import re
 import shlex
@@ -44,6 +45,7 @@ RUN = [
 ]
 # Options of other programs that the pages mention.
 FOREIGN_OPTIONS = {"--user", "--now", "--needed", "--upgrade", "--pdb"}
+FILE_SUFFIXES = {"py", "json", "tflite", "toml"}
 MAX_README_LINES = 130
 MAX_WORDS = 15_000
 
@@ -244,6 +246,25 @@ def test_options_named_in_the_text_exist():
     }
 
     assert set() == unknown
+
+
+def test_recipe_keys_named_in_the_text_exist():
+    """
+    Inline code such as `fit.epochs` names a key of a recipe.
+    """
+    sections = "|".join(recipes.SECTIONS)
+    unknown = {
+        (page.name, f"{section}.{key}")
+        for page in CHECKED
+        for section, key in re.findall(rf"`({sections})\.(\w+)(?:`|=)", text_of(page))
+        if key not in {item.name for item in dataclasses.fields(recipes.SECTIONS[section])}
+    }
+
+    assert set() == {
+        (page, key)
+        for page, key in unknown
+        if key not in recipes.RENAMED and key.rpartition(".")[2] not in FILE_SUFFIXES
+    }
 
 
 def test_make_targets_exist():
