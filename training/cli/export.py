@@ -69,13 +69,13 @@ def _write_c_arrays(manifest: Path, out: Path) -> list[Path]:
     from kws.manifest import read_manifest
 
     try:
-        from training.export.c_array import write_c_arrays
+        from training.export.c_source import write_c_source
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
             f"kws-train export --c-array needs {error.name}; pip install ai-edge-litert "
             "(Python 3.10 and newer, 64 bit)"
         ) from error
-    return write_c_arrays(read_manifest(manifest), out)
+    return write_c_source(read_manifest(manifest), out)
 
 
 def _is_run(source: str) -> bool:

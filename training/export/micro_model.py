@@ -1,19 +1,33 @@
-"""What a program for TFLite Micro must know of one form of a model, read from its file."""
+"""What a program for TFLite Micro must know of a model, read from its .tflite file."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from kws.errors import ModelError
 from kws.manifest import ModelManifest, StreamForm, WindowForm
-from training.export.micro_ops import resolver_methods
-from training.export.tensor_arena import TensorArena, n_bytes, tensor_arena
+from training.export.tensor_arena import TensorArena, measure_arena
 from training.tflite.graph import DTYPES, Graph
 
-# How a stream form names its state tensors (training/tflite/stream_rewrite.py).
+# How a streaming model names its state tensors (training/tflite/stream_rewrite.py).
 STATE, NEXT = "state/", "next/"
+# ``tflite::MicroMutableOpResolver::AddNAME`` of the tensorflow/tflite-micro repository. Spelt out,
+# because a name derived by a rule would fail only when the user's firmware is compiled.
+METHODS = """
+    Abs Add AddN ArgMax ArgMin AssignVariable AveragePool2D BatchMatMul BatchToSpaceNd
+    BroadcastArgs BroadcastTo CallOnce Cast Ceil Concatenation Conv2D Cos CumSum DepthToSpace
+    DepthwiseConv2D Dequantize Div Elu Equal Exp ExpandDims Fill Floor FloorDiv FloorMod
+    FullyConnected Gather GatherNd Greater GreaterEqual HardSwish If L2Normalization L2Pool2D
+    LeakyRelu Less LessEqual Log LogicalAnd LogicalNot LogicalOr Logistic LogSoftmax MaxPool2D
+    Maximum Mean Minimum MirrorPad Mul Neg NotEqual Pack Pad PadV2 Prelu Quantize ReadVariable
+    ReduceMax Relu Relu6 Reshape ResizeBilinear ResizeNearestNeighbor Round Rsqrt SelectV2 Shape
+    Sin Slice Softmax SpaceToBatchNd SpaceToDepth Split SplitV Sqrt Square SquaredDifference
+    Squeeze StridedSlice Sub Sum Svdf Tanh Transpose TransposeConv UnidirectionalSequenceLSTM
+    Unpack VarHandle While ZerosLike
+"""
+_METHOD_OF = {method.lower(): f"Add{method}" for method in METHODS.split()}
 
 
 @dataclass(frozen=True)
@@ -22,7 +36,7 @@ class MicroTensor:
 
     name: str
     place: int
-    """Its number among the interpreter's inputs, or its outputs."""
+    """Its number among the interpreter's inputs or outputs."""
 
     shape: tuple[int, ...]
     n_bytes: int
@@ -32,7 +46,7 @@ class MicroTensor:
 
 @dataclass(frozen=True)
 class MicroState:
-    """State that is read from an output after a run and set as an input before the next one."""
+    """A state: an output after one run, an input of the next one."""
 
     input: MicroTensor
     output: MicroTensor
@@ -40,7 +54,7 @@ class MicroState:
 
 @dataclass(frozen=True)
 class MicroModel:
-    """One form of a model, checked to be one that TFLite Micro can run."""
+    """A model that TFLite Micro can run."""
 
     manifest: ModelManifest
     form: WindowForm | StreamForm
@@ -49,27 +63,28 @@ class MicroModel:
     posterior: MicroTensor
     states: tuple[MicroState, ...]
     methods: list[str]
-    """Of the op resolver, each for one operator."""
+    """Of the op resolver, one for each operator."""
 
-    arena: TensorArena
+    arena: TensorArena | None
+    """None if it could not be measured."""
 
     @property
     def n_warm_up_hops(self) -> int:
-        """Hops that the first full window takes; earlier posteriors of a stream mean nothing."""
+        """Hops until the first full window; earlier posteriors of a stream are meaningless."""
         assert isinstance(self.form, StreamForm)
         return math.ceil(self.manifest.window.window_frames / self.form.hop_frames)
 
 
 def read_micro_model(manifest: ModelManifest, form: WindowForm | StreamForm) -> MicroModel:
-    """Return one form of a model as a program for TFLite Micro sees it.
+    """Return the streaming or the non-streaming model of a manifest, as TFLite Micro sees it.
 
     Raises
     ------
     ManifestError
         If the file is not the manifest's.
     ModelError
-        If it is not int8 throughout, does not fit the manifest, or needs what TFLite Micro
-        does not have.
+        If it is not int8 throughout, does not fit the manifest, or has an operator that TFLite
+        Micro lacks.
     """
     where = str(manifest.path.parent / form.file)
     content = manifest.read_form(form)
@@ -85,7 +100,7 @@ def read_micro_model(manifest: ModelManifest, form: WindowForm | StreamForm) -> 
     found = [tensor.shape for tensor in (*frames, *posteriors)]
     if [*expected] != found:
         raise ModelError(
-            f"{where}: {manifest.path.name} says input {expected[0]} and output {expected[1]}, "
+            f"{where}: {manifest.path.name} expects input {expected[0]} and output {expected[1]}, "
             f"got {', '.join(map(str, found))}"
         )
     methods = resolver_methods(map(graph.op_name, graph.operators), where=where)
@@ -97,32 +112,32 @@ def read_micro_model(manifest: ModelManifest, form: WindowForm | StreamForm) -> 
         posterior=posteriors[0],
         states=states,
         methods=methods,
-        arena=tensor_arena(content, graph, where=where),
+        arena=measure_arena(content, graph, where=where),
     )
 
 
 def _check_int8(graph: Graph, *, where: str) -> None:
-    used: list[Any] = [*graph.inputs, *graph.outputs]
+    used = {*graph.inputs, *graph.outputs}
     for operator in graph.operators:
-        used += [*operator.inputs, *operator.outputs]
-    for index in sorted({int(index) for index in used if index >= 0}):
+        used |= {int(index) for index in (*operator.inputs, *operator.outputs) if index >= 0}
+    for index in sorted(used):
         dtype = DTYPES.get(graph.tensor(index).type)
         border = index in graph.inputs or index in graph.outputs
         if dtype is None or dtype().dtype.kind == "f" or (border and dtype().dtype.name != "int8"):
             kind = dtype.__name__ if dtype else f"type {graph.tensor(index).type}"
             raise ModelError(
                 f"{where}: expected an int8 model, got a {kind} tensor "
-                f"{graph.tensor(index).name.decode()!r}; kws-train export makes int8 models"
+                f"{graph.tensor_name(index)!r}; kws-train export makes int8 models"
             )
 
 
 def _tensor(graph: Graph, index: int, place: int) -> MicroTensor:
     scales, zero_points = graph.scale_and_zero_point(index)
     return MicroTensor(
-        name=graph.tensor(index).name.decode(),
+        name=graph.tensor_name(index),
         place=place,
         shape=graph.shape(index),
-        n_bytes=n_bytes(graph, index),
+        n_bytes=graph.n_bytes(index),
         scale=scales[0] if scales else 0.0,
         zero_point=zero_points[0] if zero_points else 0,
     )
@@ -131,7 +146,7 @@ def _tensor(graph: Graph, index: int, place: int) -> MicroTensor:
 def _states(
     inputs: list[MicroTensor], outputs: list[MicroTensor], *, where: str
 ) -> tuple[MicroState, ...]:
-    """Return the pairs of state tensors, which must be equal but for their names."""
+    """Return the pairs of state tensors; they must be equal except for their names."""
     following = {tensor.name[len(NEXT) :]: tensor for tensor in outputs}
     states = []
     for tensor in inputs:
@@ -149,3 +164,21 @@ def _states(
             )
         states.append(MicroState(tensor, after))
     return tuple(states)
+
+
+def resolver_methods(op_names: Iterable[str], *, where: str) -> list[str]:
+    """Return the resolver's methods for operators such as ``CONV_2D``, each once, sorted.
+
+    Raises
+    ------
+    ModelError
+        If TFLite Micro has no kernel of that name, or it is a custom operator.
+    """
+    names = sorted(set(op_names))
+    methods = {name: _METHOD_OF.get(name.replace("_", "").lower()) for name in names}
+    if unknown := [name for name, method in methods.items() if method is None]:
+        raise ModelError(
+            f"{where}: TFLite Micro has no operator {', '.join(unknown)}; "
+            "build the network without it"
+        )
+    return sorted(method for method in methods.values() if method is not None)

@@ -19,8 +19,8 @@ from kws.manifest import ModelManifest
 # The schema comes with ai-edge-litert, which has no wheels for Python 3.9.
 pytest.importorskip("ai_edge_litert.schema_py_generated")
 
-from training.export import c_array, c_text
-from training.export.micro_ops import METHODS
+from training.export import c_source
+from training.export.micro_model import METHODS
 from training.tflite.graph import Graph
 
 # TFLite Micro's own API as far as the generated header calls it, to compile without its sources.
@@ -73,7 +73,7 @@ CARRY_STATES = """\
 def written(default_manifest, tmp_path_factory) -> Path:
     """A folder with the default model as C source."""
     out = tmp_path_factory.mktemp("c")
-    c_array.write_c_arrays(default_manifest, out)
+    c_source.write_c_source(default_manifest, out)
     return out
 
 
@@ -225,8 +225,8 @@ def test_odd_names_and_labels_are_valid_c(default_manifest, tmp_path):
         description="ends in a backslash \\\nand goes on */ größe",
         stream=None,
     )
-    c_array.write_c_arrays(odd, tmp_path)
-    stem = f"{c_text.identifier('3-größe on')}_model"
+    c_source.write_c_source(odd, tmp_path)
+    stem = f"{c_source.identifier('3-größe on')}_model"
     code = (
         f'#define {stem.upper()}_DATA_ONLY\n#include "{stem}.h"\n#include <stdio.h>\n'
         f'int main() {{ for (const char* x : g_{stem}_labels) printf("%s\\n", x); }}\n'

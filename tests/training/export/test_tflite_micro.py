@@ -22,7 +22,8 @@ pytest.importorskip("ai_edge_litert.interpreter")
 
 from ai_edge_litert import interpreter as litert
 
-from training.export import c_array, tensor_arena
+from training.export.c_source import write_c_source
+from training.export.tensor_arena import measure_arena
 from training.tflite.graph import Graph
 
 HOP_FRAMES = 10
@@ -38,7 +39,7 @@ def tflite_micro() -> Any:
 def written(default_manifest, tmp_path_factory) -> Path:
     """A folder with the default model as C source."""
     out = tmp_path_factory.mktemp("c")
-    c_array.write_c_arrays(default_manifest, out)
+    write_c_source(default_manifest, out)
     return out
 
 
@@ -173,7 +174,7 @@ def test_the_least_arena_is_the_least(tflite_micro, default_manifest):
     )
     for form in forms(default_manifest):
         content = default_manifest.read_form(form)
-        arena = tensor_arena.tensor_arena(content, Graph(content, where="x"), where="x")
+        arena = measure_arena(content, Graph(content, where="x"), where="x")
         file = str(default_manifest.path.parent / form.file)
 
         # In a process of its own: an arena that is too small may end it.
@@ -184,34 +185,6 @@ def test_the_least_arena_is_the_least(tflite_micro, default_manifest):
             for size in (arena.least, arena.least - 16)
         ]
 
-        assert arena.measured
         assert codes[0] == 0
         assert codes[1] != 0
         assert arena.least * 9 // 8 <= arena.n_bytes < arena.least * 9 // 8 + 1024
-
-
-def test_the_computed_arena_suffices(tflite_micro, default_manifest, monkeypatch):
-    """
-    Without tflite-micro the arena is a bound, marked as such: enough, and not half as much again.
-    """
-    for form in forms(default_manifest):
-        content = default_manifest.read_form(form)
-        graph = Graph(content, where="x")
-        measured = tensor_arena.tensor_arena(content, graph, where="x")
-        with monkeypatch.context() as patched:
-            patched.setitem(sys.modules, "tflite_micro", None)
-            computed = tensor_arena.tensor_arena(content, graph, where="x")
-
-        assert not computed.measured
-        assert computed.how.startswith("computed, not measured")
-        assert measured.least <= computed.least < measured.least * 3 // 2
-
-
-def test_buffers_that_live_at_different_times_share_memory():
-    """
-    The plan gives the largest buffer the lowest place, and two that never meet the same one.
-    """
-    assert 0 == tensor_arena.planned_bytes([])
-    assert 64 == tensor_arena.planned_bytes([(64, 0, 1), (48, 2, 3)])
-    assert 112 == tensor_arena.planned_bytes([(64, 0, 2), (48, 2, 3)])
-    assert 128 == tensor_arena.planned_bytes([(96, 0, 1), (32, 1, 2), (80, 2, 3)])

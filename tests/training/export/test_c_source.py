@@ -22,7 +22,7 @@ from training.cli import train
 # The schema comes with ai-edge-litert, which has no wheels for Python 3.9.
 pytest.importorskip("ai_edge_litert.schema_py_generated")
 
-from training.export import c_array, micro_ops
+from training.export import c_source, micro_model
 from training.tflite.graph import Graph, schema
 
 
@@ -30,7 +30,7 @@ from training.tflite.graph import Graph, schema
 def written(default_manifest, tmp_path_factory) -> Path:
     """A folder with the default model as C source."""
     out = tmp_path_factory.mktemp("c")
-    c_array.write_c_arrays(default_manifest, out)
+    c_source.write_c_source(default_manifest, out)
     return out
 
 
@@ -56,7 +56,7 @@ def test_the_same_model_gives_the_same_files(default_manifest, written, tmp_path
     """
     Nothing of the time or the place gets into the files, and nothing but them is left behind.
     """
-    paths = c_array.write_c_arrays(default_manifest, tmp_path / "new" / "folder")
+    paths = c_source.write_c_source(default_manifest, tmp_path / "new" / "folder")
 
     names = ["default_model.h", "default_model.cc"]
     if default_manifest.stream is not None:
@@ -73,7 +73,7 @@ def test_the_window_form_runs_as_often_as_its_thresholds_were_chosen_for(
     """
     HOP_FRAMES of the window form are those of the stream form beside it.
     """
-    c_array.write_c_arrays(models.load(eight_frame_model), tmp_path)
+    c_source.write_c_source(models.load(eight_frame_model), tmp_path)
 
     for folder, frames in ((written, 10), (tmp_path, 8)):
         text = (folder / "default_model.h").read_text()
@@ -109,7 +109,7 @@ def test_operators_have_their_resolver_names(op, method):
     """
     The resolver's method of an operator is spelt as in TFLite Micro.
     """
-    assert [method] == micro_ops.resolver_methods([op, op], where="x")
+    assert [method] == micro_model.resolver_methods([op, op], where="x")
 
 
 def test_every_resolver_name_is_an_operator():
@@ -118,7 +118,7 @@ def test_every_resolver_name_is_an_operator():
     """
     operators = {name.replace("_", "").lower() for name in vars(schema.BuiltinOperator)}
 
-    assert set() == {name for name in micro_ops.METHODS.split() if name.lower() not in operators}
+    assert set() == {name for name in micro_model.METHODS.split() if name.lower() not in operators}
 
 
 def make_float(graph: Graph) -> None:
@@ -145,7 +145,7 @@ def test_a_model_that_cannot_run_is_refused(default_manifest, tmp_path, change, 
     manifest = changed(default_manifest, tmp_path, change)
 
     with pytest.raises(ModelError, match=message):
-        c_array.write_c_arrays(manifest, tmp_path / "out")
+        c_source.write_c_source(manifest, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -162,7 +162,7 @@ def test_tflite_micro_has_the_last_word(default_manifest, tmp_path):
     manifest = changed(default_manifest, tmp_path, too_many_inputs)
 
     with pytest.raises(ModelError, match=r"changed.tflite: TFLite Micro cannot run this model: .+"):
-        c_array.write_c_arrays(manifest, tmp_path / "out")
+        c_source.write_c_source(manifest, tmp_path / "out")
 
 
 def test_another_file_is_refused(default_manifest, tmp_path):
@@ -174,7 +174,7 @@ def test_another_file_is_refused(default_manifest, tmp_path):
         file.write(b"x")
 
     with pytest.raises(ManifestError, match="expected sha256"):
-        c_array.write_c_arrays(manifest, tmp_path / "out")
+        c_source.write_c_source(manifest, tmp_path / "out")
 
 
 def test_the_command_writes_a_shipped_model(default_manifest, tmp_path, capsys):
