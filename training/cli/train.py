@@ -249,7 +249,6 @@ def _recipes(arguments: argparse.Namespace) -> int:
 
 
 def _cost(recipe: Recipe) -> dict[str, int]:
-    from training.architectures import build
 
     model = build.build_model(recipe)
     return {"parameters": build.n_parameters(model), "multiplications": build.n_macs(model)}

@@ -135,7 +135,7 @@ def teach(
         If the run has no weights, or other labels than the cache, or if other weights have taught
         under this name.
     """
-    from training.architectures.build import build_model
+    from training.architectures.recipe_model import build_model
     from training.tflite.convert import convert_float
 
     check_positive("--processes", n_processes)

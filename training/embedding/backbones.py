@@ -113,7 +113,7 @@ def _waveform_backbone(
 def _speech_embedding(config: TransferConfig) -> Backbone:
     """Return Google's speech embedding: its weights are in the package pyopen-wakeword."""
     from training.architectures import pretrained
-    from training.architectures.build import build_model
+    from training.architectures.recipe_model import build_model
     from training.config import recipe as recipes
     from training.embedding.extract import Embedder
 

@@ -10,8 +10,8 @@ from keras import layers
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError, KwsError
-from training.architectures.build import build_model
 from training.architectures.embedding_output import pooling_layer
+from training.architectures.recipe_model import build_model
 from training.batches.features import FeatureMaker
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder

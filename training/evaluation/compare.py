@@ -10,7 +10,7 @@ from typing import Any
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from kws.errors import ConfigError
-from training.architectures.build import build_model, n_macs, n_parameters
+from training.architectures.recipe_model import build_model, n_macs, n_parameters
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
 from training.fit import trainer as fit

@@ -19,7 +19,7 @@ from kws.config import FrontendConfig
 from kws.errors import KwsError
 from kws.files import write_atomically
 from kws.manifest import ModelManifest, WindowForm, write_manifest
-from training.architectures.build import build_model
+from training.architectures.recipe_model import build_model
 from training.batches.picture_tree import on_audio
 from training.batches.task import Task, open_task
 from training.config import recipe as recipes

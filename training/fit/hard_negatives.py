@@ -17,7 +17,7 @@ import numpy as np
 
 from kws.errors import KwsError
 from kws.files import write_atomically
-from training.architectures.build import build_model
+from training.architectures.recipe_model import build_model
 from training.batches.features import FeatureMaker
 from training.batches.task import open_task
 from training.config.recipe import Recipe

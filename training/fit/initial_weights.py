@@ -11,7 +11,7 @@ import keras
 from kws.errors import ConfigError
 from training import architectures as models
 from training.architectures import pretrained
-from training.architectures.build import build_model
+from training.architectures.recipe_model import build_model
 from training.config.data_sections import expand_path
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.files import atomic_path
-from training.architectures.build import build_model, n_outputs
+from training.architectures.recipe_model import build_model, n_outputs
 from training.batches.prefetch import BatchPrefetcher
 from training.batches.task import Task, open_task
 from training.config.recipe import Recipe

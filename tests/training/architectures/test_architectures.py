@@ -13,7 +13,7 @@ pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 from ai_edge_litert.interpreter import Interpreter
 
 from training import architectures as models
-from training.architectures.build import build_model, n_macs, n_parameters
+from training.architectures.recipe_model import build_model, n_macs, n_parameters
 from training.cli.train import main
 from training.config import recipe as recipes
 from training.tflite.convert import convert_int8

@@ -12,7 +12,7 @@ pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 from kws.inference.interpreter import open_model
 from kws.inference.quantization import dequantize, quantize
 from training import architectures as models
-from training.architectures.build import n_macs, n_parameters
+from training.architectures.recipe_model import n_macs, n_parameters
 from training.tflite.convert import convert_int8
 
 pytestmark = [

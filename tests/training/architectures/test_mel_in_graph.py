@@ -15,7 +15,7 @@ from kws import KeywordSpotter
 from kws.config import FrontendConfig
 from kws.errors import ConfigError
 from kws.features.streaming import log_mel
-from training.architectures.build import build_model
+from training.architectures.recipe_model import build_model
 from training.config import recipe as recipes
 from training.config.run_folder import RunFolder
 from training.export import export as exports

@@ -14,8 +14,8 @@ from ai_edge_litert.interpreter import Interpreter
 
 from kws.features.frontends import WholeFeatures
 from training import architectures as models
-from training.architectures.build import build_model, n_macs, n_parameters
 from training.architectures.cnn2d import SpectrogramPicture
+from training.architectures.recipe_model import build_model, n_macs, n_parameters
 from training.config import recipe as recipes
 from training.datasets.clips import fit_length
 from training.datasets.folders import scan

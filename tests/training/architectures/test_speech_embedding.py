@@ -15,7 +15,7 @@ from kws.errors import ConfigError, MissingDependencyError
 from kws.inference.interpreter import open_model
 from training import architectures as models
 from training.architectures import pretrained
-from training.architectures.build import build_model
+from training.architectures.recipe_model import build_model
 from training.config import recipe as recipes
 from training.fit import trainer as fits
 from training.tflite.convert import convert_int8

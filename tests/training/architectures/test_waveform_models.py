@@ -22,7 +22,7 @@ from kws.errors import ModelError
 from kws.features.frontends import WholeFeatures
 from kws.inference.quantization import quantize
 from kws.manifest import read_manifest
-from training.architectures.build import build_model
+from training.architectures.recipe_model import build_model
 from training.batches.preview import draw_augmentation
 from training.cli import evaluate as kws_eval
 from training.config import recipe as recipes

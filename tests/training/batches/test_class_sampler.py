@@ -14,10 +14,10 @@ pytest.importorskip("sklearn", reason="training needs the extra [eval]")
 import soundfile
 from support.sound_trees import write_esc50
 from training.batches.class_recipe import resolved
-from training.batches.epoch_sampler import EpochSampler, class_data
 from training.batches.clip_augmentation import random_crop
 
 from kws.errors import ConfigError
+from training.batches.epoch_sampler import EpochSampler, class_data
 from training.batches.features import FeatureMaker
 from training.batches.preview import draw_augmentation
 from training.batches.task import open_batches

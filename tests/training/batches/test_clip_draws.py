@@ -12,7 +12,7 @@ import soundfile
 pytest.importorskip("scipy", reason="training needs the extra [eval]")
 
 
-from support.drawn_clips import PLAIN, make_sampler, make_recipe
+from support.drawn_clips import PLAIN, make_recipe, make_sampler
 
 from kws.errors import ConfigError
 from training.batches.keyword_sampler import KeywordSampler, TrainingSources

@@ -84,7 +84,9 @@ def shares(recipe: Recipe, n: int = 600) -> dict[str, float]:
     return {label: drawn[label] / n for label in recipe.data.labels}
 
 
-@pytest.mark.parametrize(("count_exponent", "weights"), [(0.0, (1, 1, 1)), (0.5, (1, 8**0.5, 24**0.5))])
+@pytest.mark.parametrize(
+    ("count_exponent", "weights"), [(0.0, (1, 1, 1)), (0.5, (1, 8**0.5, 24**0.5))]
+)
 def test_words_are_drawn_by_their_tempered_number(tree, temper, weights):
     """
     Of two training speakers: 1 clip of "bed", 8 of "hello", 16 + 8 of "up", to the power of the

@@ -13,12 +13,12 @@ import soundfile
 pytest.importorskip("sklearn", reason="training needs the extra [eval]")
 from support.spoken_trees import RATE, write_speech
 from training.batches.class_recipe import resolved
-from training.batches.epoch_sampler import class_data
 from training.datasets.word_in_window import PlacedWord
 
 from kws.config import DecisionConfig, FrontendConfig
 from kws.errors import ConfigError
 from kws.manifest import ModelManifest, WindowForm
+from training.batches.epoch_sampler import class_data
 from training.batches.word_sampler import word_data
 from training.config import recipe as recipes
 from training.config.recipe import Recipe

@@ -13,8 +13,8 @@ import keras
 from support.small_caches import cache_recipe, parts_of
 
 from kws.errors import ConfigError
-from training.architectures.build import build_model
 from training.architectures.embedding_output import find
+from training.architectures.recipe_model import build_model
 from training.batches.cached_batches import CachedBatches, TeacherFeatures
 from training.batches.clip_cache import ClipCache, save_array
 from training.distillation.feature_distillation import (

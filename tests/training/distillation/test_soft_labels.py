@@ -14,7 +14,7 @@ from support.small_caches import cache_recipe, parts_of
 
 from kws import KeywordSpotter, log_mel, models
 from kws.errors import ConfigError, KwsError
-from training.architectures.build import build_model
+from training.architectures.recipe_model import build_model
 from training.batches.cached_batches import CachedBatches
 from training.batches.clip_cache import SAMPLES, ClipCache
 from training.batches.features import FeatureMaker
@@ -129,7 +129,9 @@ def test_targets_are_label_and_teacher_in_the_stated_parts(taught, clips):
     """
     parts = {"path": str(taught.path), "teacher_weight": 0.75}
     soft = CachedBatches(cache_recipe(clips, cache=parts), taught).make(0, 0)[1]
-    hard = CachedBatches(cache_recipe(clips, cache={"path": str(taught.path)}), taught).make(0, 0)[1]
+    hard = CachedBatches(cache_recipe(clips, cache={"path": str(taught.path)}), taught).make(0, 0)[
+        1
+    ]
 
     assert {0.0, 1.0} == set(np.unique(hard))
     assert ((soft * hard).sum(axis=1) >= 0.25).all()

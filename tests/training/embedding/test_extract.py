@@ -10,8 +10,8 @@ import keras
 from support.small_recipes import recipe_for
 
 from kws.errors import ConfigError, KwsError
-from training.architectures.build import build_model
 from training.architectures.embedding_output import pooling_layer
+from training.architectures.recipe_model import build_model
 from training.config.run_folder import RunFolder
 from training.embedding.extract import Embedder
 

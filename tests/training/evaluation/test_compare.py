@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 
-from training.architectures.build import build_model, n_macs, n_parameters
+from training.architectures.recipe_model import build_model, n_macs, n_parameters
 from training.cli.train import main
 from training.config import recipe as recipes
 from training.config.run_folder import RunFolder

@@ -20,7 +20,7 @@ from kws.inference.stream_model import StreamModel
 from kws.inference.window_model import WindowModel
 from kws.manifest import ModelManifest, read_manifest
 from training import architectures
-from training.architectures.build import build_model
+from training.architectures.recipe_model import build_model
 from training.config.run_folder import RunFolder
 from training.export import export as exports
 from training.export.export import ParityError

@@ -14,7 +14,7 @@ pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 from support.small_recipes import recipe_for
 
 from kws.errors import ConfigError
-from training.architectures.build import build_model
+from training.architectures.recipe_model import build_model
 from training.config import recipe as recipes
 from training.config.run_folder import RunFolder
 from training.fit import hard_negatives as mine

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 
 from kws.errors import ConfigError
-from training.architectures.build import build_model
+from training.architectures.recipe_model import build_model
 from training.config import recipe as recipes
 from training.config.run_folder import RunFolder
 from training.fit import trainer as fit
@@ -126,7 +126,9 @@ def test_what_was_imitated_before_may_be_left_out(first, monkeypatch):
     With the labels of before the head goes on as well.
     """
     begun = recipe_for()
-    imitating = replace(begun, cache=replace(begun.cache, path="cache", feature_teacher="speech-embedding"))
+    imitating = replace(
+        begun, cache=replace(begun.cache, path="cache", feature_teacher="speech-embedding")
+    )
     run = RunFolder(first.parent / "imitating")
     run.start(imitating)
     theirs = build_model(imitating)

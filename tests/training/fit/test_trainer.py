@@ -14,7 +14,7 @@ import keras
 from support.small_fits import make_recipe
 
 from kws.errors import ConfigError
-from training.architectures.build import build_model
+from training.architectures.recipe_model import build_model
 from training.config import recipe as recipes
 from training.config.run_folder import RunFolder
 from training.fit import trainer as fits

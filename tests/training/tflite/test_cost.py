@@ -37,7 +37,7 @@ def test_file_costs_what_the_network_does(name, params):
     """
     pytest.importorskip("tensorflow", reason="training needs the extra [train]")
     from training import architectures as models
-    from training.architectures.build import n_macs
+    from training.architectures.recipe_model import n_macs
 
     model = models.build(name, input_shape=(98, 40), n_labels=12, params=params)
 

@@ -16,7 +16,7 @@ from support.small_recipes import recipe_for
 from kws.errors import ConfigError
 from kws.inference.interpreter import open_model
 from kws.manifest import read_manifest
-from training.architectures.build import build_model
+from training.architectures.recipe_model import build_model
 from training.batches.features import FeatureMaker
 from training.config import recipe as recipes
 from training.config.run_folder import RunFolder
