@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.enrolment.config import Taught
-from training.evaluation.intervals import share_interval
+from training.evaluation.metrics import share_interval
 
 ENOUGH = 8
 """Recordings from which on leaving one out says something."""

@@ -1,19 +1,27 @@
-"""Run clips through a model as the runtime does: same front end, same interpreter."""
+"""The clips that count for a model, and their posteriors as the runtime computes them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kws.dataclass_io import from_mapping
+from kws.errors import ConfigError
 from kws.features.frontends import WholeFeatures
 from kws.inference.model import PosteriorModel
 from kws.inference.stream_model import StreamModel
 from kws.inference.window_model import WindowModel
 from kws.manifest import ModelManifest
+from training.config.source_section import SourceConfig
+from training.datasets import labelled_clips as sources
+from training.datasets import twelve_class
 from training.datasets.clips import Clip, fit_length
+from training.datasets.splits import open_classes
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class ClipScorer:
         runtime: str | None = None,
         kernels: str = "default",
     ) -> ClipScorer:
-        """Return a scorer for a model; the stream form takes a clip in steps, to the same end."""
+        """Return a scorer; the streaming model takes a clip in steps, with the same result."""
         if mode == "stream":
             hop_frames = manifest.stream.hop_frames if manifest.stream else 1
             model: PosteriorModel = StreamModel(
@@ -57,3 +65,66 @@ class ClipScorer:
     def posteriors(self, clips: Iterable[Clip]) -> NDArray[np.float32]:
         """Return the posteriors ``(n_clips, n_labels)`` of clips."""
         return np.stack([self.posterior(clip) for clip in clips])
+
+
+def clips_to_score(
+    manifest: ModelManifest, root: Path, *, split: str | None, seed: int
+) -> list[Any]:
+    """Return the clips of a folder that count for a model.
+
+    Without a `split` every clip counts. With one, a keyword model gets the balanced twelve-class
+    split (drawn by `seed`), a model of plain classes the split of its recipe.
+
+    Raises
+    ------
+    ConfigError
+        If the data cannot be read, or the split is empty.
+    """
+    found = clips_of_source(manifest, root, split=split)
+    if found is not None:
+        return found
+    if split is None:
+        return list(twelve_class.every_clip(root, manifest.labels))
+    return list(twelve_class.balanced_split(root, manifest.labels, split, seed=seed))
+
+
+def clips_of_source(manifest: ModelManifest, root: Path, *, split: str | None) -> list[Any] | None:
+    """Return the clips of `root` as the model's recipe reads and splits them.
+
+    Labels that the model does not have are passed over. Without a `split` every clip of the
+    model's labels counts. For a model of keywords the answer is None.
+
+    Raises
+    ------
+    ConfigError
+        If the source cannot be read, or the split is empty.
+    """
+    config = _source_of(manifest)
+    if not config.kind:
+        return None
+    # The same labels may lie elsewhere in another form: recordings of one's own in folders.
+    kind = sources.detect(root)
+    if kind == "csv" and config.kind == "folders" and root.is_dir():
+        kind = "folders"
+    labels = manifest.labels
+    if config.kind == "words":
+        # Words of running speech have no folder.
+        labels = tuple(label for label in labels if (root / label).is_dir())
+    config = replace(config, kind=kind)
+    if split is None:
+        items = sources.OPENERS[kind](root, sample_rate=config.sample_rate)
+        clips = [item.clip for item in items if item.clip.label in manifest.labels]
+    else:
+        clips = open_classes(config, root, labels).clips(split)
+    if not clips:
+        raise ConfigError(
+            f"{root}: expected {split or 'clips'} of {', '.join(manifest.labels)}, found none"
+        )
+    return clips
+
+
+def _source_of(manifest: ModelManifest) -> SourceConfig:
+    table = manifest.training.get("recipe", {}).get("source", {})
+    return from_mapping(
+        SourceConfig, table, where=str(manifest.path), name="training.recipe.source"
+    )

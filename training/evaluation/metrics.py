@@ -1,19 +1,26 @@
-"""Accuracy, precision, recall and F1 per label, from scikit-learn, as plain values."""
+"""Accuracy, precision, recall, calibration and confidence intervals as plain values."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import chi2
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
+
+# All intervals of this project are two-sided and hold 95 %.
+OUTSIDE = 0.05
+Z_95 = 1.959964
+N_BINS = 10
 
 
 def classification_report(
-    truth: Sequence[int], predicted: Sequence[int], labels: Sequence[str]
+    truth: Sequence[int], predicted: ArrayLike, labels: Sequence[str]
 ) -> dict[str, Any]:
-    """Return what `kws-eval clips --json` says of a classification.
+    """Return the figures of a classification, as `kws-eval clips --json` gives them.
 
     Parameters
     ----------
@@ -25,46 +32,93 @@ def classification_report(
     Returns
     -------
     report : dict
-        ``n``, ``accuracy``, ``macro`` {precision, recall, f1} as means over the labels,
-        ``per_label`` {label: precision, recall, f1, n}, ``labels``, and ``confusion`` (rows:
-        truth, columns: predicted). A ratio of nothing to nothing is 0.
+        ``n``, ``accuracy``, ``accuracy_interval_95``, ``macro`` {precision, recall, f1} as means
+        over the labels, ``per_label`` {label: precision, recall, f1, n}, ``labels``, and
+        ``confusion`` (rows: truth, columns: predicted). 0 divided by 0 counts as 0.
     """
     indices = list(range(len(labels)))
     precision, recall, f1, support = precision_recall_fscore_support(
         truth, predicted, labels=indices, zero_division=0.0
     )
+    accuracy = float(accuracy_score(truth, predicted))
+    rows = zip(precision.tolist(), recall.tolist(), f1.tolist(), support.tolist())
     return {
         "n": len(truth),
-        "accuracy": float(accuracy_score(truth, predicted)),
+        "accuracy": accuracy,
+        "accuracy_interval_95": list(share_interval(accuracy * len(truth), len(truth))),
         "macro": {
             "precision": float(precision.mean()),
             "recall": float(recall.mean()),
             "f1": float(f1.mean()),
         },
         "per_label": {
-            label: {
-                "precision": float(precision[i]),
-                "recall": float(recall[i]),
-                "f1": float(f1[i]),
-                "n": int(support[i]),
-            }
-            for i, label in enumerate(labels)
+            label: dict(zip(("precision", "recall", "f1", "n"), row))
+            for label, row in zip(labels, rows)
         },
         "labels": list(labels),
         "confusion": confusion_matrix(truth, predicted, labels=indices).tolist(),
     }
 
 
-def accuracy_interval(accuracy: float, n: int) -> tuple[float, float]:
-    """Return the 95 % Wilson interval of an accuracy over `n` clips (Wilson 1927)."""
-    if n == 0:
+def share_interval(part: float, whole: int) -> tuple[float, float]:
+    """Return the 95 % Wilson interval of a share, such as an accuracy (Wilson 1927)."""
+    if whole == 0:
         return 0.0, 1.0
-    z = 1.959964
-    centre = (accuracy + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * np.sqrt(accuracy * (1 - accuracy) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return float(max(0.0, centre - half)), float(min(1.0, centre + half))
+    share, z = part / whole, Z_95
+    centre = (share + z * z / (2 * whole)) / (1 + z * z / whole)
+    spread = math.sqrt(share * (1 - share) / whole + z * z / (4 * whole * whole))
+    half = z * spread / (1 + z * z / whole)
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def argmax(posteriors: NDArray[np.float32]) -> list[int]:
-    """Return the best label of each row of ``(n, n_labels)``."""
-    return [int(index) for index in posteriors.argmax(axis=1)]
+def rate_interval(count: int, hours: float) -> tuple[float, float]:
+    """Return the exact 95 % Poisson interval of events per hour (Garwood 1936)."""
+    if hours <= 0:
+        return 0.0, math.inf
+    low = 0.0 if count == 0 else float(chi2.ppf(OUTSIDE / 2, 2 * count)) / 2
+    high = float(chi2.ppf(1 - OUTSIDE / 2, 2 * count + 2)) / 2
+    return low / hours, high / hours
+
+
+def reliability(
+    truth: Sequence[int], posteriors: NDArray[np.float32], *, n_bins: int = N_BINS
+) -> dict[str, Any]:
+    """Return accuracy by confidence, and the expected calibration error (Guo et al. 2017).
+
+    Parameters
+    ----------
+    truth : sequence of int, length n
+        Correct label of each row.
+    posteriors : ndarray of float32, shape (n, n_labels)
+        The confidence of a row is its largest posterior.
+    n_bins : int
+        Number of bins of equal width from 0 to 1.
+
+    Returns
+    -------
+    reliability : dict
+        ``expected_calibration_error`` (mean distance of accuracy from confidence, weighted by
+        clips) and ``bins``: ``low``, ``high``, ``n``, ``confidence`` and ``accuracy``. The last
+        two are None in an empty bin.
+    """
+    confidence = posteriors.max(axis=1).astype(np.float64)
+    correct = posteriors.argmax(axis=1) == np.asarray(truth)
+    edges = np.linspace(0, 1, n_bins + 1)
+    place = np.clip(np.digitize(confidence, edges[1:-1], right=True), 0, n_bins - 1)
+    bins: list[dict[str, Any]] = []
+    error = 0.0
+    for index in range(n_bins):
+        inside = place == index
+        row: dict[str, Any] = {
+            "low": round(float(edges[index]), 6),
+            "high": round(float(edges[index + 1]), 6),
+            "n": int(inside.sum()),
+            "confidence": None,
+            "accuracy": None,
+        }
+        if row["n"]:
+            row["confidence"] = float(confidence[inside].mean())
+            row["accuracy"] = float(correct[inside].mean())
+            error += row["n"] / len(correct) * abs(row["accuracy"] - row["confidence"])
+        bins.append(row)
+    return {"expected_calibration_error": error, "bins": bins}

@@ -1,4 +1,4 @@
-"""Build long test audio from clips over a background, with the truth of what is spoken where."""
+"""Mix keyword clips over a background at a stated level, with the truth of where each word is."""
 
 from __future__ import annotations
 
@@ -18,21 +18,29 @@ from training.datasets.noise import loud_level
 from training.evaluation.truth import IGNORE, Event
 
 FloatArray = NDArray[np.float32]
-# RMS that every background is brought to: -32 dB below full scale leaves room for 20 dB of SNR.
+# Every background is scaled to this RMS: 32 dB below full scale leaves headroom for 20 dB of SNR.
 BACKGROUND_RMS = 820.0
 FADE_SAMPLES = 160
+GROUPINGS = ("all", "speaker", "halves")
 
 
 @dataclass(frozen=True)
 class StreamConfig:
-    """How keywords are laid over a background."""
+    """How long test audio is made."""
 
     snr_db: float = 10.0
     """Level of the loudest 300 ms of each clip above the RMS of the whole background."""
 
     keywords_per_minute: float = 12.0
     min_gap_s: float = 0.5
-    """Least time from the end of one clip to the start of the next."""
+    """Shortest time from the end of one clip to the start of the next."""
+
+    minutes: float | None = None
+    """Total length; None: that of the background."""
+
+    file_minutes: float = 10.0
+    grouping: str = "all"
+    """One of `GROUPINGS`; see `test_audio.group`."""
 
     seed: int = 1
 
@@ -41,40 +49,46 @@ class StreamConfig:
             raise ConfigError(f"snr_db must be finite, got {self.snr_db}")
         if not 0 < self.keywords_per_minute <= 30:
             raise ConfigError(
-                f"keywords_per_minute must lie above 0 and up to 30, got {self.keywords_per_minute}"
+                f"keywords_per_minute must be above 0 and at most 30, got "
+                f"{self.keywords_per_minute}"
+            )
+        if self.file_minutes <= 0 or (self.minutes is not None and self.minutes <= 0):
+            raise ConfigError("--minutes and --file-minutes must be above 0")
+        if self.grouping not in GROUPINGS:
+            raise ConfigError(
+                f"grouping: expected one of {', '.join(GROUPINGS)}, got {self.grouping!r}"
             )
 
 
 @dataclass(frozen=True)
 class Background:
-    """A long recording, and the spans in it where a keyword may really be heard."""
+    """A long recording, and the spans in which it may itself contain a keyword."""
 
     samples: NDArray[np.int16]
     ignore: tuple[tuple[float, float], ...] = ()
 
 
-def lay(
+def mix_clips(
     clips: Sequence[Clip], background: Background, config: StreamConfig, *, file: str
 ) -> tuple[NDArray[np.int16], list[Event]]:
-    """Return a background with clips laid over it, and the events.
+    """Return a background with clips mixed over it, and the events.
 
     Parameters
     ----------
     clips : sequence of Clip
-        In the order of use, their labels the keywords; reused from the start if they run out.
+        Used in this order and repeated if they run out; their labels are the keywords.
     background : Background
-        Mono, 16 kHz; its length is the stream's.
+        Mono, 16 kHz; sets the length of the mix.
     config : StreamConfig
         Level, rate and seed.
     file : str
-        Name of the file for the events.
+        Name of the file in the events.
 
     Returns
     -------
     samples : ndarray of int16, shape (n_samples,)
-        The mix.
     events : list of Event
-        Where each word is heard, by its energy, and the ignored spans.
+        The span of each word by its energy, and the ignored spans.
     """
     rng = np.random.default_rng(config.seed)
     mix = background.samples.astype(np.float32)
@@ -120,7 +134,7 @@ def write_stream(samples: NDArray[np.int16], path: Path) -> None:
 
 
 def join(paths: Sequence[Path], *, gap_s: float = 0.3) -> tuple[NDArray[np.int16], list[float]]:
-    """Return recordings one after another with short pauses, and when each begins."""
+    """Return recordings joined with short pauses, and the start of each in seconds."""
     pieces: list[NDArray[np.int16]] = []
     starts: list[float] = []
     n_samples = 0
@@ -134,7 +148,7 @@ def join(paths: Sequence[Path], *, gap_s: float = 0.3) -> tuple[NDArray[np.int16
 
 
 def _at_level(samples: FloatArray, level: float) -> FloatArray:
-    """Return a clip with its loudest 300 ms at `level` and its ends faded."""
+    """Return a clip scaled so that its loudest 300 ms are at `level`, with its ends faded."""
     loud = loud_level(samples)
     scaled = samples * np.float32(level / loud) if loud > 0 else samples.copy()
     ramp = np.linspace(0, 1, FADE_SAMPLES, dtype=np.float32)

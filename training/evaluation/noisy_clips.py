@@ -1,4 +1,4 @@
-"""Clips over held-out noise at a stated level: what a model makes of words in a loud room."""
+"""Clips mixed over held-out noise at a stated level."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
-from training.datasets.clips import SAMPLE_RATE, Clip, fit_length, to_int16
+from training.batches.augmentation import add_noise, to_int16
+from training.datasets.clips import SAMPLE_RATE, Clip, fit_length
 from training.datasets.folders import AUDIO_SUFFIXES
 from training.datasets.noise import (
     ESC_FOLDS,
     PORTIONS,
-    NoiseRecordings,
-    add_noise,
+    NoiseBank,
     esc_noise,
     noise_files,
     split_noise,
 )
 
 SNRS_DB = (20.0, 10.0, 5.0, 0.0)
-# Some recordings hold digital silence: a cut quieter than this (-70 dB below full scale) would
-# be hiss turned up a thousandfold, and another one is drawn.
+# Some recordings contain digital silence. Scaling a cut quieter than this (70 dB below full
+# scale) would amplify hiss a thousandfold, so another cut is drawn.
 LEAST_RMS = 10.0
 MAX_DRAWS = 50
 
 
 @dataclass(frozen=True)
 class HeldOutNoise:
-    """Noise that training never hears, and in words where it comes from."""
+    """Noise that no training run uses, with a description of its sources."""
 
-    bank: NoiseRecordings
+    bank: NoiseBank
     sources: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class NoisyClip:
-    """A clip that is heard over noise, over its whole window."""
+    """A clip mixed over noise that fills its window."""
 
     clip: Clip
 
     noise: NDArray[np.int16]
-    """Shape ``(n_samples,)`` at 16 kHz; the clip is brought to this length."""
+    """Shape ``(n_samples,)`` at 16 kHz; the clip is fitted to this length."""
 
     snr_db: float
-    """Level of the clip's loudest 300 ms above the noise's RMS."""
+    """Level of the loudest 300 ms of the clip above the RMS of the noise."""
 
     @property
     def label(self) -> str:
@@ -63,23 +63,24 @@ class NoisyClip:
 def held_out_noise(
     data: Path, split: str, *, environment: Path | None = None, folders: Sequence[Path] = ()
 ) -> HeldOutNoise:
-    """Return the noise of a split, or all recordings of folders of one's own.
+    """Return the noise of a split, or all recordings of the given folders.
 
     Parameters
     ----------
     data : Path
-        Folder of clips; the split's part of its ``_background_noise_`` counts.
+        Folder of clips; the part of its ``_background_noise_`` that belongs to the split.
     split : str
-        validation or testing; training would be noise that training has heard.
+        validation or testing.
     environment : Path, optional
-        An ESC folder tree; the split's folds count. Default: ``esc10`` beside `data`.
+        An ESC folder tree, of which the split's folds are used. Default: ``esc10`` beside
+        `data`.
     folders : sequence of Path
-        Instead of both: folders whose recordings count whole.
+        Folders whose recordings are used instead of both.
 
     Raises
     ------
     ConfigError
-        If a folder that is named holds no audio.
+        If a given folder holds no audio.
     """
     if folders:
         return _whole_folders(folders)
@@ -96,7 +97,7 @@ def held_out_noise(
     if sounds:
         folds = ", ".join(str(fold) for fold in ESC_FOLDS[split])
         sources.append(f"{len(sounds)} recordings of fold {folds} of {tree.name}")
-    return HeldOutNoise(NoiseRecordings((*recordings, *sounds)), tuple(sources))
+    return HeldOutNoise(NoiseBank((*recordings, *sounds)), tuple(sources))
 
 
 def _whole_folders(folders: Sequence[Path]) -> HeldOutNoise:
@@ -108,26 +109,26 @@ def _whole_folders(folders: Sequence[Path]) -> HeldOutNoise:
             raise ConfigError(f"{folder}: expected recordings of noise, found none")
         recordings += [Clip(path, "noise").read() for path in paths]
         sources.append(f"{len(paths)} recordings of {folder.name}")
-    return HeldOutNoise(NoiseRecordings(tuple(recordings)), tuple(sources))
+    return HeldOutNoise(NoiseBank(tuple(recordings)), tuple(sources))
 
 
 def over_noise(
-    clips: Sequence[Clip], noise: NoiseRecordings, *, snr_db: float, window_s: float, seed: int
+    clips: Sequence[Clip], noise: NoiseBank, *, snr_db: float, window_s: float, seed: int
 ) -> list[NoisyClip]:
-    """Return the clips over noise; each clip's noise is the same at every level.
+    """Return the clips over noise; a clip has the same noise at every level.
 
     Parameters
     ----------
     clips : sequence of Clip
-        In a fixed order: the noise of a clip is drawn from the seed and its place.
-    noise : NoiseRecordings
-        To cut from.
+        In a fixed order: the noise of a clip depends on the seed and its position.
+    noise : NoiseBank
+        Source of the cuts.
     snr_db : float
         Of the loudest 300 ms of a clip over the RMS of its noise.
     window_s : float
-        What the model sees.
+        Length of the model's window.
     seed : int
-        Of the cuts.
+        Of the draws.
     """
     n_samples = round(window_s * SAMPLE_RATE)
     made = []
@@ -137,11 +138,9 @@ def over_noise(
     return made
 
 
-def _loud_cut(
-    noise: NoiseRecordings, rng: np.random.Generator, n_samples: int
-) -> NDArray[np.int16]:
+def _loud_cut(noise: NoiseBank, rng: np.random.Generator, n_samples: int) -> NDArray[np.int16]:
     for _ in range(MAX_DRAWS):
         cut = noise.cut(rng, n_samples)
         if np.sqrt(np.mean(np.square(cut, dtype=np.float64))) >= LEAST_RMS:
             return cut
-    raise ConfigError(f"noise: expected something to hear, got {MAX_DRAWS} cuts of digital silence")
+    raise ConfigError(f"noise: expected audible noise, got {MAX_DRAWS} cuts of digital silence")

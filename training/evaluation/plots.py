@@ -1,4 +1,4 @@
-"""Pictures of what an evaluation found; drawn without a screen."""
+"""Plots of an evaluation and of a training run."""
 
 from __future__ import annotations
 
@@ -7,19 +7,42 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve
 
 from training.plotting import new_figure, save_figure
 
 
+def draw_curves(history: Sequence[dict[str, float]], path: Path) -> None:
+    """Draw loss and accuracy against epoch: training (augmented clips) and validation."""
+    if not history:
+        return
+    figure = new_figure(9, 3.6)
+    for axes, metric in zip(figure.subplots(1, 2), ("loss", "accuracy")):
+        epochs = [row["epoch"] + 1 for row in history]
+        axes.plot(epochs, [row[metric] for row in history], label="training (augmented)")
+        axes.plot(epochs, [row[f"val_{metric}"] for row in history], label="validation")
+        axes.set(xlabel="epoch", ylabel=metric)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    save_figure(figure, path)
+
+
 def draw_confusion(report: dict[str, Any], path: Path) -> None:
-    """Draw the confusion matrix of a classification report, each row in parts of its truth."""
-    labels = report["labels"]
-    counts = np.array(report["confusion"], dtype=float)
-    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    """Draw the confusion matrix of a classification report as a picture of its own."""
     figure = new_figure(7.5, 6.8)
     axes = figure.subplots()
+    plot_confusion(axes, report)
+    axes.set_title(f"{100 * report['accuracy']:.1f} % of {report['n']} clips")
+    save_figure(figure, path)
+
+
+def plot_confusion(axes: Axes, report: dict[str, Any]) -> None:
+    """Plot a confusion matrix; the shade is the share of the row's clips."""
+    labels = [label.strip("_") for label in report["labels"]]
+    counts = np.array(report["confusion"], dtype=float)
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(*counts.shape):
         if counts[row, column]:
@@ -29,18 +52,13 @@ def draw_confusion(report: dict[str, Any], path: Path) -> None:
             )
     axes.set_xticks(range(len(labels)), labels, rotation=60, ha="right")
     axes.set_yticks(range(len(labels)), labels)
-    axes.set(
-        xlabel="predicted",
-        ylabel="spoken",
-        title=f"{100 * report['accuracy']:.1f} % of {report['n']} clips",
-    )
-    save_figure(figure, path)
+    axes.set(xlabel="predicted", ylabel="spoken")
 
 
 def draw_precision_recall(
     truth: Sequence[int], posteriors: NDArray[np.float32], labels: Sequence[str], path: Path
 ) -> None:
-    """Draw precision against recall of every label as its threshold moves."""
+    """Draw precision against recall for each label's threshold."""
     figure = new_figure(7, 5)
     axes = figure.subplots()
     spoken = np.array(truth)
@@ -55,7 +73,7 @@ def draw_precision_recall(
 
 
 def draw_stream_curve(report: dict[str, Any], path: Path) -> None:
-    """Draw misses against false accepts an hour, and where the model's own thresholds lie."""
+    """Draw missed words against false alarms per hour, and mark the model's own thresholds."""
     points = [point for point in report["curve"] if point["false_reject_rate"] is not None]
     figure = new_figure(7, 4.6)
     axes = figure.subplots()
@@ -74,7 +92,7 @@ def draw_stream_curve(report: dict[str, Any], path: Path) -> None:
             label="thresholds used",
         )
     axes.set(
-        xlabel="false accepts an hour",
+        xlabel="false alarms per hour",
         ylabel="missed words, %",
         xscale="symlog",
         title=f"{report['events']} words in {report['hours']:.2f} h",
@@ -114,7 +132,7 @@ def draw_clip(
     )
     mel.set(ylabel="band")
     for index in np.argsort(-posteriors.max(axis=0))[:5]:
-        # A label that begins with _ would be left out of the legend.
+        # Matplotlib omits labels that begin with _ from the legend.
         name = labels[index].strip("_")
         scores.plot(times_s, posteriors[:, index], marker="o", markersize=3, label=name)
     scores.set(ylabel="posterior", xlabel="end of window, s", ylim=(-0.02, 1.02))

@@ -1,7 +1,8 @@
-"""Score detections in long audio against the truth: misses, false accepts an hour, latency."""
+"""Scores of detections in long audio: missed words, false alarms per hour, latency."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from kws.decision.policy import Detection, DetectionPolicy
 from training.evaluation.truth import IGNORE, Event
 
-# A detection counts up to this long after the end of its word.
+# A detection counts as a hit up to this long after the end of its word.
 LATE_S = 1.0
 
 
@@ -29,12 +30,12 @@ class FileScores:
     """Smoothed posteriors, shape (n_hops, n_labels)."""
 
     detections: tuple[Detection, ...] = ()
-    """What the spotter itself fired."""
+    """The spotter's own, at its thresholds."""
 
 
 @dataclass
 class Tally:
-    """Counts over one or many files."""
+    """Counts over one or several files, by keyword; two can be added."""
 
     events: dict[str, int] = field(default_factory=dict)
     hits: dict[str, int] = field(default_factory=dict)
@@ -46,9 +47,9 @@ class Tally:
     def add(self, file: str, detections: Sequence[Detection], events: Sequence[Event]) -> None:
         """Match the detections of one file with its events.
 
-        A detection is a hit for the first unmatched event of its keyword if it comes between
-        that event's start and its end + 1 s. Any other one is a false accept, a second hit on
-        one event too, unless it lies in an ignored span (grown by 1 s at its end).
+        A detection hits the first unmatched event of its keyword between that event's start and
+        1 s after its end. Any other detection is a false accept, a second one on the same event
+        too, unless it falls into an ignored span (extended by 1 s at its end).
         """
         ignored = [event for event in events if event.keyword == IGNORE]
         waiting = [event for event in events if event.keyword != IGNORE]
@@ -73,9 +74,33 @@ class Tally:
                 self.wrong.append((file, detection))
         self.missed += waiting
 
+    def __add__(self, other: Tally) -> Tally:
+        def added(name: str) -> dict[str, int]:
+            return dict(Counter(getattr(self, name)) + Counter(getattr(other, name)))
+
+        return Tally(
+            added("events"),
+            added("hits"),
+            added("false_accepts"),
+            self.latencies_s + other.latencies_s,
+            self.missed + other.missed,
+            self.wrong + other.wrong,
+        )
+
 
 def _within(time_s: float, event: Event) -> bool:
     return event.start_s <= time_s <= event.end_s + LATE_S
+
+
+def tally_files(detections: Mapping[str, Sequence[Detection]], events: Sequence[Event]) -> Tally:
+    """Return the counts of detections by file, matched with the events of all files."""
+    by_file: dict[str, list[Event]] = {}
+    for event in events:
+        by_file.setdefault(event.file, []).append(event)
+    tally = Tally()
+    for file, found in detections.items():
+        tally.add(file, found, by_file.get(file, []))
+    return tally
 
 
 def replay(
@@ -85,25 +110,36 @@ def replay(
     *,
     suppression_s: float,
 ) -> list[Detection]:
-    """Return what the decision policy fires on stored scores with other thresholds."""
+    """Return the detections of the decision policy on stored scores."""
     policy = DetectionPolicy(labels, thresholds, suppression_s=suppression_s)
-    lowest = min(thresholds.values())
-    keywords = [index for index, label in enumerate(labels) if label in thresholds]
-    found = []
-    # Hops below every threshold change nothing in the policy.
-    for hop in np.flatnonzero(scores.scores[:, keywords].max(axis=1, initial=0.0) >= lowest):
-        detection = policy.push(scores.scores[hop], float(scores.times_s[hop]))
-        if detection is not None:
-            found.append(detection)
-    return found
+    return policy.replay(scores.scores, scores.times_s)
 
 
 def summarise(
-    tally: Tally, *, hours: float, keywords: Sequence[str], thresholds: Mapping[str, float]
+    words: Tally,
+    alarms: Tally,
+    *,
+    hours: float,
+    keywords: Sequence[str],
+    thresholds: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Return the figures of `kws-eval stream --json`, but for model and curve."""
-    n_events, n_hits = sum(tally.events.values()), sum(tally.hits.values())
-    n_false = sum(tally.false_accepts.values())
+    """Return the figures of `kws-eval stream --json`, without model and curve.
+
+    Words and latency are counted in `words`, false accepts in `alarms` over `hours`; the two
+    may be the same.
+    """
+    n_events, n_hits = sum(words.events.values()), sum(words.hits.values())
+    n_false = sum(alarms.false_accepts.values())
+    per_keyword = {}
+    for keyword in keywords:
+        events, hits = words.events.get(keyword, 0), words.hits.get(keyword, 0)
+        per_keyword[keyword] = {
+            "events": events,
+            "hits": hits,
+            "false_reject_rate": _ratio(events - hits, events),
+            "false_accepts": alarms.false_accepts.get(keyword, 0),
+            "threshold": thresholds.get(keyword),
+        }
     return {
         "events": n_events,
         "hits": n_hits,
@@ -112,22 +148,10 @@ def summarise(
         "false_accepts": n_false,
         "false_accepts_per_hour": _ratio(n_false, hours),
         "latency_s": {
-            "median": _percentile(tally.latencies_s, 50),
-            "p95": _percentile(tally.latencies_s, 95),
+            "median": percentile(words.latencies_s, 50),
+            "p95": percentile(words.latencies_s, 95),
         },
-        "per_keyword": {
-            keyword: {
-                "events": tally.events.get(keyword, 0),
-                "hits": tally.hits.get(keyword, 0),
-                "false_reject_rate": _ratio(
-                    tally.events.get(keyword, 0) - tally.hits.get(keyword, 0),
-                    tally.events.get(keyword, 0),
-                ),
-                "false_accepts": tally.false_accepts.get(keyword, 0),
-                "threshold": thresholds.get(keyword),
-            }
-            for keyword in keywords
-        },
+        "per_keyword": per_keyword,
     }
 
 
@@ -139,17 +163,18 @@ def curve(
     suppression_s: float,
     n_points: int = 50,
 ) -> list[dict[str, float | None]]:
-    """Return misses against false accepts as one threshold for all keywords goes up."""
+    """Return missed words against false accepts as one threshold for all keywords rises."""
     keywords = [label for label in labels if not label.startswith("_")]
     hours = sum(scores.duration_s for scores in files) / 3600
     points: list[dict[str, float | None]] = []
-    # Dense towards 1, where the scores of a confident model crowd.
+    # Dense towards 1, where a confident model has most of its scores.
     for threshold in 1 - np.geomspace(0.8, 0.004, n_points):
-        tally = Tally()
         thresholds = dict.fromkeys(keywords, float(threshold))
-        for scores in files:
-            fired = replay(scores, labels, thresholds, suppression_s=suppression_s)
-            tally.add(scores.file, fired, [event for event in events if event.file == scores.file])
+        fired = {
+            file.file: replay(file, labels, thresholds, suppression_s=suppression_s)
+            for file in files
+        }
+        tally = tally_files(fired, events)
         n_events = sum(tally.events.values())
         points.append(
             {
@@ -165,5 +190,6 @@ def _ratio(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
-def _percentile(values: Sequence[float], percent: float) -> float | None:
+def percentile(values: Sequence[float], percent: float) -> float | None:
+    """Return a percentile, None of no values."""
     return float(np.percentile(values, percent)) if len(values) else None

@@ -1,4 +1,4 @@
-"""Whole folders of test audio: backgrounds joined, cut into files, keywords laid over them."""
+"""Folders of test audio: backgrounds joined and cut into files, keywords mixed over them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ from numpy.typing import NDArray
 from kws.errors import AudioError, ConfigError
 from training.datasets.aligned_speech import sounds_like
 from training.datasets.clips import SAMPLE_RATE, Clip
-from training.datasets.folders import AUDIO_SUFFIXES, halves, speaker_of
-from training.evaluation import mix_stream as make_stream
-from training.evaluation.mix_stream import Background, StreamConfig
+from training.datasets.folders import AUDIO_SUFFIXES
+from training.datasets.speakers import halves, speaker_of
+from training.evaluation.mix_stream import (
+    Background,
+    StreamConfig,
+    join,
+    mix_clips,
+    write_stream,
+)
 from training.evaluation.truth import Event, write_truth
 
-GROUPINGS = ("all", "speaker", "halves")
 WORD_COLUMNS = ("utterance", "word", "start_sample", "n_samples")
 
 
 @dataclass(frozen=True)
 class Group:
-    """What the files of one name are made of."""
+    """The clips and backgrounds of the files of one name."""
 
     name: str
     """The files are NAME-000.wav and so on."""
@@ -39,56 +44,49 @@ def build_streams(
     clips: Sequence[Clip],
     backgrounds: Sequence[Path],
     out: Path,
+    config: StreamConfig,
     *,
     word_times: Path | None,
     keywords: tuple[str, ...],
-    snr_db: float,
-    per_minute: float,
-    minutes: float | None,
-    file_minutes: float,
-    seed: int,
     progress: Callable[[Sequence[int]], Sequence[int]],
-    grouping: str = "all",
 ) -> dict[str, Any]:
     """Write ``out/NAME-NNN.wav`` and ``out/truth.csv``; return how much there is.
 
-    The background is repeated where `minutes` asks for more than there is. See `group` for
-    `grouping`; `minutes` are shared out evenly among the groups.
+    A background shorter than the length asked for is repeated. That length is split evenly
+    among the groups.
 
     Raises
     ------
     ConfigError
-        If a number is out of range, or `out` holds other audio than what is written now.
+        If `out` holds other audio than the files to be written.
     """
-    if file_minutes <= 0 or (minutes is not None and minutes <= 0):
-        raise ConfigError("--minutes and --file-minutes must be above 0")
-    config = StreamConfig(snr_db=snr_db, keywords_per_minute=per_minute, seed=seed)
-    groups = group(clips, _recordings(backgrounds), grouping)
-    per_file = int(file_minutes * 60 * SAMPLE_RATE)
-    share = None if minutes is None else int(minutes * 60 * SAMPLE_RATE) // len(groups)
-    heard = [
+    groups = group(clips, _recordings(backgrounds), config.grouping)
+    per_file = int(config.file_minutes * 60 * SAMPLE_RATE)
+    share = None
+    if config.minutes is not None:
+        share = int(config.minutes * 60 * SAMPLE_RATE) // len(groups)
+    joined = [
         _background(groups[index].backgrounds, word_times, keywords)
         for index in progress(range(len(groups)))
     ]
-    lengths = [len(samples) if share is None else share for samples, _ in heard]
+    lengths = [len(samples) if share is None else share for samples, _ in joined]
     _check_free(out, groups, [-(-length // per_file) for length in lengths])
     out.mkdir(parents=True, exist_ok=True)
     events: list[Event] = []
     n_files = 0
     for index in progress(range(len(groups))):
-        (samples, ignore), wanted = heard[index], lengths[index]
-        order = np.random.default_rng(seed).permutation(len(groups[index].clips))
+        (samples, ignore), length = joined[index], lengths[index]
+        order = np.random.default_rng(config.seed).permutation(len(groups[index].clips))
         clips_left = [groups[index].clips[number] for number in order]
-        for number, start in enumerate(range(0, wanted, per_file)):
-            stop = min(wanted, start + per_file)
+        for number, start in enumerate(range(0, length, per_file)):
+            stop = min(length, start + per_file)
             file = _file_name(groups[index], number)
             spans = _spans(ignore, len(samples), start, stop)
             part = Background(_wrapped(samples, start, stop), spans)
-            mix, found = make_stream.lay(
-                clips_left, part, replace(config, seed=seed + n_files), file=file
-            )
-            make_stream.write_stream(mix, out / file)
-            clips_left = _after(clips_left, _n_spoken(found))
+            seeded = replace(config, seed=config.seed + n_files)
+            mix, found = mix_clips(clips_left, part, seeded, file=file)
+            write_stream(mix, out / file)
+            clips_left = _rotated(clips_left, _n_spoken(found))
             events += found
             n_files += 1
     write_truth(events, out / "truth.csv")
@@ -97,8 +95,8 @@ def build_streams(
         "hours": sum(lengths) / SAMPLE_RATE / 3600,
         "events": _n_spoken(events),
         "truth": str(out / "truth.csv"),
-        "snr_db": snr_db,
-        "seed": seed,
+        "snr_db": config.snr_db,
+        "seed": config.seed,
     }
 
 
@@ -107,7 +105,7 @@ def _file_name(group: Group, number: int) -> str:
 
 
 def _check_free(out: Path, groups: Sequence[Group], n_files: Sequence[int]) -> None:
-    """Refuse a folder with audio that is not written over: it would count as heard, too."""
+    """Refuse a folder with other audio, which a later evaluation would include."""
     written = {
         _file_name(one, number) for one, count in zip(groups, n_files) for number in range(count)
     }
@@ -125,18 +123,18 @@ def _n_spoken(events: Sequence[Event]) -> int:
     return sum(1 for event in events if not event.keyword.startswith("_"))
 
 
-def _after(clips: list[Clip], n_used: int) -> list[Clip]:
-    """Return clips in a circle, from the first that was not used yet."""
+def _rotated(clips: list[Clip], n_used: int) -> list[Clip]:
+    """Return the clips, starting with the first that was not used yet."""
     first = n_used % len(clips) if clips else 0
     return clips[first:] + clips[:first]
 
 
 def group(clips: Sequence[Clip], files: Sequence[Path], grouping: str) -> list[Group]:
-    """Return what goes into files of one name.
+    """Return the clips and backgrounds of each group of files.
 
-    ``all``: everything, named ``stream``. ``speaker``: one group for each speaker (or source) of
-    the background, by name. ``halves``: ``a`` and ``b``, without a speaker of the clips and
-    without a source of the background in common, so that `kws-eval tune` can keep them apart.
+    ``all``: one group named ``stream``. ``speaker``: one group per speaker (or source) of the
+    background, under that name. ``halves``: ``a`` and ``b``, which share no speaker of the clips
+    and no source of the background, so that `kws-eval tune` can keep them apart.
     """
     if grouping == "all":
         return [Group("stream", clips, files)]
@@ -146,8 +144,6 @@ def group(clips: Sequence[Clip], files: Sequence[Path], grouping: str) -> list[G
             Group(name, clips, [file for file in files if speaker_of(file) == name])
             for name in names
         ]
-    if grouping != "halves":
-        raise ConfigError(f"grouping: expected one of {', '.join(GROUPINGS)}, got {grouping!r}")
     speakers = halves(speaker_of(clip.path) for clip in clips)
     sources = halves(speaker_of(file) for file in files)
     if not sources[1] or (clips and not speakers[1]):
@@ -163,7 +159,7 @@ def group(clips: Sequence[Clip], files: Sequence[Path], grouping: str) -> list[G
 
 
 def _recordings(paths: Sequence[Path]) -> list[Path]:
-    """Return the files named, and all audio of the folders named, sorted within each."""
+    """Return the given files, and the audio of the given folders in sorted order."""
     files: list[Path] = []
     for path in paths:
         files += (
@@ -179,8 +175,8 @@ def _recordings(paths: Sequence[Path]) -> list[Path]:
 def _background(
     files: Sequence[Path], word_times: Path | None, keywords: tuple[str, ...]
 ) -> tuple[NDArray[np.int16], list[tuple[float, float]]]:
-    """Return all recordings joined, and where a keyword is spoken in them."""
-    samples, starts = make_stream.join(files)
+    """Return all recordings joined, and the spans in which a keyword is spoken."""
+    samples, starts = join(files)
     ignore: list[tuple[float, float]] = []
     if word_times is not None:
         spoken = _keyword_times(word_times, sounds_like(keywords))
@@ -193,7 +189,7 @@ def _keyword_times(table: Path, words: frozenset[str]) -> dict[str, list[tuple[f
     """Return start and end in seconds of the given words, by utterance."""
     times: dict[str, list[tuple[float, float]]] = defaultdict(list)
     if not table.is_file():
-        raise ConfigError(f"{table}: expected a table of word times, found none")
+        raise ConfigError(f"{table}: expected a table of word times, but there is no such file")
     with open(table, newline="", encoding="utf-8") as handle:
         reader = csv.DictReader(handle)
         missing = set(WORD_COLUMNS) - set(reader.fieldnames or ())
@@ -208,14 +204,14 @@ def _keyword_times(table: Path, words: frozenset[str]) -> dict[str, list[tuple[f
 
 
 def _wrapped(samples: NDArray[np.int16], start: int, stop: int) -> NDArray[np.int16]:
-    """Return samples start..stop of the endlessly repeated background."""
+    """Return samples start..stop of the repeated background."""
     return samples[np.arange(start, stop) % len(samples)]
 
 
 def _spans(
     ignore: Sequence[tuple[float, float]], period: int, start: int, stop: int
 ) -> tuple[tuple[float, float], ...]:
-    """Return the ignored spans within start..stop of the repeated background, from 0."""
+    """Return the ignored spans within start..stop of the repeated background, from `start`."""
     spans = []
     for turn in range(start // period, stop // period + 1):
         shift_s = (turn * period - start) / SAMPLE_RATE

@@ -1,4 +1,4 @@
-"""What is spoken where: the truth table of long test audio."""
+"""The truth table of long audio: which word is spoken when."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = ("file", "keyword", "start_s", "end_s")
 
 @dataclass(frozen=True)
 class Event:
-    """A keyword that is spoken, or a span in which detections count neither way."""
+    """A spoken keyword, or a span in which detections are not counted."""
 
     file: str
     keyword: str
@@ -31,7 +31,7 @@ def read_truth(path: Path, *, files: Sequence[str]) -> list[Event]:
     Raises
     ------
     AudioError
-        If the table is unreadable, a row makes no sense, or names a file that is not in `files`.
+        If the table is unreadable, or a row is invalid or names a file that is not in `files`.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -59,7 +59,7 @@ def read_truth(path: Path, *, files: Sequence[str]) -> list[Event]:
 
 
 def write_truth(events: Iterable[Event], path: Path) -> None:
-    """Write a truth table; times in milliseconds' precision."""
+    """Write a truth table, with times rounded to milliseconds."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

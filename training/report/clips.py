@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from training.evaluation import metrics
 from training.evaluation.evaluate import clips_to_score
 from training.evaluation.noisy_clips import SNRS_DB, HeldOutNoise, over_noise
-from training.evaluation.reliability import reliability
+from training.evaluation.metrics import reliability
 from training.evaluation.source_clips import clips_of_source
 from training.report.models import Subject
 

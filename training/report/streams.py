@@ -12,7 +12,7 @@ import numpy as np
 from kws.errors import ConfigError
 from training.evaluation import evaluate
 from training.evaluation.evaluate import StreamResult
-from training.evaluation.intervals import rate_interval, share_interval
+from training.evaluation.metrics import rate_interval, share_interval
 from training.report.models import Subject
 
 Progress = Callable[[str], Callable[[Sequence[Any]], Iterable[Any]]]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kws.manifest import ModelManifest
-from training.evaluation.intervals import rate_interval, share_interval
+from training.evaluation.metrics import rate_interval, share_interval
 from training.evaluation.stream_scores import Tally, replay
 from training.tuning.score_settings import Scoring
 from training.tuning.tune_data import Material, Part

@@ -1,9 +1,8 @@
-"""Rules that turn the staircases of a few hours into thresholds for hours to come.
+"""Rules that choose thresholds for future audio from false accepts counted in a few hours.
 
-Counting is not enough. Ten thresholds, each put just above the highest false peak that an hour
-of speech happened to hold, let some ten new ones through in the next such hour: the highest of
-the new peaks lies above the highest of the old ones every second time. `docs/evaluation.md` has
-what each rule gave on speakers that it had not seen.
+Counting alone overfits. A threshold just above the highest false peak of one hour is exceeded in
+every second new hour, so ten such thresholds let about ten false accepts through.
+`docs/evaluation.md` compares the rules on held-out speakers.
 """
 
 from __future__ import annotations
@@ -15,20 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
-from training.tuning.pareto_front import best_choices
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 RULES = ("shrunk", "common", "counts", "margin")
-# "margin": how far above the highest false peak that it silences a threshold must lie.
+# "margin": distance of a threshold above the highest false peak that it rejects.
 MARGIN = 0.02
-# "shrunk": where each keyword's own place is learned. So many false accepts an hour are a dozen
-# and more in an hour and a half: enough to tell keywords apart.
+# "shrunk": budget at which each keyword's offset is estimated. At this rate an hour and a half of
+# audio gives more than a dozen false accepts, enough to tell keywords apart.
 LEARN_PER_HOUR = 10.0
-# The highest false peaks that the tail is fitted to.
+# Number of highest false peaks that the tail is fitted to.
 TAIL_PEAKS = 20
-# Heights beyond this are no different to int8 posteriors, whose highest is 255/256.
+# int8 posteriors reach at most 255/256, so thresholds above this are equivalent.
 HIGHEST = 0.9975
 
 
@@ -37,19 +35,84 @@ class RuleConfig:
     """How thresholds are chosen."""
 
     rule: str = "shrunk"
-    """``counts``: the fewest misses for the false accepts counted, each keyword for itself.
-    ``margin``: the same, each threshold 0.02 higher. ``common``: one threshold for all.
-    ``shrunk``: one level for all, from which each keyword deviates by a share of its own best."""
+    """``counts``: per-keyword thresholds with the fewest misses at the counted false accepts.
+    ``margin``: the same, each threshold 0.02 higher. ``common``: one threshold for all keywords.
+    ``shrunk``: one level for all keywords plus a share of each keyword's own best offset."""
 
     own_share: float = 0.25
-    """Of ``shrunk``: 0 is one threshold for all, 1 each keyword's own best place. Higher suits
-    a model whose keywords' scores are not alike, and learns more of the chance in few hours."""
+    """For ``shrunk``: 0 gives one threshold for all keywords, 1 each keyword's own best. Higher
+    values suit a model whose keywords score differently, and overfit more in few hours."""
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
             raise ConfigError(f"rule: expected one of {', '.join(RULES)}, got {self.rule!r}")
         if not 0 <= self.own_share <= 1:
             raise ConfigError(f"own_share must lie in 0..1, got {self.own_share}")
+
+
+@dataclass(frozen=True)
+class Front:
+    """The Pareto front: every choice of thresholds that no other beats in both rate and cost.
+
+    Sorted by rising rate, and so by falling cost.
+    """
+
+    rates: FloatArray
+    """False accepts per hour of all keywords together."""
+
+    costs: FloatArray
+    """The cost to minimise: missed words, weighted by the caller."""
+
+    steps: NDArray[np.int64]
+    """Index of each keyword's threshold in the grid, shape (n_choices, n_keywords)."""
+
+    def at(self, budget: float) -> int:
+        """Return the index of the cheapest choice within a budget, else that of the lowest rate."""
+        return max(0, int(np.searchsorted(self.rates, budget * (1 + 1e-9), side="right")) - 1)
+
+
+def best_choices(rates: FloatArray, costs: FloatArray, *, max_rate: float) -> Front:
+    """Return the exact Pareto front of all combinations of thresholds.
+
+    A multiple-choice knapsack, small enough for an exact solution: the choices so far are combined
+    with every threshold of the next keyword, and dominated ones are dropped.
+
+    Parameters
+    ----------
+    rates : ndarray, shape (n_keywords, n_thresholds)
+        False accepts per hour of each keyword at each threshold.
+    costs : ndarray of the same shape
+        Cost in missed words.
+    max_rate : float
+        Choices above this rate are dropped, unless there are no others.
+    """
+    front = Front(np.zeros(1), np.zeros(1), np.zeros((1, 0), dtype=np.int64))
+    # Lower bound of the rate of the keywords that follow.
+    rest = np.append(np.cumsum(rates.min(axis=1)[::-1])[::-1], 0.0)
+    for number, (rate, cost) in enumerate(zip(rates, costs)):
+        steps = _undominated(rate, cost)
+        all_rates = (front.rates[:, None] + rate[steps]).ravel()
+        all_costs = (front.costs[:, None] + cost[steps]).ravel()
+        kept = _undominated(all_rates, all_costs)
+        affordable = all_rates[kept] + rest[number + 1] <= max_rate * (1 + 1e-9)
+        kept = kept[affordable] if affordable.any() else kept[:1]
+        before, step = np.divmod(kept, len(steps))
+        front = Front(
+            all_rates[kept],
+            all_costs[kept],
+            np.column_stack((front.steps[before], steps[step])),
+        )
+    return front
+
+
+def _undominated(rates: FloatArray, costs: FloatArray) -> NDArray[np.int64]:
+    """Return the indices of the Pareto front, by rising rate."""
+    # Of equal choices the last, which has the highest threshold and so is the safest.
+    order = np.lexsort((-np.arange(len(rates)), costs, rates))
+    # An improvement by less than a millionth of a miss is rounding.
+    lowest = np.minimum.accumulate(np.round(costs[order], 6))
+    better = np.append(True, lowest[1:] < lowest[:-1])
+    return np.asarray(order[better])
 
 
 def choose_steps(
@@ -61,20 +124,20 @@ def choose_steps(
     budgets: Sequence[float],
     config: RuleConfig,
 ) -> list[IntArray]:
-    """Return for each budget which threshold of the grid each keyword takes.
+    """Return for each budget the index of each keyword's threshold in the grid.
 
     Parameters
     ----------
     counts : ndarray of int, shape (n_keywords, n_thresholds)
         False accepts of each keyword at each threshold.
     costs : ndarray of the same shape
-        Words missed, and firings too many.
+        Cost of missed words and unwanted detections.
     grid : ndarray, shape (n_thresholds,)
         Thresholds, rising.
     hours : float
-        Of audio that the false accepts were counted in.
+        Duration of the audio in which the false accepts were counted.
     budgets : sequence of float
-        False accepts an hour of all keywords together.
+        False accepts per hour of all keywords together.
     """
     if config.rule in ("counts", "margin"):
         rates = _falling(counts if config.rule == "counts" else _margin(counts, grid)) / hours
@@ -88,7 +151,7 @@ def choose_steps(
     steps = np.minimum(steps, len(grid) - 1)
     total = counts[np.arange(len(counts)), steps].sum(axis=1)
     rates = expected_counts(total, levels) / hours
-    # The rates fall with the level; the last level is the answer where none is low enough.
+    # Rates fall with the level. Where none is low enough, the last level is taken.
     first = [int(np.argmax(np.append(rates <= budget, True))) for budget in budgets]
     return [steps[min(index, len(levels) - 1)] for index in first]
 
@@ -96,33 +159,33 @@ def choose_steps(
 def own_places(
     counts: IntArray, costs: FloatArray, grid: FloatArray, *, hours: float
 ) -> FloatArray:
-    """Return how far above or below all others each keyword is best put, as heights of mean 0.
+    """Return each keyword's best offset from the common level, as heights with mean 0.
 
-    A height is -log(1 - threshold). They are learned at a generous budget, where a few false
-    accepts more or less matter little.
+    A height is -log(1 - threshold). Offsets are estimated at a generous budget, at which single
+    false accepts matter little.
     """
     rates = _falling(counts) / hours
     front = best_choices(rates, costs, max_rate=LEARN_PER_HOUR)
-    # The step beyond the last is "never": no place, but the end of the scale.
+    # The last step of the grid means "never" and is no offset.
     steps = np.minimum(front.steps[front.at(LEARN_PER_HOUR)], len(grid) - 2)
     places = _heights(grid)[steps]
     return np.asarray(places - places.mean())
 
 
 def expected_counts(total: IntArray, levels: FloatArray) -> FloatArray:
-    """Return how many false accepts as much new audio is to be expected to hold.
+    """Return the expected number of false accepts in new audio of the same duration.
 
-    The `TAIL_PEAKS` highest peaks are taken for the tail of an exponential in height, whose
-    scale is learned from them: new ones then follow a Lomax distribution, and one more than
-    was counted is to be expected, for the next audio may surpass the highest.
+    The `TAIL_PEAKS` highest peaks are modelled as an exponential tail in height with a scale
+    estimated from them. New peaks then follow a Lomax distribution. One more peak than counted
+    is expected, because new audio may exceed the highest.
     """
     falling = _falling(total[None])[0]
     first = max(0, int(np.searchsorted(-falling, -TAIL_PEAKS, side="right")) - 1)
     n_peaks = falling[first]
     if n_peaks == 0:
-        # Nothing is known but that there was none: half a one, as Jeffreys has it.
+        # Nothing was counted: half a false accept, the Jeffreys estimate.
         return np.asarray(falling + 0.5)
-    # The area under the staircase is the sum of what the peaks exceed its beginning by.
+    # The area under the step curve is the sum of the peaks' heights above its start.
     scale = float(np.sum(falling[first + 1 :] * np.diff(levels[first:]))) / n_peaks
     beyond = (levels[first:] - levels[first]) / max(scale, 1e-6)
     expected = falling.copy()
@@ -135,7 +198,7 @@ def _heights(grid: FloatArray) -> FloatArray:
 
 
 def _falling(counts: NDArray[np.generic]) -> FloatArray:
-    """Return counts that never rise with the threshold; stretches that merge make them bend."""
+    """Return counts made monotonic: merging detections can make raw counts rise."""
     return np.asarray(
         np.maximum.accumulate(np.asarray(counts, dtype=np.float64)[:, ::-1], axis=1)[:, ::-1]
     )

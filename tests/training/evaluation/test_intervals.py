@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.evaluation.intervals import rate_interval, share_interval
+from training.evaluation.metrics import rate_interval, share_interval
 
 
 @pytest.mark.parametrize(

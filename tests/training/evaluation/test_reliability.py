@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.evaluation.reliability import reliability
+from training.evaluation.metrics import reliability
 
 
 def test_error_against_a_hand_count():
