@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -20,7 +21,7 @@ SERIES = (
     *("#cf222e", "#1b7c83", "#bf3989", "#7d4e00"),
 )
 MARKERS = "osD^vPX*"
-PAGE_STYLE = {
+PAGE_STYLE: dict[Any, Any] = {
     # Text stays text: small files, and the reader's own font.
     "svg.fonttype": "none",
     "svg.hashsalt": "kws",

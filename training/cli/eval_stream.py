@@ -12,7 +12,7 @@ from rich.table import Table
 
 from kws import models
 from kws.cli import program
-from kws.cli.listen import parse_thresholds
+from kws.cli.listen_options import parse_thresholds
 from kws.errors import ConfigError
 from kws.manifest import write_manifest
 from kws.spotter import KeywordSpotter

@@ -1,11 +1,12 @@
-"""`kws-eval report`: what the manifests say as a table, or a page of what is measured."""
+"""`kws-eval report`: a table from the manifests of models, or a page of measurements."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from kws import models
 from kws.cli import program
@@ -13,17 +14,88 @@ from kws.errors import ConfigError
 from kws.files import write_atomically
 from kws.manifest import ModelManifest, write_manifest
 from training.cli.terminal import command_line, progress_bar
-from training.evaluation.noisy_clips import held_out_noise
-from training.report import model_table, page
-from training.report.clips import ClipPlan
-from training.report.collect import ReportPlan, collect
-from training.report.models import open_subjects
-from training.report.sections import sections
-from training.report.streams import check_roles, parse_folder
+
+if TYPE_CHECKING:
+    from training.report.measure import ReportPlan
+
+EXAMPLES = """\
+  kws-eval report
+  kws-eval report tiny default --data speech_commands --split validation --out reports/models
+  kws-eval report default --streams misses=noise-10db accepts=speech --bench pi4.json --out r
+"""
+DESCRIPTION = """\
+Without measurements: a Markdown table from the manifests (--out FILE.md writes it to a file).
+With --out DIR: report.html, a page without external files, report.md and report.json.
+--data, --streams, and --bench or --run-bench add measurements; everything else on the page comes
+from the files of the models."""
+
+
+def add_parsers(commands: Any) -> None:
+    """Add the command with its options."""
+    made = program.add_command(
+        commands,
+        "report",
+        examples=EXAMPLES,
+        text="models side by side: a page of measurements, or a table from the manifests",
+        description=DESCRIPTION,
+    )
+    made.set_defaults(run=report)
+    made.add_argument("models", nargs="*", help="names or manifests (default: all that ship)")
+    made.add_argument(
+        "--data", type=Path, metavar="DIR", help="clips, as `kws-eval clips` takes them"
+    )
+    made.add_argument("--split", choices=("training", "validation", "testing"))
+    made.add_argument("--seed", type=int, default=2018, help="of all draws (default: 2018)")
+    made.add_argument(
+        "--environment",
+        type=Path,
+        metavar="DIR",
+        help="environmental sounds as noise, CLASS/FOLD-*.wav; only the held-out fold is used "
+        "(default: esc10 beside DATA, if it exists)",
+    )
+    made.add_argument(
+        "--noise",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="your own noise, instead of noise held out of training",
+    )
+    _add_other_measurements(made)
+    made.add_argument("--out", type=Path, metavar="DIR|FILE.md", help="output folder or file")
+    made.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    made.add_argument(
+        "--write",
+        action="store_true",
+        help="also write the accuracies over noise (--data) into the manifests",
+    )
+
+
+def _add_other_measurements(made: argparse.ArgumentParser) -> None:
+    """Add the options of long audio, latency, and the runtime."""
+    made.add_argument(
+        "--streams",
+        nargs="+",
+        default=[],
+        metavar="[misses=|accepts=]DIR",
+        help="long audio with its truth.csv, for missed words, false alarms, or both",
+    )
+    made.add_argument(
+        "--bench", type=Path, nargs="+", default=[], metavar="JSON", help="from kws-bench --json"
+    )
+    made.add_argument("--run-bench", action="store_true", help="measure latency on this machine")
+    made.add_argument(
+        "--runtime",
+        choices=("ai-edge-litert", "tflite-runtime", "tensorflow"),
+        help="TFLite runtime (default: $KWS_RUNTIME, else the first one installed)",
+    )
+    made.add_argument(
+        "--kernels", choices=("default", "reference"), default="default", help="(default: default)"
+    )
 
 
 def report(arguments: argparse.Namespace) -> int:
-    """Compare models, by their manifests alone or by measuring them."""
+    """Compare models by their manifests alone, or by measurements."""
     names = arguments.models or models.names()
     measured = arguments.data or arguments.streams or arguments.bench or arguments.run_bench
     into_file = arguments.out is not None and arguments.out.suffix == ".md"
@@ -31,19 +103,22 @@ def report(arguments: argparse.Namespace) -> int:
         if getattr(arguments, option) and not arguments.data:
             raise ConfigError(f"--{option}: expected --data DIR beside it")
     if not measured and (arguments.out is None or into_file):
-        return _manifests(names, arguments)
+        return _compare_manifests(names, arguments)
+    from training.report import measure, page
+    from training.report.models import open_models
+    from training.report.sections import sections
+
     plan = _plan(arguments)
     if arguments.out is not None and not into_file:
-        _prepare(arguments)
-    subjects = open_subjects(names, runtime=arguments.runtime, kernels=arguments.kernels)
-    made = collect(subjects, plan, command=command_line(), progress=progress_bar)
+        _make_folder(arguments.out)
+    opened = open_models(names, runtime=arguments.runtime, kernels=arguments.kernels)
+    made = measure.measure(opened, plan, command=command_line(), progress=progress_bar)
     if arguments.write:
-        for subject, row in zip(subjects, made["models"]):
-            _record_noise(subject.manifest, row["noise"], made)
+        for model, row in zip(opened, made["models"]):
+            _record_noise(model.manifest, row["noise"], made)
     found = sections(made)
     if into_file:
-        text = page.markdown(made, found)
-        write_atomically(arguments.out, text)
+        write_atomically(arguments.out, page.markdown(made, found))
     elif arguments.out is not None:
         written = page.write(made, found, arguments.out)
         if not arguments.json:
@@ -56,7 +131,7 @@ def report(arguments: argparse.Namespace) -> int:
 
 
 def _record_noise(manifest: ModelManifest, rows: list[Any], made: dict[str, Any]) -> None:
-    """Put the accuracies over noise into a manifest, with what made them."""
+    """Write the accuracies over noise into a manifest, with their provenance."""
     names = ("snr_db", "n", "accuracy", "keyword_recall")
     noise = {
         "split": made["data"]["split"],
@@ -68,13 +143,15 @@ def _record_noise(manifest: ModelManifest, rows: list[Any], made: dict[str, Any]
     write_manifest(replace(manifest, metrics={**manifest.metrics, "noise": noise}), manifest.path)
 
 
-def _manifests(names: list[str], arguments: argparse.Namespace) -> int:
-    """Write what the manifests say."""
+def _compare_manifests(names: list[str], arguments: argparse.Namespace) -> int:
+    """Print or write the table of the figures in the manifests."""
+    from training.report.models import manifest_row, manifest_table
+
     manifests = [models.load(name) for name in names]
     if arguments.json:
-        text = json.dumps({"models": [model_table.row(manifest) for manifest in manifests]})
+        text = json.dumps({"models": [manifest_row(manifest) for manifest in manifests]})
     else:
-        text = model_table.markdown(manifests)
+        text = manifest_table(manifests)
     if arguments.out:
         write_atomically(arguments.out, text + "\n")
     else:
@@ -83,12 +160,16 @@ def _manifests(names: list[str], arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> ReportPlan:
-    """Return what to measure; everything that is named is looked at before anything is run."""
+    """Return what to measure, with all inputs checked before anything runs."""
+    from training.evaluation.noisy_clips import held_out_noise
+    from training.report.measure import ClipPlan, ReportPlan
+    from training.report.streams import check_roles, parse_folder
+
     streams = tuple(parse_folder(text) for text in arguments.streams)
     check_roles(streams)
     clips = None
     if arguments.data is not None:
-        # Noise that training has heard would tell nothing.
+        # The noise of the training split is in the training data.
         split = "testing" if arguments.split == "testing" else "validation"
         noise = held_out_noise(
             arguments.data, split, environment=arguments.environment, folders=arguments.noise
@@ -97,11 +178,9 @@ def _plan(arguments: argparse.Namespace) -> ReportPlan:
     return ReportPlan(clips, streams, tuple(arguments.bench), arguments.run_bench)
 
 
-def _prepare(arguments: argparse.Namespace) -> None:
-    """Make the folder of the page before minutes go into what it is to hold."""
+def _make_folder(path: Path) -> None:
+    """Create the output folder before the measurements start."""
     try:
-        arguments.out.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
-        raise ConfigError(
-            f"--out {arguments.out}: expected a folder, or a file that ends in .md"
-        ) from error
+        raise ConfigError(f"--out {path}: expected a folder, or a file that ends in .md") from error

@@ -80,7 +80,7 @@ def _once(
     arguments: argparse.Namespace, recipe: Recipe, material: Material, out: Path
 ) -> dict[str, Any]:
     from training.cli.terminal import progress_bar
-    from training.evaluation.class_scores import summary
+    from training.evaluation.clip_report import summary
     from training.evaluation.plots import draw_confusion
     from training.transfer.export import export
     from training.transfer.pipeline import score

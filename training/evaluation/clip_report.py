@@ -18,8 +18,7 @@ from kws.errors import ConfigError
 from kws.features.frontends import WholeFeatures
 from kws.files import write_atomically
 from kws.spotter import KeywordSpotter
-from training.batches.class_sampler import class_data
-from training.config.recipe import Recipe
+from training.batches.task import Task
 from training.datasets.clips import Clip
 from training.evaluation import plots
 from training.evaluation.clips import ClipScorer
@@ -112,13 +111,13 @@ def evaluate_clips(
     return report
 
 
-def write_scores(recipe: Recipe, out: Path, predict: Predict) -> dict[str, Any]:
-    """Write ``scores.json`` and ``predictions-SPLIT.csv`` of validation and testing.
+def write_scores(task: Task, out: Path, predict: Predict) -> dict[str, Any]:
+    """Write ``scores.json`` and ``predictions-SPLIT.csv`` of the task's scored splits.
 
     Parameters
     ----------
-    recipe : Recipe
-        With its labels filled in.
+    task : Task
+        Its `scored_splits` are scored.
     out : Path
         The run's folder.
     predict : callable
@@ -129,26 +128,20 @@ def write_scores(recipe: Recipe, out: Path, predict: Predict) -> dict[str, Any]:
     scores : dict
         By split the `classification_report`; a split without clips is omitted.
     """
-    data = class_data(recipe)
-    root = recipe.data.path("clips")
-    assert root is not None
+    root = task.recipe.data.root()
     scores = {}
-    for split in ("validation", "testing"):
-        clips = data.clips(split)
+    for split in task.scored_splits:
+        clips = task.clips(split)
         if not clips:
             continue
+        parts = range(0, len(clips), CLIPS_AT_ONCE)
         posteriors = np.concatenate(
-            [
-                predict(clips[start : start + CLIPS_AT_ONCE])
-                for start in range(0, len(clips), CLIPS_AT_ONCE)
-            ]
+            [predict(clips[start : start + CLIPS_AT_ONCE]) for start in parts]
         )
-        truth = [data.labels.index(clip.label) for clip in clips]
-        report = classification_report(truth, posteriors.argmax(axis=1), data.labels)
+        report = classification_report(task.truth(clips), posteriors.argmax(axis=1), task.labels)
         scores[split] = report
-        write_predictions(
-            clips, posteriors, data.labels, root=root, path=out / f"predictions-{split}.csv"
-        )
+        path = out / f"predictions-{split}.csv"
+        write_predictions(clips, posteriors, task.labels, root=root, path=path)
         logger.info("%s", summary(split, report))
     write_atomically(out / SCORES, json.dumps(scores, indent=2) + "\n")
     return scores

@@ -17,7 +17,7 @@ from kws.inference.model import PosteriorModel
 from kws.inference.stream_model import StreamModel
 from kws.inference.window_model import WindowModel
 from kws.manifest import ModelManifest
-from training.config.source_section import SourceConfig
+from training.config.data_sections import SourceConfig
 from training.datasets import labelled_clips as sources
 from training.datasets import twelve_class
 from training.datasets.clips import Clip, fit_length

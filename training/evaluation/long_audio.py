@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +21,10 @@ from kws.spotter import KeywordSpotter
 from training.datasets.folders import AUDIO_SUFFIXES
 from training.evaluation import plots
 from training.evaluation.stream_scores import FileScores, Tally, curve, summarise, tally_files
-from training.evaluation.truth import IGNORE, Event, read_truth
+from training.evaluation.truth import IGNORE, read_truth
 
 logger = logging.getLogger(__name__)
-Progress = Callable[[Sequence[Path]], Sequence[Path]]
+Progress = Callable[[Sequence[Path]], Iterable[Path]]
 
 
 @dataclass
@@ -163,8 +163,9 @@ def write_stream_report(result: StreamResult, out: Path) -> None:
     rows += [
         (event.file, event.start_s, event.keyword, "", "miss") for event in result.tally.missed
     ]
+    rows.sort(key=lambda row: (row[0], row[1]))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("file", "time_s", "keyword", "score", "what"))
-    writer.writerows(sorted(rows, key=lambda row: row[:2]))
+    writer.writerows(rows)
     write_atomically(out / "errors.csv", text.getvalue())

@@ -18,13 +18,13 @@ N_BINS = 10
 
 
 def classification_report(
-    truth: Sequence[int], predicted: ArrayLike, labels: Sequence[str]
+    truth: Sequence[int] | NDArray[np.intp], predicted: ArrayLike, labels: Sequence[str]
 ) -> dict[str, Any]:
     """Return the figures of a classification, as `kws-eval clips --json` gives them.
 
     Parameters
     ----------
-    truth, predicted : sequence of int, length n
+    truth, predicted : sequence or array of int, length n
         Indices into `labels`.
     labels : sequence of str
         Names in output order.

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
-from training.batches.augmentation import add_noise, to_int16
-from training.datasets.clips import SAMPLE_RATE, Clip, fit_length
+from training.datasets.clips import SAMPLE_RATE, Clip, fit_length, to_int16
 from training.datasets.folders import AUDIO_SUFFIXES
 from training.datasets.noise import (
     ESC_FOLDS,
     PORTIONS,
-    NoiseBank,
+    NoiseRecordings,
+    add_noise,
     esc_noise,
     noise_files,
     split_noise,
@@ -33,7 +33,7 @@ MAX_DRAWS = 50
 class HeldOutNoise:
     """Noise that no training run uses, with a description of its sources."""
 
-    bank: NoiseBank
+    bank: NoiseRecordings
     sources: tuple[str, ...]
 
 
@@ -97,7 +97,7 @@ def held_out_noise(
     if sounds:
         folds = ", ".join(str(fold) for fold in ESC_FOLDS[split])
         sources.append(f"{len(sounds)} recordings of fold {folds} of {tree.name}")
-    return HeldOutNoise(NoiseBank((*recordings, *sounds)), tuple(sources))
+    return HeldOutNoise(NoiseRecordings((*recordings, *sounds)), tuple(sources))
 
 
 def _whole_folders(folders: Sequence[Path]) -> HeldOutNoise:
@@ -109,11 +109,11 @@ def _whole_folders(folders: Sequence[Path]) -> HeldOutNoise:
             raise ConfigError(f"{folder}: expected recordings of noise, found none")
         recordings += [Clip(path, "noise").read() for path in paths]
         sources.append(f"{len(paths)} recordings of {folder.name}")
-    return HeldOutNoise(NoiseBank(tuple(recordings)), tuple(sources))
+    return HeldOutNoise(NoiseRecordings(tuple(recordings)), tuple(sources))
 
 
 def over_noise(
-    clips: Sequence[Clip], noise: NoiseBank, *, snr_db: float, window_s: float, seed: int
+    clips: Sequence[Clip], noise: NoiseRecordings, *, snr_db: float, window_s: float, seed: int
 ) -> list[NoisyClip]:
     """Return the clips over noise; a clip has the same noise at every level.
 
@@ -121,7 +121,7 @@ def over_noise(
     ----------
     clips : sequence of Clip
         In a fixed order: the noise of a clip depends on the seed and its position.
-    noise : NoiseBank
+    noise : NoiseRecordings
         Source of the cuts.
     snr_db : float
         Of the loudest 300 ms of a clip over the RMS of its noise.
@@ -138,7 +138,9 @@ def over_noise(
     return made
 
 
-def _loud_cut(noise: NoiseBank, rng: np.random.Generator, n_samples: int) -> NDArray[np.int16]:
+def _loud_cut(
+    noise: NoiseRecordings, rng: np.random.Generator, n_samples: int
+) -> NDArray[np.int16]:
     for _ in range(MAX_DRAWS):
         cut = noise.cut(rng, n_samples)
         if np.sqrt(np.mean(np.square(cut, dtype=np.float64))) >= LEAST_RMS:

@@ -104,7 +104,7 @@ def draw_stream_curve(report: dict[str, Any], path: Path) -> None:
     save_figure(figure, path)
 
 
-def draw_clip(
+def draw_clip(  # noqa: PLR0913 (everything in one picture)
     samples: NDArray[np.int16],
     frames: NDArray[np.float32],
     frame_step_s: float,

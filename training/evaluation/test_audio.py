@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from kws.errors import AudioError, ConfigError
 from training.datasets.aligned_speech import sounds_like
 from training.datasets.clips import SAMPLE_RATE, Clip
-from training.datasets.folders import AUDIO_SUFFIXES
-from training.datasets.speakers import halves, speaker_of
+from training.datasets.folders import AUDIO_SUFFIXES, halves, speaker_of
 from training.evaluation.mix_stream import (
     Background,
     StreamConfig,

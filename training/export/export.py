@@ -24,8 +24,8 @@ from training.batches.picture_tree import on_audio
 from training.batches.task import Task, open_task
 from training.config import recipe as recipes
 from training.config.run_folder import RunFolder
-from training.evaluation import metrics
 from training.evaluation.clips import ClipScorer
+from training.evaluation.metrics import classification_report
 from training.tflite.convert import convert_float, convert_int8
 from training.tflite.stream_export import StreamDiffersError, add_streaming_model, stream_file
 from training.tflite.stream_plan import NotStreamableError
@@ -134,10 +134,8 @@ def check_parity(model: keras.Model, manifest: ModelManifest, task: Task) -> dic
     sample = range(0, len(clips), max(1, len(clips) // recipe.export.parity_clips))
     through_training = np.stack([scorer.model.predict(features[i] * std + mean) for i in sample])
     difference = float(np.abs(through_training - of_int8[list(sample)]).max())
-    report = metrics.classification_report(truth, metrics.argmax(of_int8), labels)
-    accuracy_float = metrics.classification_report(truth, metrics.argmax(of_float), labels)[
-        "accuracy"
-    ]
+    report = classification_report(truth, of_int8.argmax(axis=1), labels)
+    accuracy_float = float(np.mean(of_float.argmax(axis=1) == np.asarray(truth)))
     loss = accuracy_float - report["accuracy"]
     agreement = float(np.mean(of_float.argmax(axis=1) == of_int8.argmax(axis=1)))
     logger.info(

@@ -17,7 +17,7 @@ from training.batches.prefetch import BatchPrefetcher
 from training.batches.task import Task, open_task
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
-from training.evaluation.class_scores import SCORES, write_scores
+from training.evaluation.clip_report import SCORES, write_scores
 from training.evaluation.plots import draw_curves
 from training.fit.initial_weights import freeze, load_first_weights
 from training.fit.malloc_tuning import keep_freed_memory

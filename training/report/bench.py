@@ -1,4 +1,4 @@
-"""Latency and CPU of the models of a report: from `kws-bench --json`, or measured here."""
+"""Latency and CPU of the models of a report, from `kws-bench --json` or measured here."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from kws.bench import run as bench_measure
-from kws.bench import timing as benchmark
-from kws.bench.run import Plan
+from kws.bench.run import Plan, measure
+from kws.bench.timing import DEMO
 from kws.errors import ConfigError
-from training.report.models import Subject
+from training.report.models import ReportModel
 
-# As `kws-bench` does without options.
+# The defaults of `kws-bench`.
 SECONDS, N_ROUNDS = 60.0, 5
 KEPT = (
     "mode",
@@ -27,51 +26,53 @@ KEPT = (
     "invoke_us",
     "cpu_s_per_audio_s",
     "rss_mb",
-    "rss_over_floor_mb",
     "cold_start_s",
 )
 OF_RUN = ("paced", "date", "command", "doubts", "audio", "hops")
 OF_MACHINE = ("cpu", "board", "architecture", "usable_cores", "governor", "virtual", "system")
 
 
-def read_benches(paths: Sequence[Path], subjects: Sequence[Subject]) -> list[list[dict[str, Any]]]:
-    """Return the measurements of each subject; which are whose, the files' SHA-256 tells.
+def read_benches(
+    paths: Sequence[Path], models: Sequence[ReportModel]
+) -> list[list[dict[str, Any]]]:
+    """Return the measurements of each model, matched by the SHA-256 of the model file.
 
     Raises
     ------
     ConfigError
-        If a file is no measurement of `kws-bench`, or of none of the models.
+        If a file is not from `kws-bench`, or measures none of the models.
     """
-    found: list[list[dict[str, Any]]] = [[] for _ in subjects]
+    found: list[list[dict[str, Any]]] = [[] for _ in models]
     for path in paths:
         report = _read(path)
         taken = 0
         for side in _sides(report, path):
-            for rows, subject in zip(found, subjects):
-                if any(form.sha256.startswith(side["sha256"]) for form in subject.forms.values()):
+            for rows, model in zip(found, models):
+                if any(form.sha256.startswith(side["sha256"]) for form in model.forms.values()):
                     rows.append(_row(side, report, path.name))
                     taken += 1
         if not taken:
             names = ", ".join(f"{side['model']} {side['sha256']}" for side in _sides(report, path))
             raise ConfigError(
                 f"--bench {path}: expected a measurement of one of the models of this report, "
-                f"got {names}; measure anew with kws-bench --model MODEL --json"
+                f"got {names}; measure again with kws-bench --model MODEL --json"
             )
     return found
 
 
 def run_bench(
-    subject: Subject, *, say: Any, seconds: float = SECONDS, n_rounds: int = N_ROUNDS
+    model: ReportModel, *, seconds: float = SECONDS, n_rounds: int = N_ROUNDS
 ) -> dict[str, Any]:
-    """Return what the model costs here and now, on the demo recording, as `kws-bench` does."""
+    """Measure a model on the demo recording, as `kws-bench` does."""
     options = {
-        "name_or_path": subject.asked,
+        "name_or_path": model.asked,
         "mode": "auto",
-        "runtime": subject.runtime,
-        "kernels": subject.kernels,
+        "runtime": model.runtime,
+        "kernels": model.kernels,
         "n_threads": 1,
     }
-    measured = bench_measure.measure(options, Plan(benchmark.DEMO, seconds, n_rounds), progress=say)
+    plan = Plan(DEMO, seconds, n_rounds)
+    measured = measure(options, plan, progress=lambda text: None)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     report = {"date": now, **measured.report}
     return _row(report, report, "measured for this report")
@@ -82,22 +83,25 @@ def _read(path: Path) -> dict[str, Any]:
         report = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"--bench {path}: expected what kws-bench --json wrote, {error}"
+            f"--bench {path}: expected the output of kws-bench --json, {error}"
         ) from error
     sides = ("a", "b") if isinstance(report, dict) and "ratios" in report else ()
     whole = isinstance(report, dict) and isinstance(report.get("machine"), dict)
     if not whole or not all(isinstance(report.get(side), dict) for side in sides):
-        raise ConfigError(f"--bench {path}: expected what kws-bench --json wrote, got other JSON")
+        raise ConfigError(
+            f"--bench {path}: expected the output of kws-bench --json, got other JSON"
+        )
     return report
 
 
 def _sides(report: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
-    """Return what was measured: one model, or the two of a comparison."""
+    """Return the measurements in a file: one model, or the two of a comparison."""
     sides = [report["a"], report["b"]] if "ratios" in report else [dict(report)]
     missing = sorted({"model", "sha256", *KEPT} - set.intersection(*map(set, sides)))
     if missing:
         raise ConfigError(
-            f"--bench {path}: expected what this kws-bench writes, without {', '.join(missing)}"
+            f"--bench {path}: expected the output of this version of kws-bench; "
+            f"{', '.join(missing)} missing"
         )
     return sides
 

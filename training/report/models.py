@@ -1,4 +1,4 @@
-"""The models of a report: opened and checked before anything is measured, and what they cost."""
+"""The models of a report: opened and checked, their size and cost, and a table of manifests."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from training.evaluation.clips import ClipScorer
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A model of the report."""
+class ReportModel:
+    """A model, opened for a report."""
 
     title: str
-    """The manifest's name, with its folder where two models have the same name."""
+    """The name in the manifest, with the folder where two models have the same name."""
 
     asked: str
-    """What was typed to name it."""
+    """The name or path that the user typed."""
 
     manifest: ModelManifest
     scorer: ClipScorer
@@ -32,31 +32,29 @@ class Subject:
 
     @property
     def window_s(self) -> float:
-        """Audio that the model sees, in seconds."""
+        """Length of the model's window, in seconds."""
         return self.manifest.window.window_samples / self.manifest.frontend.sample_rate
 
     @property
     def forms(self) -> dict[str, WindowForm | StreamForm]:
-        """The forms that the model has, by name."""
+        """The non-streaming model (``window``) and, if there is one, the streaming one."""
         forms: dict[str, WindowForm | StreamForm] = {"window": self.manifest.window}
         return {**forms, "stream": self.manifest.stream} if self.manifest.stream else forms
 
     def spotter(self) -> KeywordSpotter:
-        """Return what `kws-eval stream` runs."""
+        """Return a spotter, as `kws-eval stream` runs it."""
         return KeywordSpotter.from_model(self.asked, runtime=self.runtime, kernels=self.kernels)
 
 
-def open_subjects(
+def open_models(
     names: Sequence[str], *, runtime: str | None = None, kernels: str = "default"
-) -> list[Subject]:
-    """Return the models, each read, checked and opened in all its forms.
-
-    A broken one ends the report here, before minutes go into the others.
+) -> list[ReportModel]:
+    """Open and check all models, so that a broken one fails before anything is measured.
 
     Raises
     ------
     KwsError
-        If one cannot be found, is not what its manifest says, or does not run.
+        If a model cannot be found, does not match its manifest, or does not run.
     """
     manifests = [models.load(name) for name in names]
     titles = _titles(manifests)
@@ -65,33 +63,33 @@ def open_subjects(
     found = []
     for name, title, manifest in zip(names, titles, manifests):
         scorer = ClipScorer.open(manifest, runtime=runtime, kernels=kernels)
-        subject = Subject(title, name, manifest, scorer, runtime, kernels)
-        # Opens the stream form, where there is one, and the decision stage.
-        subject.spotter()
-        found.append(subject)
+        model = ReportModel(title, name, manifest, scorer, runtime, kernels)
+        # Opens the streaming model, if there is one, and the decision stage.
+        model.spotter()
+        found.append(model)
     return found
 
 
-def facts(subject: Subject) -> dict[str, Any]:
-    """Return what is known of a model without running it: size, multiplications, checksums."""
-    manifest = subject.manifest
-    files = {name: subject.manifest.read_form(form) for name, form in subject.forms.items()}
+def facts(model: ReportModel) -> dict[str, Any]:
+    """Return what the files of a model tell: size, multiplications, checksums, manifest figures."""
+    manifest = model.manifest
+    files = {name: manifest.read_form(form) for name, form in model.forms.items()}
     return {
         "model": manifest.name,
-        "title": subject.title,
+        "title": model.title,
         "version": manifest.version,
         "description": manifest.description,
         "licence": manifest.licence,
         "words": len(manifest.keywords),
-        "sha256": {name: form.sha256 for name, form in subject.forms.items()},
+        "sha256": {name: form.sha256 for name, form in model.forms.items()},
         "bytes": {name: len(content) for name, content in files.items()},
         **_cost(manifest, files),
         "recipe": _recipe(manifest),
         "manifest_metrics": {
             name: manifest.metrics.get(name) for name in ("accuracy", "n", "split", "data")
         },
-        "runtime": subject.scorer.model.opened.runtime,
-        "runtime_version": subject.scorer.model.opened.runtime_version,
+        "runtime": model.scorer.model.opened.runtime,
+        "runtime_version": model.scorer.model.opened.runtime_version,
     }
 
 
@@ -101,7 +99,7 @@ def _recipe(manifest: ModelManifest) -> str | None:
 
 
 def _cost(manifest: ModelManifest, files: dict[str, bytes]) -> dict[str, Any]:
-    """Return parameters and multiplications; None with the reason where nothing can count them."""
+    """Return parameters and multiplications; None, with a note, if they cannot be counted."""
     parameters = manifest.training.get("parameters")
     hop_ms = own_hop_ms(manifest)
     macs: dict[str, Any] = {"window": None, "hop": None, "hop_ms": hop_ms, "note": None}
@@ -115,11 +113,11 @@ def _cost(manifest: ModelManifest, files: dict[str, bytes]) -> dict[str, Any]:
         macs["note"] = str(error)
     else:
         window = costs["window"]
-        # Without a stream form the whole window is computed at every hop.
+        # Without a streaming model the whole window is computed at every hop.
         macs["window"], macs["hop"] = window.macs, costs.get("stream", window).macs
         if window.not_counted:
             macs["note"] = f"without {', '.join(window.not_counted)}"
-        # What the file holds, so that all models are counted alike.
+        # The weights in the file, so that all models are counted alike.
         parameters = window.weights
     return {"parameters": parameters, "macs": macs}
 
@@ -134,3 +132,56 @@ def _titles(manifests: Sequence[ModelManifest]) -> list[str]:
 
 def _folder(path: Path) -> str:
     return path.resolve().parent.name
+
+
+def manifest_row(manifest: ModelManifest) -> dict[str, Any]:
+    """Return the figures in a manifest; None where it has none."""
+    size = (manifest.path.parent / manifest.window.file).stat().st_size
+    metrics = manifest.metrics
+    stream = metrics.get("stream", {})
+    return {
+        "model": manifest.name,
+        "version": manifest.version,
+        "words": len(manifest.keywords),
+        "parameters": manifest.training.get("parameters"),
+        "bytes": size,
+        "accuracy": metrics.get("accuracy"),
+        "n": metrics.get("n"),
+        "split": metrics.get("split"),
+        "streams": {
+            name: {
+                "false_reject_rate": figures.get("false_reject_rate"),
+                "false_accepts_per_hour": figures.get("false_accepts_per_hour"),
+                "hours": figures.get("hours"),
+            }
+            for name, figures in stream.items()
+        },
+        "stream_form": manifest.stream is not None,
+        "licence": manifest.licence,
+    }
+
+
+def manifest_table(manifests: Sequence[ModelManifest]) -> str:
+    """Return a Markdown table of the figures in manifests."""
+    lines = [
+        "| model | words | parameters | int8 file | accuracy (clips, split) | long audio: missed, "
+        "false alarms per hour | streaming |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for manifest in manifests:
+        figures = manifest_row(manifest)
+        accuracy = (
+            "not measured"
+            if figures["accuracy"] is None
+            else f"{100 * figures['accuracy']:.1f} % ({figures['n']}, {figures['split']})"
+        )
+        streams = "; ".join(
+            f"{name}: {100 * part['false_reject_rate']:.1f} %, {part['false_accepts_per_hour']:.2f}"
+            for name, part in figures["streams"].items()
+        )
+        lines.append(
+            f"| {figures['model']} {figures['version']} | {figures['words']} "
+            f"| {figures['parameters']} | {figures['bytes'] / 1000:.0f} kB | {accuracy} "
+            f"| {streams or 'not measured'} | {'yes' if figures['stream_form'] else 'no'} |"
+        )
+    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing else, and as Markdown."""
+"""Writes a report as one self-contained HTML page, as Markdown, and as JSON."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kws.files import write_atomically
-from training.report.sections import Section, clips_in_words
+from training.report.sections import Section, describe_clips
 from training.report.tables import Table
 
 HTML, MARKDOWN, JSON = "report.html", "report.md", "report.json"
-# These show one picture a model.
+# Sections with one picture per model.
 SIDE_BY_SIDE = frozenset({"confusion", "reliability"})
 
 
@@ -26,12 +26,12 @@ def write(report: dict[str, Any], found: list[Section], folder: Path) -> list[Pa
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        _write(folder / name, text)
+        write_atomically(folder / name, text)
     return [folder / name for name in texts]
 
 
 def html(report: dict[str, Any], found: list[Section]) -> str:
-    """Return the page; every text in it is escaped by the template engine."""
+    """Return the page; the template engine escapes all text."""
     environment = Environment(
         loader=PackageLoader("training.report", "."),
         autoescape=True,
@@ -47,7 +47,7 @@ def html(report: dict[str, Any], found: list[Section]) -> str:
 
 
 def markdown(report: dict[str, Any], found: list[Section]) -> str:
-    """Return words and tables, without the pictures."""
+    """Return text and tables, without the pictures."""
     parts = [f"# {_escaped(_title(report))}", "", _escaped(_subtitle(report)), ""]
     for section in found:
         parts += [f"## {section.title}", ""]
@@ -60,7 +60,7 @@ def markdown(report: dict[str, Any], found: list[Section]) -> str:
 
 
 def markdown_table(table: Table) -> str:
-    """Return one table as Markdown."""
+    """Return a table as Markdown."""
     lines = [table.head, tuple("---" for _ in table.head), *table.rows]
     return "\n".join(f"| {' | '.join(_escaped(cell) for cell in line)} |" for line in lines)
 
@@ -71,15 +71,11 @@ def _title(report: dict[str, Any]) -> str:
 
 
 def _subtitle(report: dict[str, Any]) -> str:
-    return f"{report['date'][:10]}, kws {report['kws']}. {clips_in_words(report)}"
+    return f"{report['date'][:10]}, kws {report['kws']}. {describe_clips(report)}"
 
 
 def _escaped(text: str) -> str:
-    """Return a text in which nothing is taken for Markdown or HTML."""
+    """Return text in which nothing is interpreted as Markdown or HTML."""
     for sign in "\\`*_<>|":
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())
-
-
-def _write(path: Path, text: str) -> None:
-    write_atomically(path, text)

@@ -1,91 +1,71 @@
-"""The pictures of a report, each as SVG for the page."""
+"""The plots of a report, each as an SVG image for the page."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
+from matplotlib.figure import Figure
 
-from training.plotting import new_figure
-from training.report.label_placement import name_points
-from training.report.svg import INK, MARKERS, ON_FILL, RULE, SERIES, SOFT, inline_svg, page_style
+from training.evaluation.plots import plot_confusion
+from training.plotting import MARKERS, RULE, SERIES, SOFT, new_figure, page_style, svg_data_uri
 
 Model = dict[str, Any]
-# Unit and words of what accuracy is drawn against.
+# Unit and axis label of the cost that accuracy is plotted against.
 COSTS = {
-    "macs": (1e6, "million multiplications of one second"),
-    "bytes": (1e3, "kB of the file, window form"),
+    "macs": (1e6, "million multiplications per second of audio"),
+    "bytes": (1e3, "size of the non-streaming model, kB"),
 }
 
 
+@dataclass(frozen=True)
+class Picture:
+    """An image of the page."""
+
+    source: str
+    """A ``data:`` URI."""
+
+    alt: str
+    """The content in words, for screen readers."""
+
+    caption: str
+
+
+def _picture(figure: Figure, *, alt: str, caption: str) -> Picture:
+    return Picture(svg_data_uri(figure), alt, caption)
+
+
 def colour(index: int) -> str:
-    """Return the colour of the model at a place of the report."""
+    """Return the colour of the model at a position of the report."""
     return SERIES[index % len(SERIES)]
 
 
 def marker(index: int) -> str:
-    """Return its marker: colour is never the only difference."""
+    """Return the marker of a model, so that colour is never the only difference."""
     return MARKERS[index % len(MARKERS)]
 
 
-def confusion(model: Model, index: int) -> str:
-    """Return the confusion matrix of a model, each row in parts of its truth."""
+def confusion(model: Model) -> Picture:
+    """Return the confusion matrix of a model."""
     report = model["clips"]
-    labels = [label.strip("_") for label in report["labels"]]
-    counts = np.array(report["confusion"], dtype=float)
-    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    n = len(labels)
     with page_style():
         figure = new_figure(5.6, 5.2)
         axes = figure.subplots()
-        for row, column in np.argwhere(counts > 0):
-            share = float(shares[row, column])
-            fill = colour(index) if row == column else SERIES[4]
-            corner = (column - 0.5, row - 0.5)
-            axes.add_patch(
-                Rectangle(corner, 1, 1, facecolor=fill, alpha=0.12 + 0.83 * share, linewidth=0)
-            )
-            axes.text(
-                column,
-                row,
-                f"{int(counts[row, column])}",
-                ha="center",
-                va="center",
-                fontsize=8,
-                color=ON_FILL if share > 0.55 else INK,
-            )
-        axes.set(xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5), aspect="equal")
-        axes.set_xticks(range(n), labels, rotation=60, ha="right", rotation_mode="anchor")
-        axes.set_yticks(range(n), labels)
-        axes.set(xlabel="predicted", ylabel="spoken")
-        axes.tick_params(length=0)
+        plot_confusion(axes, report)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
         alt = (
             f"Confusion matrix of {model['title']}: {100 * report['accuracy']:.1f} % of "
-            f"{report['n']} clips on the diagonal; most often {_worst(report)}"
+            f"{report['n']} clips on the diagonal"
         )
-        return inline_svg(figure, name=f"confusion{index}", alt=alt)
+        return _picture(figure, alt=alt, caption=model["title"])
 
 
-def _worst(report: dict[str, Any], n: int = 3) -> str:
-    """Return the commonest mistakes in words."""
-    counts = np.array(report["confusion"])
-    np.fill_diagonal(counts, 0)
-    places = np.argsort(-counts, axis=None, kind="stable")[:n]
-    labels = [label.strip("_") for label in report["labels"]]
-    pairs = [np.unravel_index(place, counts.shape) for place in places]
-    said = [
-        f"{labels[row]} taken for {labels[column]} ({counts[row, column]})"
-        for row, column in pairs
-        if counts[row, column]
-    ]
-    return ", ".join(said) or "no mistake at all"
-
-
-def reliability(model: Model, index: int) -> str:
-    """Return accuracy by confidence of a model, and how many clips each bin holds."""
+def reliability(model: Model, index: int) -> Picture:
+    """Return accuracy by confidence of a model, and the share of clips in each bin."""
     bins = [row for row in model["reliability"]["bins"] if row["n"]]
     error = 100 * model["reliability"]["expected_calibration_error"]
     n = sum(row["n"] for row in bins)
@@ -93,33 +73,23 @@ def reliability(model: Model, index: int) -> str:
         figure = new_figure(4.6, 4.6)
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         upper.plot([0, 1], [0, 100], color=SOFT, linestyle="--", linewidth=1)
-        upper.text(0.05, 9, "as sure as right", fontsize=8, color=SOFT, rotation=36)
+        upper.text(0.05, 9, "perfectly calibrated", fontsize=8, color=SOFT, rotation=36)
         for row in bins:
             middle, width = (row["low"] + row["high"]) / 2, 0.9 * (row["high"] - row["low"])
             upper.bar(middle, 100 * row["accuracy"], width, color=colour(index), alpha=0.35)
             lower.bar(middle, 100 * row["n"] / n, width, color=colour(index), alpha=0.8)
-        upper.plot(
-            [row["confidence"] for row in bins],
-            [100 * row["accuracy"] for row in bins],
-            marker(index),
-            color=colour(index),
-            markersize=5,
-        )
-        upper.set(ylabel="right, %", ylim=(0, 102), xlim=(0, 1))
+        confidence = [row["confidence"] for row in bins]
+        accuracy = [100 * row["accuracy"] for row in bins]
+        upper.plot(confidence, accuracy, marker(index), color=colour(index), markersize=5)
+        upper.set(ylabel="accuracy, %", ylim=(0, 102), xlim=(0, 1))
         lower.set(ylabel="clips, %", xlabel="confidence")
         upper.grid(visible=True)
-        alt = (
-            f"Reliability of {model['title']}: expected calibration error {error:.1f} points; "
-            + ", ".join(
-                f"{100 * row['accuracy']:.0f} % right at {row['low']:.1f} to {row['high']:.1f}"
-                for row in bins
-            )
-        )
-        return inline_svg(figure, name=f"reliability{index}", alt=alt)
+        alt = f"Reliability of {model['title']}: expected calibration error {error:.1f} points"
+        return _picture(figure, alt=alt, caption=model["title"])
 
 
-def noise(models: Sequence[Model]) -> str:
-    """Return accuracy against the level of the noise, with 95 % intervals."""
+def noise(models: Sequence[Model]) -> Picture:
+    """Return accuracy against the signal-to-noise ratio, with 95 % intervals."""
     levels = [row["snr_db"] for row in models[0]["noise"]]
     names = ["clean" if level is None else f"{level:g} dB" for level in levels]
     with page_style():
@@ -143,28 +113,21 @@ def noise(models: Sequence[Model]) -> str:
         axes.set(xlabel="level of the word over the noise", ylabel="accuracy, %")
         axes.grid(visible=True, axis="y")
         axes.legend(loc="lower left")
-        alt = "Accuracy against noise: " + "; ".join(
-            f"{model['title']} "
-            + ", ".join(
-                f"{100 * row['accuracy']:.1f} % {name}" for row, name in zip(model["noise"], names)
-            )
-            for model in models
-        )
-        return inline_svg(figure, name="noise", alt=alt)
+        alt = f"Accuracy of {_names(models)} at {', '.join(names)}; the figures are in the table"
+        return _picture(figure, alt=alt, caption="Accuracy against the level of the noise")
 
 
-def streams(models: Sequence[Model]) -> str:
-    """Return misses against false accepts an hour, and where the manifests' thresholds lie."""
+def streams(models: Sequence[Model]) -> Picture:
+    """Return missed words against false alarms per hour, with the manifests' thresholds."""
     with page_style():
         figure = new_figure(7, 4.4)
         axes = figure.subplots()
         most = 1.0
         for index, model in enumerate(models):
-            if model["streams"] is None or model["streams"]["false_reject_rate"] is None:
-                continue
-            most = max(most, _draw_stream(axes, model, index))
+            if model["streams"]["false_reject_rate"] is not None:
+                most = max(most, _plot_stream(axes, model, index))
         axes.set_xscale("symlog", linthresh=0.5, linscale=0.5)
-        axes.set(xlabel="false accepts an hour", ylabel="missed words, %")
+        axes.set(xlabel="false alarms per hour", ylabel="missed words, %")
         axes.set_xlim(-0.03, 1.3 * most)
         axes.set_ylim(-2, 102)
         ticks = [tick for tick in (0, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500) if tick <= most]
@@ -172,29 +135,20 @@ def streams(models: Sequence[Model]) -> str:
         axes.minorticks_off()
         axes.grid(visible=True)
         axes.legend()
-        alt = "Misses against false accepts an hour; at the thresholds that ship: " + "; ".join(
-            f"{model['title']} misses {100 * model['streams']['false_reject_rate']:.1f} % at "
-            f"{model['streams']['false_accepts_per_hour']:.2f} an hour"
-            for model in models
-            if model["streams"] and model["streams"]["false_reject_rate"] is not None
-        )
-        return inline_svg(figure, name="streams", alt=alt)
+        alt = f"Missed words against false alarms per hour of {_names(models)}; see the tables"
+        return _picture(figure, alt=alt, caption="Missed words against false alarms per hour")
 
 
-def _draw_stream(axes: Axes, model: Model, index: int) -> float:
-    """Draw curve and thresholds of a model; return the most false accepts an hour it reaches."""
+def _plot_stream(axes: Axes, model: Model, index: int) -> float:
+    """Plot curve and operating point of a model; return its highest false-alarm rate."""
     figures = model["streams"]
-    curve = figures["curve"]
+    rates = [point["false_accepts_per_hour"] for point in figures["curve"]]
+    misses = [100 * point["false_reject_rate"] for point in figures["curve"]]
     x, y = figures["false_accepts_per_hour"], 100 * figures["false_reject_rate"]
     across = np.abs(np.array(figures["false_accepts_per_hour_interval_95"]) - x)
     along = np.abs(100 * np.array(figures["false_reject_interval_95"]) - y)
-    axes.plot(
-        [point["false_accepts_per_hour"] for point in curve],
-        [100 * point["false_reject_rate"] for point in curve],
-        color=colour(index),
-        linewidth=1.4,
-        label=f"{model['title']}, one threshold for all",
-    )
+    label = f"{model['title']}, one threshold for all keywords"
+    axes.plot(rates, misses, color=colour(index), linewidth=1.4, label=label)
     axes.errorbar(
         x,
         y,
@@ -205,86 +159,85 @@ def _draw_stream(axes: Axes, model: Model, index: int) -> float:
         markersize=8,
         capsize=2.5,
         linestyle="none",
-        label=f"{model['title']}, its own thresholds",
+        label=f"{model['title']}, thresholds of its manifest",
     )
-    return max(float(x + across[1]), *(point["false_accepts_per_hour"] for point in curve))
+    return max(float(x + across[1]), *rates)
 
 
 def against_cost(
     models: Sequence[Model], points: Sequence[dict[str, Any]], *, cost: str
-) -> str | None:
-    """Return accuracy against multiplications (``macs``) or size (``bytes``), with others'.
+) -> Picture | None:
+    """Return accuracy against ``macs`` or ``bytes``, beside published models.
 
-    None where none of the models has both figures.
+    None if no model has both figures.
     """
+    unit, words = COSTS[cost]
     own = [
-        (index, x, y)
-        for index, (x, y) in enumerate(_own(model, cost) for model in models)
-        if x is not None and y is not None
+        (index, model[cost]["window"] / unit, 100 * accuracy)
+        for index, model in enumerate(models)
+        if (accuracy := _measured(model)["accuracy"]) is not None
+        and model[cost]["window"] is not None
     ]
     if not own:
         return None
-    others = [point for point in points if _is_drawn(point, cost)]
-    unit, words = COSTS[cost]
+    others = [point for point in points if _is_comparable(point, cost)]
     with page_style():
         figure = new_figure(7.4, 5.4)
         axes = figure.subplots()
         axes.set_xscale("log")
         axes.margins(0.08)
-        _draw_published(axes, others, cost)
+        _plot_published(axes, others, cost)
         for index, x, y in own:
-            axes.plot(
-                x / unit,
-                100 * y,
-                marker(index),
-                color=colour(index),
-                markersize=9,
-                label=f"{models[index]['title']}, {_where(models[index])}",
-            )
+            label = f"{models[index]['title']}, {_clips_of(models[index])}"
+            axes.plot(x, y, marker(index), color=colour(index), markersize=9, label=label)
         axes.set(xlabel=words, ylabel="accuracy, %")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.grid(visible=True, color=RULE)
         figure.legend(loc="outside lower center", ncols=2)
-        name_points(
-            axes,
-            [(point[cost] / unit, 100 * point["accuracy"], point["name"]) for point in others],
-            taken=[(x / unit, 100 * y) for _, x, y in own],
-            colour=SOFT,
-        )
-        ours = [f"{models[i]['title']} {100 * y:.1f} % at {x / unit:.3g}" for i, x, y in own]
-        alt = f"Accuracy against {words}: {', '.join(ours)}, beside {len(others)} published models"
-        return inline_svg(figure, name=f"against-{cost}", alt=alt)
+        alt = f"Accuracy of {_names(models)} against {words}, beside {len(others)} published models"
+        caption = f"Accuracy against {words}. Named: published models that no cheaper one matches."
+        return _picture(figure, alt=alt, caption=caption)
 
 
-def _is_drawn(point: dict[str, Any], cost: str) -> bool:
-    # Sizes of float files would say nothing about int8 ones.
+def _is_comparable(point: dict[str, Any], cost: str) -> bool:
+    # The size of a float file does not compare with an int8 one.
     return bool(point["drawn"] and point[cost] and (cost == "macs" or point["form"] == "int8"))
 
 
-def _draw_published(axes: Axes, others: Sequence[dict[str, Any]], cost: str) -> None:
-    for form, shape in (("float", "o"), ("int8", "s")):
-        of_form = [point for point in others if point["form"] == form]
-        if of_form:
-            axes.plot(
-                [point[cost] / COSTS[cost][0] for point in of_form],
-                [100 * point["accuracy"] for point in of_form],
-                shape,
-                markerfacecolor="none",
-                markeredgecolor=SOFT,
-                markersize=5,
-                label=f"published, {form}, canonical test set",
+def _plot_published(axes: Axes, others: Sequence[dict[str, Any]], cost: str) -> None:
+    """Plot published models; name those on the Pareto front, so that names do not collide."""
+    best = 0.0
+    by_form: dict[str, list[tuple[float, float]]] = {"float": [], "int8": []}
+    for point in sorted(others, key=lambda point: (point[cost], -point["accuracy"])):
+        x, y = point[cost] / COSTS[cost][0], 100 * point["accuracy"]
+        by_form[point["form"]].append((x, y))
+        if y > best:
+            best = y
+            axes.annotate(
+                point["name"],
+                (x, y),
+                xytext=(-3, 5),
+                textcoords="offset points",
+                ha="right",
+                fontsize=7,
+                color=SOFT,
             )
+    for (form, places), shape in zip(by_form.items(), "os"):
+        if places:
+            label = f"published, {form}, canonical test set"
+            axes.plot(*zip(*places), shape, mfc="none", mec=SOFT, markersize=5, label=label)
 
 
-def _own(model: Model, cost: str) -> tuple[float | None, float | None]:
-    x = model["macs"]["window"] if cost == "macs" else model["bytes"]["window"]
-    if model["clips"]:
-        return x, model["clips"]["accuracy"]
-    return x, model["manifest_metrics"]["accuracy"]
+def _measured(model: Model) -> dict[str, Any]:
+    """Return the figures on clips: those of this report, else those of the manifest."""
+    figures: dict[str, Any] = model["clips"] or model["manifest_metrics"]
+    return figures
 
 
-def _where(model: Model) -> str:
-    """Return on which clips a model's accuracy was measured."""
-    figures = model["clips"] or model["manifest_metrics"]
-    split = figures.get("split")
+def _clips_of(model: Model) -> str:
+    split = _measured(model).get("split")
     return f"{split} split" if split else "all clips given"
+
+
+def _names(models: Sequence[Model]) -> str:
+    return ", ".join(model["title"] for model in models)

@@ -1,4 +1,4 @@
-"""Published figures of other people's models, each with its source."""
+"""Published figures of other models, each with its source."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def points(path: Path = PATH) -> list[dict[str, Any]]:
     Returns
     -------
     points : list of dict
-        ``name``, ``accuracy`` (0 to 1), ``macs``, ``parameters`` and ``bytes`` (None where
-        nobody says), ``set`` (which test), ``form`` (float or int8), ``source``, ``drawn``.
+        ``name``, ``accuracy`` (0 to 1), ``macs``, ``parameters`` and ``bytes`` (None if not
+        published), ``set`` (which test), ``form`` (float or int8), ``source``, ``drawn``.
 
     Raises
     ------
     ConfigError
-        If a point has no source, an unknown key, or an accuracy that is none.
+        If a point has no source, an unknown key, or an invalid accuracy.
     """
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     return [_point(row, table["sources"], f"{path.name}: {row}") for row in table["point"]]

@@ -1,14 +1,12 @@
-"""What stands in a report, in order: each section with its words, pictures and tables."""
+"""The sections of a report in order, each with its text, pictures and tables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from training.report import plots as pictures
-from training.report import tables
-from training.report.headline import headline
+from training.report import plots, tables
+from training.report.plots import Picture
 from training.report.tables import Table
 
 Report = dict[str, Any]
@@ -21,90 +19,78 @@ class Section:
     name: str
     title: str
     text: tuple[str, ...] = ()
-    pictures: tuple[tuple[str, str], ...] = ()
-    """SVG and caption of each."""
-
+    pictures: tuple[Picture, ...] = ()
     tables: tuple[Table, ...] = ()
 
 
 def sections(report: Report) -> list[Section]:
-    """Return all sections; one without figures says how to get them."""
-    made: list[Callable[[Report], Section]] = [
-        _headline,
-        _labels,
-        _confusion,
-        _reliability,
-        _noise,
-        _streams,
-        _latency,
-        _published,
-        _provenance,
+    """Return all sections; one without figures names the option that adds them."""
+    return [
+        _headline(report),
+        *_clips(report),
+        _noise(report),
+        _streams(report),
+        _latency(report),
+        _published(report),
+        _provenance(report),
     ]
-    return [make(report) for make in made]
 
 
-def clips_in_words(report: Report) -> str:
-    """Return which clips were scored."""
+def describe_clips(report: Report) -> str:
+    """Return in words which clips were measured."""
     data = report["data"]
     if data["clips"] is None:
-        return "No clips were scored for this report."
+        return "No clips were measured for this report."
     if data["split"] is None:
         return f"Clips: all of {data['clips']}."
     return (
-        f"Clips: the {data['split']} split of {data['clips']}, seed {data['seed']}; unknown words "
-        "and silence as many as a keyword has on average."
+        f"Clips: the {data['split']} split of {data['clips']}, seed {data['seed']}; as many "
+        "unknown words and silences as a keyword has clips on average."
     )
 
 
 def _headline(report: Report) -> Section:
-    text = [clips_in_words(report)]
+    text = [describe_clips(report)]
     if report["data"]["clips"]:
-        text.append("Intervals of accuracies and misses are Wilson's, 95 %.")
+        text.append("Intervals of accuracies and missed words are Wilson's, 95 %.")
     if report["data"]["streams"]:
         text.append(
-            "Long audio at the thresholds of each manifest; the interval of false accepts is the "
-            "exact Poisson one."
+            "Long audio: at the thresholds of each manifest, with exact Poisson intervals of false "
+            "alarms."
         )
+    text.append("Parameters: the weights and biases in the file.")
     notes = {model["macs"]["note"] for model in report["models"]} - {None}
-    text.append("Parameters are the weights and biases in the file.")
     text += [f"Multiplications: {note}." for note in sorted(notes)]
-    return Section(
-        "headline", "At a glance", (" ".join(text),), tables=(headline(report["models"]),)
-    )
+    table = tables.headline(report["models"])
+    return Section("headline", "At a glance", (" ".join(text),), tables=(table,))
 
 
-def _labels(report: Report) -> Section:
+def _clips(report: Report) -> list[Section]:
+    names = {"labels": "Labels", "confusion": "Confusion", "reliability": "Reliability"}
     if not report["data"]["clips"]:
-        return _not_measured("labels", "Labels", "--data")
-    found = tuple(tables.per_label(model) for model in report["models"])
-    return Section("labels", "Labels", tables=found)
-
-
-def _confusion(report: Report) -> Section:
-    if not report["data"]["clips"]:
-        return _not_measured("confusion", "Confusion", "--data")
-    drawn = tuple(
-        (pictures.confusion(model, index), model["title"])
-        for index, model in enumerate(report["models"])
+        return [_not_measured(name, title, "--data") for name, title in names.items()]
+    models = report["models"]
+    calibration = (
+        "Accuracy by confidence: above the dashed line a model is more often right than its "
+        "confidence suggests. The expected calibration error is the mean distance from that line "
+        "in ten bins of equal width, weighted by clips (Guo et al. 2017)."
     )
-    text = "Rows: what was spoken; columns: what the model said. Mistakes are red."
-    return Section("confusion", "Confusion", (text,), drawn)
-
-
-def _reliability(report: Report) -> Section:
-    title = "Reliability"
-    if not report["data"]["clips"]:
-        return _not_measured("reliability", title, "--data")
-    drawn = tuple(
-        (pictures.reliability(model, index), model["title"])
-        for index, model in enumerate(report["models"])
-    )
-    text = (
-        "How often a model is right, by how sure it says it is: above the dashed line it is more "
-        "often right than it says. The expected calibration error is the mean distance from that "
-        "line, ten bins of equal width, weighted by clips (Guo et al. 2017)."
-    )
-    return Section("reliability", title, (text,), drawn, (tables.reliability(report["models"]),))
+    return [
+        Section("labels", "Labels", tables=tuple(tables.per_label(model) for model in models)),
+        Section(
+            "confusion",
+            "Confusion",
+            ("Rows: the spoken word. Columns: the prediction.",),
+            tuple(plots.confusion(model) for model in models),
+        ),
+        Section(
+            "reliability",
+            "Reliability",
+            (calibration,),
+            tuple(plots.reliability(model, index) for index, model in enumerate(models)),
+            (tables.reliability(models),),
+        ),
+    ]
 
 
 def _noise(report: Report) -> Section:
@@ -113,29 +99,20 @@ def _noise(report: Report) -> Section:
         return _not_measured("noise", title, "--data")
     models = [model for model in report["models"] if len(model["noise"]) > 1]
     if not models:
-        return Section(
-            "noise",
-            title,
-            ("Not measured: no noise was found, or no words to lay over it; --noise names some.",),
-        )
+        text = "Not measured: there is no noise, or there are no words; --noise adds recordings."
+        return Section("noise", title, (text,))
     text = (
-        f"The same clips over noise that is held out of training: "
+        "The same clips over noise that is held out of training: "
         f"{'; '.join(report['data']['noise'])}. The level is that of the loudest 300 ms of a clip "
-        "over the RMS of the noise in the whole window. Each clip has the same noise at every "
-        f"level and for every model with these labels (seed {report['data']['seed']}). "
-        "Silence is mixed with noise in the same way. Bars are 95 % Wilson intervals."
+        "over the RMS of the noise in the window. A clip has the same noise at every level and for "
+        f"every model with these labels (seed {report['data']['seed']}). Silence is mixed with "
+        "noise in the same way. Bars are 95 % Wilson intervals."
     )
-    return Section(
-        "noise",
-        title,
-        (text,),
-        ((pictures.noise(models), "Accuracy against the level of the noise"),),
-        (tables.noise(models),),
-    )
+    return Section("noise", title, (text,), (plots.noise(models),), (tables.noise(models),))
 
 
 def _streams(report: Report) -> Section:
-    title = "Long audio"
+    title, models = "Long audio", report["models"]
     if not report["data"]["streams"]:
         return _not_measured("streams", title, "--streams")
     roles = {
@@ -143,16 +120,12 @@ def _streams(report: Report) -> Section:
         for role in ("misses", "accepts")
     }
     text = (
-        f"Misses are counted on {roles['misses']}, false accepts on {roles['accepts']}. A word is "
-        "heard if its keyword fires between its start and one second after its end; everything "
-        "else that fires is a false accept, a second firing on one word too."
+        f"Missed words are counted on {roles['misses']}, false alarms on {roles['accepts']}. A "
+        "word is detected if its keyword fires between its start and one second after its end. "
+        "Every other detection is a false alarm, and so is a second detection of the same word."
     )
     return Section(
-        "streams",
-        title,
-        (text,),
-        ((pictures.streams(report["models"]), "Missed words against false accepts an hour"),),
-        tuple(tables.streams(report["models"])),
+        "streams", title, (text,), (plots.streams(models),), tuple(tables.streams(models))
     )
 
 
@@ -161,42 +134,28 @@ def _latency(report: Report) -> Section:
     table = tables.latency(report["models"])
     if not table.rows:
         return _not_measured("latency", title, "--bench or --run-bench")
-    doubts = [
-        f"Doubtful, {model['title']}, {row['mode']} form: {'; '.join(row['doubts'])}."
+    warnings = [
+        f"Warning, {model['title']}, {tables.FORMS[row['mode']]}: {'; '.join(row['doubts'])}."
         for model in report["models"]
         for row in model["bench"]
         if row["doubts"]
     ]
-    text = "A whole hop: front end, model, smoothing, decision; measured by kws-bench."
-    return Section("latency", title, (text, *doubts), tables=(table,))
+    text = "A whole hop: front end, model, smoothing and decision, measured by kws-bench."
+    return Section("latency", title, (text, *warnings), tables=(table,))
 
 
 def _published(report: Report) -> Section:
     models, points = report["models"], report["published"]
-    drawn = [
-        (
-            pictures.against_cost(models, points, cost="macs"),
-            "Accuracy against multiplications; names where there is room, all in the table",
-        ),
-        (
-            pictures.against_cost(models, points, cost="bytes"),
-            "Accuracy against size; published: int8 files",
-        ),
-    ]
+    drawn = [plots.against_cost(models, points, cost=cost) for cost in ("macs", "bytes")]
     text = (
-        "Published figures are of the canonical test sets, as their authors measured them, most "
-        "of them in float; those of this report are of the clips named in the legend. That is not "
-        "the same test: compare the models of this report with each other, and with the published "
-        "ones no more than roughly. V1-12 and V2-12 are the 12-class tests of the two versions of "
-        "Speech Commands; 12 words: the source does not tell which."
+        "Published figures are those of the authors on the canonical test sets, most of them in "
+        "float. Those of this report are on the clips named in the legend, which are other tests: "
+        "compare them with published figures only roughly. V1-12 and V2-12 are the 12-class tests "
+        "of the two versions of Speech Commands; 12 words: the source does not say which."
     )
-    return Section(
-        "published",
-        "Beside published models",
-        (text,),
-        tuple((svg, caption) for svg, caption in drawn if svg),
-        (tables.published(points),),
-    )
+    pictures = tuple(picture for picture in drawn if picture)
+    table = tables.published(points)
+    return Section("published", "Beside published models", (text,), pictures, (table,))
 
 
 def _provenance(report: Report) -> Section:
@@ -205,7 +164,7 @@ def _provenance(report: Report) -> Section:
     rows = [
         ("command", report["command"]),
         ("date", report["date"]),
-        ("clips", clips_in_words(report)),
+        ("clips", describe_clips(report)),
         ("noise", "; ".join(data["noise"]) or "none"),
         ("long audio", ", ".join(item["folder"] for item in data["streams"]) or "none"),
         (
@@ -219,9 +178,12 @@ def _provenance(report: Report) -> Section:
         runtime = f"{model['runtime']} {model['runtime_version']}"
         recipe = f", recipe {model['recipe']}" if model["recipe"] else ""
         rows.append((model["title"], f"version {model['version']}{recipe}, run by {runtime}"))
-        for form, checksum in model["sha256"].items():
-            rows.append((f"{model['title']}, SHA-256 of the {form} form", checksum))
-    return Section("provenance", "What made these figures", tables=(Table(("", ""), tuple(rows)),))
+        rows += [
+            (f"{model['title']}, {tables.FORMS[form]}, SHA-256", checksum)
+            for form, checksum in model["sha256"].items()
+        ]
+    table = Table(("", ""), tuple(rows))
+    return Section("provenance", "How this report was made", tables=(table,))
 
 
 def _not_measured(name: str, title: str, option: str) -> Section:

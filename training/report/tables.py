@@ -1,4 +1,4 @@
-"""The tables of a report as texts: the page and the Markdown show the same ones."""
+"""The tables of a report as text; the page and the Markdown show the same ones."""
 
 from __future__ import annotations
 
@@ -8,13 +8,30 @@ from typing import Any
 
 Model = dict[str, Any]
 NONE = "–"
-# Longer cells are words; a table of more columns does not stand beside another one.
-MOST_OF_FIGURES, MOST_BESIDE = 30, 5
+FORMS = {"window": "non-streaming", "stream": "streaming"}
+# A column with longer cells holds words. A table with more columns fills the page's width.
+MAX_FIGURE_CHARS, MAX_NARROW_COLUMNS = 30, 5
+HEADLINE = (
+    "accuracy on clips (95 % interval)",
+    "clips",
+    "missed words (95 % interval)",
+    "false alarms per hour (95 % interval)",
+    "missed words at 1 false alarm per hour",
+    "latency after the word, median / p95",
+    "CPU per second of audio",
+    "latency of a hop, p50 / p95",
+    "keywords",
+    "parameters",
+    "file, non-streaming",
+    "file, streaming",
+    "multiplications per window",
+    "multiplications per hop",
+)
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of texts; the first of each row names it."""
+    """Rows of text; the first cell of each row is its name."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -23,26 +40,25 @@ class Table:
     @property
     def words(self) -> frozenset[int]:
         """The columns that hold running text rather than figures."""
-        lines = [row for row in self.rows if row]
         return frozenset(
             index
             for index in range(1, len(self.head))
-            if max((len(row[index]) for row in lines), default=0) > MOST_OF_FIGURES
+            if max((len(row[index]) for row in self.rows), default=0) > MAX_FIGURE_CHARS
         )
 
     @property
     def is_broad(self) -> bool:
-        """Whether it takes a line of the page for itself."""
-        return len(self.head) > MOST_BESIDE or bool(self.words)
+        """Whether the table fills the width of the page."""
+        return len(self.head) > MAX_NARROW_COLUMNS or bool(self.words)
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """Return a share as percent."""
+    """Return a share in percent."""
     return NONE if value is None else f"{100 * value:.{digits}f} %"
 
 
 def kilobytes(value: float | None) -> str:
-    """Return bytes in thousands."""
+    """Return bytes in kB."""
     return NONE if value is None else f"{value / 1000:.{0 if value >= 99_500 else 1}f} kB"
 
 
@@ -52,8 +68,13 @@ def millions(value: float | None) -> str:
 
 
 def count(value: float | None) -> str:
-    """Return a whole number with its thousands apart."""
+    """Return a whole number with a space between thousands."""
     return NONE if value is None else f"{value:,.0f}".replace(",", " ")
+
+
+def decimal(value: float | None, digits: int = 2) -> str:
+    """Return a number with this many digits after the point."""
+    return NONE if value is None else f"{value:.{digits}f}"
 
 
 def interval(pair: Sequence[float] | None, *, factor: float = 1.0, digits: int = 1) -> str:
@@ -63,61 +84,97 @@ def interval(pair: Sequence[float] | None, *, factor: float = 1.0, digits: int =
     return f" ({factor * pair[0]:.{digits}f} to {factor * pair[1]:.{digits}f})"
 
 
+def headline(models: Sequence[Model]) -> Table:
+    """Return the figures by which to choose a model, one column per model."""
+    columns = [_headline_column(model) for model in models]
+    return Table(("", *(model["title"] for model in models)), tuple(zip(HEADLINE, *columns)))
+
+
+def _headline_column(model: Model) -> tuple[str, ...]:
+    clips, bench, macs = model["clips"], _chosen_bench(model), model["macs"]
+    accuracy = n_clips = cpu = hop = NONE
+    if clips:
+        span = interval(clips["accuracy_interval_95"], factor=100, digits=2)
+        accuracy, n_clips = percent(clips["accuracy"], 2) + span, count(clips["n"])
+    if bench:
+        cpu = f"{1000 * bench['cpu_s_per_audio_s']:.2f} ms"
+        hop = (
+            " / ".join(decimal(bench["hop_us"][name] / 1000, 3) for name in ("p50", "p95")) + " ms"
+        )
+    per_hop = NONE if macs["hop"] is None else f"{millions(macs['hop'])} every {macs['hop_ms']} ms"
+    return (
+        accuracy,
+        n_clips,
+        *_stream_cells(model["streams"]),
+        cpu,
+        hop,
+        str(model["words"]),
+        count(model["parameters"]),
+        kilobytes(model["bytes"]["window"]),
+        kilobytes(model["bytes"].get("stream")),
+        millions(macs["window"]),
+        per_hop,
+    )
+
+
+def _chosen_bench(model: Model) -> dict[str, Any] | None:
+    """Return the benchmark to show: that of the form in which the model runs, if there is one."""
+    form = "stream" if "stream" in model["bytes"] else "window"
+    benches: list[dict[str, Any]] = model["bench"]
+    return next((row for row in benches if row["mode"] == form), benches[0] if benches else None)
+
+
+def _stream_cells(streams: dict[str, Any] | None) -> tuple[str, str, str, str]:
+    if streams is None:
+        return NONE, NONE, NONE, NONE
+    at_one = next(row for row in streams["at_most_per_hour"] if row["at_most_per_hour"] == 1)
+    late = streams["latency_s"]
+    rate, alarms = streams["false_reject_rate"], streams["false_accepts_per_hour"]
+    return (
+        percent(rate) + interval(streams["false_reject_interval_95"], factor=100),
+        decimal(alarms) + interval(streams["false_accepts_per_hour_interval_95"], digits=2),
+        percent(at_one["false_reject_rate"]),
+        NONE if late["median"] is None else f"{late['median']:.2f} / {late['p95']:.2f} s",
+    )
+
+
 def per_label(model: Model) -> Table:
     """Return precision, recall and F1 of each label of a model."""
     rows = [
-        (
-            label,
-            *(percent(row[name]) for name in ("precision", "recall", "f1")),
-            count(row["n"]),
-        )
+        (label, *(percent(row[name]) for name in ("precision", "recall", "f1")), count(row["n"]))
         for label, row in model["clips"]["per_label"].items()
     ]
-    head = ("label", "precision", "recall", "F1", "clips")
-    return Table(head, tuple(rows), model["title"])
+    return Table(("label", "precision", "recall", "F1", "clips"), tuple(rows), model["title"])
 
 
 def noise(models: Sequence[Model]) -> Table:
-    """Return accuracy at each level of noise, a row a model and figure."""
+    """Return accuracy at each level of noise, one row per model and figure."""
     levels = [row["snr_db"] for row in models[0]["noise"]]
     head = ("", *("clean" if level is None else f"{level:g} dB" for level in levels))
     rows: list[tuple[str, ...]] = []
     for model in models:
-        table = model["noise"]
+        title, table = model["title"], model["noise"]
+        spans = [interval(row["accuracy_interval_95"], factor=100) for row in table]
+        accuracy = (percent(row["accuracy"]) + span for row, span in zip(table, spans))
+        recall = (percent(row["keyword_recall"]) for row in table)
+        error = (decimal(100 * row["expected_calibration_error"], 1) for row in table)
         rows += [
-            (
-                f"{model['title']}: accuracy",
-                *(
-                    percent(row["accuracy"]) + interval(row["accuracy_interval_95"], factor=100)
-                    for row in table
-                ),
-            ),
-            (
-                f"{model['title']}: keywords recognised",
-                *(percent(row["keyword_recall"]) for row in table),
-            ),
-            (
-                f"{model['title']}: calibration error, points",
-                *(f"{100 * row['expected_calibration_error']:.1f}" for row in table),
-            ),
+            (f"{title}: accuracy", *accuracy),
+            (f"{title}: keyword recall", *recall),
+            (f"{title}: calibration error, points", *error),
         ]
     return Table(head, tuple(rows))
 
 
 def reliability(models: Sequence[Model]) -> Table:
     """Return the calibration error of each model."""
-    rows = [
-        (
-            model["title"],
-            f"{100 * model['reliability']['expected_calibration_error']:.2f} points",
-        )
-        for model in models
-    ]
+    errors = [model["reliability"]["expected_calibration_error"] for model in models]
+    rows = [(model["title"], f"{100 * error:.2f} points") for model, error in zip(models, errors)]
     return Table(("", "expected calibration error"), tuple(rows))
 
 
 def streams(models: Sequence[Model]) -> list[Table]:
-    """Return misses at rates of false accepts, then each folder and each keyword."""
+    """Return missed words by rate of false alarms, then by folder, then by keyword."""
     rates = [row["at_most_per_hour"] for row in models[0]["streams"]["at_most_per_hour"]]
     at_most = [
         (
@@ -126,36 +183,33 @@ def streams(models: Sequence[Model]) -> list[Table]:
         )
         for model in models
     ]
+    caption = (
+        "Missed words at no more than this many false alarms per hour, with one threshold for all "
+        f"keywords, chosen on this audio; {NONE}: too little audio"
+    )
+    head = ("", *(f"{rate:g} per hour" for rate in rates))
     return [
-        Table(
-            ("", *(f"at {rate:g} an hour" for rate in rates)),
-            tuple(at_most),
-            "Missed words at so many false accepts an hour or fewer, one threshold for all "
-            f"keywords, chosen on this audio; {NONE} where it is too short to tell",
-        ),
+        Table(head, tuple(at_most), caption),
         _folders(models),
         *(_keywords(model) for model in models),
     ]
 
 
 def _folders(models: Sequence[Model]) -> Table:
-    rows = []
-    for model in models:
-        for row in model["streams"]["folders"]:
-            roles = [name for name in ("misses", "accepts") if row[name]]
-            per_hour = row["false_accepts_per_hour"]
-            rows.append(
-                (
-                    f"{model['title']}, {row['folder']}",
-                    " and ".join(roles),
-                    f"{row['hours']:.2f}",
-                    count(row["events"]),
-                    percent(row["false_reject_rate"]),
-                    count(row["false_accepts"]),
-                    NONE if per_hour is None else f"{per_hour:.2f}",
-                )
-            )
-    head = ("", "counts towards", "hours", "words", "missed", "false accepts", "an hour")
+    rows = [
+        (
+            f"{model['title']}, {row['folder']}",
+            " and ".join(name for name in ("misses", "accepts") if row[name]),
+            decimal(row["hours"]),
+            count(row["events"]),
+            percent(row["false_reject_rate"]),
+            count(row["false_accepts"]),
+            decimal(row["false_accepts_per_hour"]),
+        )
+        for model in models
+        for row in model["streams"]["folders"]
+    ]
+    head = ("", "counts towards", "hours", "words", "missed", "false alarms", "per hour")
     return Table(head, tuple(rows), "Each folder at the thresholds of the manifest")
 
 
@@ -163,48 +217,46 @@ def _keywords(model: Model) -> Table:
     rows = [
         (
             keyword,
-            NONE if row["threshold"] is None else f"{row['threshold']:.3f}",
+            decimal(row["threshold"], 3),
             count(row["events"]),
             percent(row["false_reject_rate"]),
             count(row["false_accepts"]),
         )
         for keyword, row in model["streams"]["per_keyword"].items()
     ]
-    head = ("keyword", "threshold", "words", "missed", "false accepts")
+    head = ("keyword", "threshold", "words", "missed", "false alarms")
     return Table(head, tuple(rows), f"{model['title']}, at the thresholds of the manifest")
 
 
 def latency(models: Sequence[Model]) -> Table:
     """Return every measurement of latency and CPU."""
-    rows = []
-    for model in models:
-        for row in model["bench"]:
-            hop, machine = row["hop_us"], row["machine"]
-            names = [machine[key] for key in ("board", "cpu") if machine[key]]
-            pace = "at the pace of speech" if row["paced"] else "back to back"
-            rows.append(
-                (
-                    f"{model['title']}, {row['mode']} form",
-                    *(f"{hop[name] / 1000:.3f}" for name in ("p50", "p95", "p99", "max")),
-                    f"{row['invoke_us']['p50'] / 1000:.3f}",
-                    f"{1000 * row['cpu_s_per_audio_s']:.2f}",
-                    f"{row['rss_mb']:.1f}",
-                    f"{row['cold_start_s']:.2f}",
-                    f"{row['runtime']} {row['runtime_version']}, a hop every {row['hop_ms']} ms, "
-                    f"{pace}; {', '.join(names) or machine['architecture']}, {row['date'][:10]}, "
-                    f"{row['source']}",
-                )
-            )
+    rows = [_latency_row(model, row) for model in models for row in model["bench"]]
     head = (
         "",
         *("p50 ms", "p95 ms", "p99 ms", "max ms", "invoke p50 ms"),
-        *("CPU ms a second", "memory MB", "cold start s", "how and where"),
+        *("CPU ms per s", "memory MB", "cold start s", "conditions"),
     )
     return Table(head, tuple(rows))
 
 
+def _latency_row(model: Model, row: dict[str, Any]) -> tuple[str, ...]:
+    hop, machine = row["hop_us"], row["machine"]
+    names = [machine[key] for key in ("board", "cpu") if machine[key]]
+    pace = "in real time" if row["paced"] else "back to back"
+    return (
+        f"{model['title']}, {FORMS[row['mode']]}",
+        *(decimal(hop[name] / 1000, 3) for name in ("p50", "p95", "p99", "max")),
+        decimal(row["invoke_us"]["p50"] / 1000, 3),
+        decimal(1000 * row["cpu_s_per_audio_s"]),
+        decimal(row["rss_mb"], 1),
+        decimal(row["cold_start_s"]),
+        f"{row['runtime']} {row['runtime_version']}, a hop every {row['hop_ms']} ms, {pace}; "
+        f"{', '.join(names) or machine['architecture']}, {row['date'][:10]}, {row['source']}",
+    )
+
+
 def published(points: Sequence[dict[str, Any]]) -> Table:
-    """Return the published points with their sources."""
+    """Return the published models with their sources."""
     rows = [
         (
             point["name"],
@@ -218,8 +270,5 @@ def published(points: Sequence[dict[str, Any]]) -> Table:
         )
         for point in sorted(points, key=lambda point: -point["accuracy"])
     ]
-    head = (
-        *("", "accuracy", "form", "test set", "multiplications", "parameters", "file"),
-        "source",
-    )
-    return Table(head, tuple(rows), "Published by others, on the canonical test sets")
+    head = ("", "accuracy", "weights", "test set", "multiplications", "parameters", "file")
+    return Table((*head, "source"), tuple(rows), "Published by others, on the canonical test sets")

@@ -18,8 +18,8 @@ from training.config.run_folder import RunFolder
 from training.embedding.backbone import Backbone
 from training.embedding.head import Head
 from training.embedding.transfer_heads import learn
-from training.evaluation import metrics
-from training.evaluation.class_scores import write_scores
+from training.evaluation.clip_report import write_scores
+from training.evaluation.metrics import classification_report
 from training.transfer.embeddings import Embedded, Progress, embed_clips
 
 logger = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def score(recipe: Recipe, material: Material, out: Path) -> tuple[Recipe, Head, 
         With its labels filled in.
     head : Head
     scores : dict
-        The `metrics.classification_report` of each split.
+        The `classification_report` of each split.
     """
     task = open_task(recipe)
     head = teach(task, material)
@@ -134,6 +134,6 @@ def fold_recipes(recipe: Recipe, material: Material) -> dict[str, Recipe]:
 def report_of(
     posteriors: FloatArray, clips: Sequence[Any], labels: Sequence[str]
 ) -> dict[str, Any]:
-    """Return what `metrics.classification_report` says of the clips' posteriors."""
+    """Return what `classification_report` says of the clips' posteriors."""
     truth = [labels.index(clip.label) for clip in clips]
-    return metrics.classification_report(truth, metrics.argmax(posteriors), labels)
+    return classification_report(truth, posteriors.argmax(axis=1), labels)

@@ -1,4 +1,4 @@
-"""A setting of the decision, and what it does on some material."""
+"""An operating point of the decision stage, and its figures on a set of audio."""
 
 from __future__ import annotations
 
@@ -10,35 +10,42 @@ import numpy as np
 
 from kws.manifest import ModelManifest
 from training.evaluation.metrics import rate_interval, share_interval
-from training.evaluation.stream_scores import Tally, replay
-from training.tuning.score_settings import Scoring
-from training.tuning.tune_data import Material, Part
+from training.evaluation.stream_scores import Tally, replay, tally_files
+from training.tuning.posterior_cache import ScoreSettings
+from training.tuning.tuning_audio import AudioSet, TuningAudio
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What goes into a manifest's decision section."""
+class OperatingPoint:
+    """The values that tuning writes into the decision section of a manifest."""
 
-    scoring: Scoring
+    scoring: ScoreSettings
     suppression_ms: int
     thresholds: Mapping[str, float]
+
+    def as_table(self, manifest: ModelManifest) -> dict[str, Any]:
+        """Return the values as plain JSON, in the terms of a manifest."""
+        return {
+            "smoothing_ms": self.scoring.smoothing_ms,
+            "context_weights": dict(self.scoring.weights(manifest)),
+            "suppression_ms": self.suppression_ms,
+            "thresholds": dict(self.thresholds),
+        }
 
 
 @dataclass
 class Outcome:
-    """What a setting does on some material; two of them can be added."""
+    """Detections of an operating point on some audio; two outcomes can be added."""
 
     hours: float
     quiet: Tally
     words: Tally
 
     def __add__(self, other: Outcome) -> Outcome:
-        return Outcome(
-            self.hours + other.hours, _sum(self.quiet, other.quiet), _sum(self.words, other.words)
-        )
+        return Outcome(self.hours + other.hours, self.quiet + other.quiet, self.words + other.words)
 
     def figures(self, keywords: Sequence[str]) -> dict[str, Any]:
-        """Return counts, rates and their 95 % intervals, per keyword too."""
+        """Return counts, rates and their 95 % intervals, in total and per keyword."""
         n_false = sum(self.quiet.false_accepts.values())
         n_words, n_hits = sum(self.words.events.values()), sum(self.words.hits.values())
         late = self.words.latencies_s
@@ -71,42 +78,27 @@ class Outcome:
         }
 
 
-def measure(material: Material, setting: Setting, manifest: ModelManifest) -> Outcome:
-    """Return what the decision policy itself does with a setting."""
+def measure(audio: TuningAudio, setting: OperatingPoint, manifest: ModelManifest) -> Outcome:
+    """Return the detections of the decision policy at an operating point."""
     return Outcome(
-        material.quiet.hours,
-        tally(material.quiet, setting, manifest),
-        tally(material.words, setting, manifest),
+        audio.quiet.hours,
+        tally(audio.quiet, setting, manifest),
+        tally(audio.words, setting, manifest),
     )
 
 
-def tally(part: Part, setting: Setting, manifest: ModelManifest) -> Tally:
-    """Return what fires on one part, matched with what was spoken."""
-    found = Tally()
-    for file in part.files:
-        fired = replay(
-            setting.scoring.of(file, manifest),
+def tally(part: AudioSet, setting: OperatingPoint, manifest: ModelManifest) -> Tally:
+    """Return the detections on a set of audio, matched with the spoken words."""
+    fired = {
+        file.file: replay(
+            setting.scoring.scores(file, manifest),
             manifest.labels,
             setting.thresholds,
             suppression_s=setting.suppression_ms / 1000,
         )
-        found.add(file.file, fired, [event for event in part.events if event.file == file.file])
-    return found
-
-
-def _sum(one: Tally, other: Tally) -> Tally:
-    def added(name: str) -> dict[str, int]:
-        a, b = getattr(one, name), getattr(other, name)
-        return {key: a.get(key, 0) + b.get(key, 0) for key in {**a, **b}}
-
-    return Tally(
-        added("events"),
-        added("hits"),
-        added("false_accepts"),
-        one.latencies_s + other.latencies_s,
-        one.missed + other.missed,
-        one.wrong + other.wrong,
-    )
+        for file in part.files
+    }
+    return tally_files(fired, part.events)
 
 
 def _rounded(interval: tuple[float, float]) -> list[float]:

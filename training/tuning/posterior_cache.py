@@ -93,9 +93,8 @@ def posteriors_of(spotter: KeywordSpotter, path: Path, *, cache: Path | None) ->
         times_s, rows, duration_s = _run(spotter, path)
         if kept is not None:
             kept.parent.mkdir(parents=True, exist_ok=True)
-            values = {"times_s": times_s, "rows": rows, "duration_s": np.float64(duration_s)}
             with atomic_path(kept) as temporary:
-                np.savez_compressed(temporary, **values)
+                np.savez_compressed(temporary, times_s=times_s, rows=rows, duration_s=duration_s)
     else:
         with np.load(kept) as values:
             times_s, rows = values["times_s"], values["rows"]

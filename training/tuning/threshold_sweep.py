@@ -1,4 +1,4 @@
-"""False accepts and hits of each keyword at every threshold it could have: its staircase."""
+"""Hits and false accepts of each keyword at every threshold of a grid."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.decision.policy import ROUNDING_S
+from kws.decision.policy import firings
 from training.evaluation.stream_scores import LATE_S, FileScores
 from training.evaluation.truth import IGNORE, Event
 
@@ -17,10 +17,9 @@ IntArray = NDArray[np.int64]
 
 
 def threshold_grid(*, floor: float = 0.2) -> NDArray[np.float64]:
-    """Return the thresholds to choose among, rising: dense towards 1, and 1 itself.
+    """Return the thresholds to choose from in rising order, dense towards 1 and up to 1.
 
-    The scores of a confident model crowd below 1. At 1 a keyword all but never fires: the last
-    resort of one whose false accepts cannot be paid for.
+    A confident model has most of its scores just below 1. At 1 a keyword practically never fires.
     """
     steps = 1 - np.geomspace(1 - floor, 0.004, 120)
     return np.unique(np.append(np.round(steps, 3), 1.0))
@@ -28,28 +27,25 @@ def threshold_grid(*, floor: float = 0.2) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Hops:
-    """All hops of several files, one file after another."""
+    """All hops of several files, joined."""
 
     scores: NDArray[np.float32]
     """Shape (n_hops, n_keywords)."""
 
     times_s: NDArray[np.float64]
-    """Within each file."""
+    """Time within the file."""
 
     file: IntArray
-    """Which file a hop belongs to."""
+    """Index of the file of each hop."""
 
     ignored: NDArray[np.bool_]
-    """Hops where a detection counts neither way."""
+    """Hops at which detections are not counted."""
 
     event: IntArray
-    """For each hop and keyword the spoken word that a detection would hit, -1 for none."""
+    """For each hop and keyword the spoken word that a detection would hit; -1: none."""
 
     n_events: IntArray
-    """Words spoken, shape (n_keywords, n_files)."""
-
-    n_hops: IntArray
-    """Of each file."""
+    """Number of spoken words, shape (n_keywords,)."""
 
     @classmethod
     def gather(
@@ -59,9 +55,10 @@ class Hops:
         labels: Sequence[str],
         keywords: Sequence[str],
     ) -> Hops:
-        """Lay files end to end, with the truth beside each hop.
+        """Join files and align each hop with the truth.
 
-        Where two words of one keyword follow within a second, a hop belongs to the first.
+        Where two words of one keyword follow each other within a second, a hop belongs to the
+        first.
         """
         columns = [labels.index(keyword) for keyword in keywords]
         ignored, spoken = [], []
@@ -82,65 +79,51 @@ class Hops:
                     n_spoken += 1
             ignored.append(here)
             spoken.append(hit)
-        lengths = np.array([len(scores.times_s) for scores in files], dtype=np.int64)
-        pairs = Counter((event.keyword, event.file) for event in events)
-        n_events = [[pairs[keyword, scores.file] for scores in files] for keyword in keywords]
+        count = Counter(event.keyword for event in events)
         return cls(
             scores=np.concatenate([scores.scores[:, columns] for scores in files]),
             times_s=np.concatenate([scores.times_s for scores in files]),
-            file=np.repeat(np.arange(len(files)), lengths),
+            file=np.repeat(np.arange(len(files)), [len(scores.times_s) for scores in files]),
             ignored=np.concatenate(ignored),
             event=np.concatenate(spoken),
-            n_events=np.array(n_events, dtype=np.int64).reshape(len(keywords), len(files)),
-            n_hops=lengths,
+            n_events=np.array([count[keyword] for keyword in keywords], dtype=np.int64),
         )
 
 
 @dataclass(frozen=True)
-class Staircases:
-    """Counts of each keyword, listened to alone, at each threshold of a grid, file by file.
-
-    All are of shape (n_keywords, n_thresholds, n_files).
-    """
+class SweepCounts:
+    """Counts of each keyword taken alone, all of shape (n_keywords, n_thresholds)."""
 
     hits: IntArray
-    """Words heard."""
+    """Words detected."""
 
     doubled: IntArray
-    """Firings on a word that had fired already."""
+    """Further detections of a word that was detected already."""
 
     false_accepts: IntArray
 
 
-def staircases(hops: Hops, thresholds: NDArray[np.float64], *, suppression_s: float) -> Staircases:
-    """Return what each keyword would fire at each threshold if it were the only one.
+def sweep_thresholds(
+    hops: Hops, thresholds: NDArray[np.float64], *, suppression_s: float
+) -> SweepCounts:
+    """Return the counts of `DetectionPolicy` for each keyword alone at each threshold.
 
-    That is what `DetectionPolicy` does but for the moments when two keywords score at once,
-    where the weaker one stays silent: alone a keyword fires at most a little more.
+    With all keywords active, the policy suppresses the weaker of two that score at once, so a
+    keyword alone has at most slightly more detections.
     """
-    n_files = len(hops.n_hops)
-    shape = (hops.scores.shape[1], len(thresholds), n_files)
+    shape = (hops.scores.shape[1], len(thresholds))
     hits, doubled, false = (np.zeros(shape, dtype=np.int64) for _ in range(3))
-    for keyword, step in np.ndindex(*shape[:2]):
+    for keyword, step in np.ndindex(*shape):
         if step == 0:
             reached = np.arange(len(hops.times_s))
-        # Rising thresholds: what was below the last one is below this one, too.
+        # Thresholds rise, so only hops that reached the previous one can reach this one.
         reached = reached[hops.scores[reached, keyword] >= thresholds[step]]
-        if not len(reached):
-            continue
-        fired = reached[_fires(hops.times_s[reached], hops.file[reached], suppression_s)]
-        event, file = hops.event[fired, keyword], hops.file[fired]
-        on_word = np.flatnonzero(event >= 0)
-        _, first = np.unique(event[on_word], return_index=True)
-        np.add.at(hits[keyword, step], file[on_word[first]], 1)
-        np.add.at(doubled[keyword, step], file[on_word], 1)
-        np.add.at(false[keyword, step], file[(event < 0) & ~hops.ignored[fired]], 1)
-    doubled -= hits
-    return Staircases(hits, doubled, false)
-
-
-def _fires(times_s: NDArray[np.float64], file: IntArray, suppression_s: float) -> NDArray[np.bool_]:
-    """Return at which of the hops that reach the threshold the policy fires."""
-    fires = np.ones(len(times_s), dtype=bool)
-    fires[1:] = (times_s[1:] >= times_s[:-1] + suppression_s - ROUNDING_S) | (file[1:] != file[:-1])
-    return fires
+        fires = firings(hops.times_s[reached], suppression_s=suppression_s)
+        # The policy is reset at the start of each file.
+        fires[1:] |= np.diff(hops.file[reached]) > 0
+        fired = reached[fires]
+        event = hops.event[fired, keyword]
+        hits[keyword, step] = len(np.unique(event[event >= 0]))
+        doubled[keyword, step] = np.count_nonzero(event >= 0) - hits[keyword, step]
+        false[keyword, step] = np.count_nonzero((event < 0) & ~hops.ignored[fired])
+    return SweepCounts(hits, doubled, false)

@@ -1,53 +1,54 @@
-"""Tune smoothing, context, suppression and each keyword's threshold to a false-accept budget."""
+"""Tune smoothing, context weight, suppression and thresholds to a false-accept budget."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kws.errors import ConfigError
 from kws.manifest import ModelManifest
-from training.tuning.operating_point import Setting, tally
-from training.tuning.score_settings import Scoring
+from training.tuning.operating_point import OperatingPoint, tally
+from training.tuning.posterior_cache import ScoreSettings
 from training.tuning.threshold_rules import RuleConfig, choose_steps
-from training.tuning.threshold_sweep import Hops, Staircases, staircases, threshold_grid
-from training.tuning.tune_data import Material, Part
+from training.tuning.threshold_sweep import Hops, SweepCounts, sweep_thresholds, threshold_grid
+from training.tuning.tuning_audio import AudioSet, TuningAudio
 
-# Where the curve of a report has its points, in false accepts an hour.
+# The points of the report's curve, in false accepts per hour.
 BUDGETS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
 
-# Less than this many false accepts in all the audio there is cannot be tuned for.
+# A budget that allows fewer false accepts than this in all the audio cannot be tuned for.
 LEAST_EXPECTED = 0.5
-# A keyword that fires at another word, or at noise, does what nobody asked for: worse than a miss.
+# A wrong detection beside the test words costs more than a missed word.
 WRONG_COST = 2.0
 SUPPRESSION_MS = (300, 500, 700)
-# Another suppression than the model has must save more than this part of the words.
+# The suppression changes only if that saves more than this share of the words.
 SLACK = 0.005
 
 
 @dataclass(frozen=True)
 class TuneConfig:
-    """What is asked for, and what may be tried."""
+    """The budget, and the values to choose from."""
 
     fa_per_hour: float = 1.0
     """False accepts of all keywords together."""
 
     smoothing_ms: tuple[int, ...] = (200, 300, 400, 500)
-    """Longer holds a score up so long that the same word, said again, may not fire."""
+    """Longer smoothing may miss a word that is repeated at once."""
 
     suppression_ms: tuple[int, ...] = ()
-    """Without any: the model's own and `SUPPRESSION_MS`."""
+    """Empty: that of the model and `SUPPRESSION_MS`."""
 
     context_weights: tuple[float, ...] = (0.0, 2.0, 3.0, 4.0)
-    """Log odds that all keywords lose after other speech. A model without labels for speech and
-    for none keeps what it has."""
+    """Log odds that all keywords lose after other speech. A model without the labels `_unknown_`
+    and `_silence_` keeps its own weights."""
 
     max_latency_s: float = 0.3
-    """Smoothing that makes the median detection come later than this after the word's end is
-    passed over, unless all does."""
+    """Smoothing with a higher median latency after the end of the word is not used, unless all
+    have a higher one."""
 
     floor: float = 0.2
     """Lowest threshold."""
@@ -58,148 +59,136 @@ class TuneConfig:
         if not self.fa_per_hour > 0:
             raise ConfigError(f"--fa-per-hour must be above 0, got {self.fa_per_hour:g}")
         if not 0 < self.floor < 0.99:
-            raise ConfigError(f"--floor must lie above 0 and below 0.99, got {self.floor:g}")
+            raise ConfigError(f"--floor must be above 0 and below 0.99, got {self.floor:g}")
         if not self.max_latency_s > 0:
             raise ConfigError(f"--max-latency-s must be above 0, got {self.max_latency_s:g}")
 
 
+class Candidate(NamedTuple):
+    """An operating point for a budget, with its cost on the test words."""
+
+    budget: float
+    cost: float
+    point: OperatingPoint
+
+
 def tune(
-    material: Material, manifest: ModelManifest, config: TuneConfig, budgets: Sequence[float] = ()
-) -> dict[float, Setting]:
-    """Return the setting for the budget asked for, and for each of `budgets`.
+    audio: TuningAudio, manifest: ModelManifest, config: TuneConfig, budgets: Sequence[float] = ()
+) -> dict[float, OperatingPoint]:
+    """Return the operating point for the budget asked for, and for each of `budgets`.
 
-    Smoothing, context and suppression are those with the fewest misses, double and wrong firings
-    on the test words once thresholds are chosen for the budget. Without test words they stay,
-    and all keywords get one threshold: nothing says what a higher one would cost.
+    Thresholds are chosen for each smoothing, context weight and suppression; of these the ones
+    with the lowest cost on the test words are taken. Without test words they stay as they are and
+    all keywords get the same threshold, since the cost of a higher one is unknown.
+
+    Raises
+    ------
+    ConfigError
+        If the audio is too short for the budget, or no useful threshold keeps it.
     """
-    if material.quiet.hours * config.fa_per_hour < LEAST_EXPECTED:
+    asked = config.fa_per_hour
+    if audio.quiet.hours * asked < LEAST_EXPECTED:
         raise ConfigError(
-            f"--audio: {material.quiet.hours:.2f} h to tune on say nothing about "
-            f"{config.fa_per_hour:g} false accepts an hour; expected at least "
-            f"{LEAST_EXPECTED / config.fa_per_hour:g} h in the half that is tuned on, a higher "
-            "--fa-per-hour, or --split-speakers none"
+            f"--audio: {audio.quiet.hours:.2f} h are too short to tune for {asked:g} false accepts "
+            f"per hour; expected at least {LEAST_EXPECTED / asked:g} h in the half that is tuned "
+            "on, a higher --fa-per-hour, or --split-speakers none"
         )
-    all_budgets = sorted({config.fa_per_hour, *budgets})
-    chosen = _tune(material, manifest, config, all_budgets)
-    if min(chosen[config.fa_per_hour].thresholds.values()) >= 1.0:
-        raise ConfigError(
-            f"{config.fa_per_hour:g} false accepts an hour: every threshold that keeps it silences "
-            "the keyword altogether; expected a better model, more audio, or a higher --fa-per-hour"
-        )
-    return chosen
-
-
-def _tune(
-    material: Material, manifest: ModelManifest, config: TuneConfig, all_budgets: Sequence[float]
-) -> dict[float, Setting]:
-    own = manifest.decision
-    if not material.words.files:
-        scoring = Scoring(own.smoothing_ms, None)
-        only = _choices(material, manifest, config, all_budgets, scoring)
-        return {budget: setting for budget, (_, setting) in only[own.suppression_ms].items()}
-    kept = own.suppression_ms
-    found = {
-        scoring: _choices(material, manifest, config, all_budgets, scoring)
-        for scoring in scorings(manifest, config)
-    }
-    prompt = _prompt(found, material, manifest, config)
-    n_words = sum(event.keyword in manifest.keywords for event in material.words.events)
+    found = [
+        candidate
+        for scoring in _score_settings(audio, manifest, config)
+        for candidate in _candidates(audio, manifest, config, {asked, *budgets}, scoring)
+    ]
+    prompt = _prompt(found, audio, manifest, config)
+    n_words = sum(event.keyword in manifest.keywords for event in audio.words.events)
+    own_ms = manifest.decision.suppression_ms
     best = {}
-    for budget in all_budgets:
-        candidates = [
-            (cost, abs(suppression_ms - kept), setting)
-            for scoring in prompt
-            for suppression_ms, by_budget in found[scoring].items()
-            for cost, setting in (by_budget[budget],)
-        ]
-        least = min(cost for cost, _, _ in candidates)
-        as_good = [item for item in candidates if item[0] <= least + SLACK * n_words]
-        nearest = min(distance for _, distance, _ in as_good)
+    for budget in sorted({asked, *budgets}):
+        choices = [one for one in found if one.budget == budget and one.point.scoring in prompt]
+        limit = min(one.cost for one in choices) + SLACK * n_words
         best[budget] = min(
-            (item for item in as_good if item[1] == nearest), key=lambda item: item[0]
-        )[2]
+            (one for one in choices if one.cost <= limit),
+            key=lambda one: (abs(one.point.suppression_ms - own_ms), one.cost),
+        ).point
+    if min(best[asked].thresholds.values()) >= 1.0:
+        raise ConfigError(
+            f"{asked:g} false accepts per hour: every threshold that keeps this budget silences a "
+            "keyword completely; expected a better model, more audio, or a higher --fa-per-hour"
+        )
     return best
 
 
-def scorings(manifest: ModelManifest, config: TuneConfig) -> list[Scoring]:
-    """Return all that is tried to make scores of posteriors."""
+def _score_settings(
+    audio: TuningAudio, manifest: ModelManifest, config: TuneConfig
+) -> list[ScoreSettings]:
+    """Return the combinations of smoothing and context weight to try."""
+    if not audio.words.files:
+        return [ScoreSettings(manifest.decision.smoothing_ms, None)]
     weights = config.context_weights if manifest.tells_speech else (None,)
-    return [Scoring(ms, weight) for ms in config.smoothing_ms for weight in weights]
+    return [ScoreSettings(ms, weight) for ms in config.smoothing_ms for weight in weights]
 
 
-def _choices(
-    material: Material,
+def _candidates(
+    audio: TuningAudio,
     manifest: ModelManifest,
     config: TuneConfig,
-    budgets: Sequence[float],
-    scoring: Scoring,
-) -> dict[int, dict[float, tuple[float, Setting]]]:
-    """Return for one scoring, by suppression and budget: the cost and the setting."""
+    budgets: Iterable[float],
+    scoring: ScoreSettings,
+) -> list[Candidate]:
+    """Return the best thresholds for each suppression and budget."""
     grid = threshold_grid(floor=config.floor)
-    quiet, words = (_hops(part, manifest, scoring) for part in (material.quiet, material.words))
+    quiet = _hops(audio.quiet, manifest, scoring)
+    words = _hops(audio.words, manifest, scoring) if audio.words.files else None
     own_ms = manifest.decision.suppression_ms
     spans = set(config.suppression_ms or (own_ms, *SUPPRESSION_MS)) if words else {own_ms}
     rule = config.rule if words else RuleConfig(rule="common")
-    found: dict[int, dict[float, tuple[float, Setting]]] = {}
+    ordered = sorted(budgets)
+    found = []
     for suppression_ms in sorted(spans):
-        assert quiet is not None
-        false = staircases(quiet, grid, suppression_s=suppression_ms / 1000).false_accepts
-        costs = np.zeros(false.shape[:2])
+        suppression_s = suppression_ms / 1000
+        counts = sweep_thresholds(quiet, grid, suppression_s=suppression_s).false_accepts
+        costs = np.zeros(counts.shape)
         if words:
-            stairs = staircases(words, grid, suppression_s=suppression_ms / 1000)
-            costs = costs_of(words, stairs).sum(axis=2)
+            costs = _costs(words, sweep_thresholds(words, grid, suppression_s=suppression_s))
         chosen = choose_steps(
-            false.sum(axis=2),
-            costs,
-            grid,
-            hours=material.quiet.hours,
-            budgets=budgets,
-            config=rule,
+            counts, costs, grid, hours=audio.quiet.hours, budgets=ordered, config=rule
         )
-        found[suppression_ms] = {
-            budget: (
-                float(costs[np.arange(len(costs)), steps].sum()),
-                Setting(
-                    scoring,
-                    suppression_ms,
-                    dict(zip(manifest.keywords, (round(float(grid[step]), 3) for step in steps))),
-                ),
+        for budget, steps in zip(ordered, chosen):
+            thresholds = [round(float(grid[step]), 3) for step in steps]
+            point = OperatingPoint(
+                scoring, suppression_ms, dict(zip(manifest.keywords, thresholds))
             )
-            for budget, steps in zip(budgets, chosen)
-        }
+            cost = float(costs[np.arange(len(costs)), steps].sum())
+            found.append(Candidate(budget, cost, point))
     return found
 
 
 def _prompt(
-    found: Mapping[Scoring, Mapping[int, Mapping[float, tuple[float, Setting]]]],
-    material: Material,
-    manifest: ModelManifest,
-    config: TuneConfig,
-) -> list[Scoring]:
-    """Return the scorings that keep the latency, or the one that comes nearest."""
+    found: Sequence[Candidate], audio: TuningAudio, manifest: ModelManifest, config: TuneConfig
+) -> set[ScoreSettings]:
+    """Return the score settings within the latency limit, or else the fastest one."""
+    asked = [one.point for one in found if one.budget == config.fa_per_hour]
     latency_s = {}
-    for scoring, by_suppression in found.items():
-        own_ms = manifest.decision.suppression_ms
-        nearest = min(by_suppression, key=lambda span_ms: abs(span_ms - own_ms))
-        _, setting = by_suppression[nearest][config.fa_per_hour]
-        late = tally(material.words, setting, manifest).latencies_s
+    for scoring in {point.scoring for point in asked}:
+        point = min(
+            (point for point in asked if point.scoring == scoring),
+            key=lambda point: abs(point.suppression_ms - manifest.decision.suppression_ms),
+        )
+        late = tally(audio.words, point, manifest).latencies_s
         latency_s[scoring] = float(np.median(late)) if late else 0.0
-    prompt = [one for one, late in latency_s.items() if late <= config.max_latency_s + 1e-9]
-    return prompt or [min(latency_s, key=lambda one: latency_s[one])]
+    limit_s = max(config.max_latency_s + 1e-9, min(latency_s.values()))
+    return {scoring for scoring, late_s in latency_s.items() if late_s <= limit_s}
 
 
-def _hops(part: Part, manifest: ModelManifest, scoring: Scoring) -> Hops | None:
-    if not part.files:
-        return None
-    scores = [scoring.of(file, manifest) for file in part.files]
+def _hops(part: AudioSet, manifest: ModelManifest, scoring: ScoreSettings) -> Hops:
+    scores = [scoring.scores(file, manifest) for file in part.files]
     return Hops.gather(scores, part.events, manifest.labels, manifest.keywords)
 
 
-def costs_of(words: Hops, stairs: Staircases) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return what firings on test words cost: ``(n_keywords, n_thresholds, n_files)``.
+def _costs(words: Hops, counts: SweepCounts) -> NDArray[np.float64]:
+    """Return the cost on the test words of each keyword and threshold.
 
-    A word missed counts 1, one heard twice as well, a firing at another word `WRONG_COST`.
+    A missed word costs 1, so does a second detection of a word, and a detection elsewhere costs
+    `WRONG_COST`.
     """
-    missed = words.n_events[:, None, :] - stairs.hits
-    wrong = WRONG_COST * stairs.false_accepts
-    return np.asarray(missed + stairs.doubled + wrong, dtype=np.float64)
+    missed = words.n_events[:, None] - counts.hits
+    return np.asarray(missed + counts.doubled + WRONG_COST * counts.false_accepts, np.float64)

@@ -1,4 +1,4 @@
-"""What a tuning is worth: figures on the speakers it did not see, curve and picture."""
+"""The report of a tuning: figures on the other speakers, as a curve over budgets and a plot."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from matplotlib.axes import Axes
+
 from kws.manifest import ModelManifest
 from training.datasets.folders import HALVES
 from training.plotting import new_figure, save_figure
-from training.tuning.operating_point import Outcome, Setting, measure
+from training.tuning.operating_point import OperatingPoint, Outcome, measure
 from training.tuning.tune import BUDGETS, TuneConfig, tune
-from training.tuning.tune_data import Material
-
-SPLITS = ("half-a", "half-b", "both-ways", "none")
+from training.tuning.tuning_audio import TuningAudio
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """The setting that is to be used, and the report on it."""
+    """The operating point to use, and the report on it."""
 
-    setting: Setting
+    point: OperatingPoint
     report: dict[str, Any]
 
 
 def tune_and_report(
-    listen: Callable[[str | None], Material],
+    read_audio: Callable[[str | None], TuningAudio],
     manifest: ModelManifest,
     config: TuneConfig,
     *,
@@ -36,80 +37,53 @@ def tune_and_report(
 
     Parameters
     ----------
-    listen : callable
-        Returns the material of ``half-a``, ``half-b``, or of all speakers (None). The half that
-        is reported on is asked for only once the setting is chosen.
+    read_audio : callable
+        Returns the audio of ``half-a``, ``half-b``, or of all speakers (None). The half for the
+        report is read only after the operating point is chosen.
     manifest : ModelManifest
         The model.
     config : TuneConfig
-        What is asked for.
+        The budget, and the values to choose from.
     split : str
-        ``half-a`` or ``half-b``: tune on it, report on the other. ``both-ways``: each half is
-        tuned on and reported on the other, the reports are pooled, and the setting to use comes
-        from all speakers. ``none``: all speakers are tuned on and nothing is held out.
+        ``half-a`` or ``half-b``: tune on it, report on the other. ``both-ways``: tune on each
+        half, report on the other, and pool the reports; the operating point is then tuned on all
+        speakers. ``none``: tune on all speakers, with nothing held out.
     """
-    if split == "none":
-        everyone = listen(None)
-        settings = tune(everyone, manifest, config, BUDGETS)
-        done = {budget: measure(everyone, settings[budget], manifest) for budget in settings}
-        return Tuned(
-            settings[config.fa_per_hour],
-            _report([(everyone, settings, done)], {}, [], manifest, config, split),
-        )
-    ways = HALVES if split == "both-ways" else (split,)
-    tuned = []
+    first, second = HALVES
+    # The half to tune on, and the half to report on.
+    ways: dict[str, list[tuple[str | None, str | None]]] = {
+        "half-a": [(first, second)],
+        "half-b": [(second, first)],
+        "both-ways": [(first, second), (second, first)],
+        "none": [(None, None)],
+    }
+    asked = config.fa_per_hour
+    own: dict[float, Outcome] = {}
     reported: dict[float, Outcome] = {}
     speakers: list[str] = []
-    for half in ways:
-        mine = listen(half)
-        settings = tune(mine, manifest, config, BUDGETS)
-        own = {budget: measure(mine, settings[budget], manifest) for budget in settings}
-        tuned.append((mine, settings, own))
-        other = listen(HALVES[1 - HALVES.index(half)])
-        speakers += other.quiet.speakers
-        for budget, setting in settings.items():
-            outcome = measure(other, setting, manifest)
-            reported[budget] = reported[budget] + outcome if budget in reported else outcome
-    setting = tuned[0][1][config.fa_per_hour]
+    described: list[dict[str, Any]] = []
+    for half, other in ways[split]:
+        audio = read_audio(half)
+        points = tune(audio, manifest, config, BUDGETS)
+        tuned_on = {"tuned_on": list(audio.quiet.speakers)}
+        described.append({**tuned_on, **points[asked].as_table(manifest)})
+        _add_outcomes(own, audio, points, manifest)
+        if other is not None:
+            held_out = read_audio(other)
+            speakers += held_out.quiet.speakers
+            _add_outcomes(reported, held_out, points, manifest)
+    chosen = points[asked]
     if split == "both-ways":
-        setting = tune(listen(None), manifest, config)[config.fa_per_hour]
-    return Tuned(setting, _report(tuned, reported, speakers, manifest, config, split))
-
-
-def _report(
-    tuned: Sequence[tuple[Material, dict[float, Setting], dict[float, Outcome]]],
-    reported: dict[float, Outcome],
-    speakers: Sequence[str],
-    manifest: ModelManifest,
-    config: TuneConfig,
-    split: str,
-) -> dict[str, Any]:
-    own: dict[float, Outcome] = {}
-    for _, _, outcomes in tuned:
-        for budget, outcome in outcomes.items():
-            own[budget] = own[budget] + outcome if budget in own else outcome
-    asked = config.fa_per_hour
+        chosen = tune(read_audio(None), manifest, config)[asked]
     keywords = manifest.keywords
-    return {
+    report = {
         "fa_per_hour": asked,
         "split": split,
         "rule": config.rule.rule,
         "own_share": config.rule.own_share,
-        "ways": [
-            {
-                "tuned_on": list(material.quiet.speakers),
-                "smoothing_ms": settings[asked].scoring.smoothing_ms,
-                "context_weights": dict(settings[asked].scoring.weights(manifest)),
-                "suppression_ms": settings[asked].suppression_ms,
-                "thresholds": dict(settings[asked].thresholds),
-            }
-            for material, settings, _ in tuned
-        ],
+        "ways": described,
         "tuning": own[asked].figures(keywords),
-        "reporting": {
-            "speakers": list(speakers),
-            **reported[asked].figures(keywords),
-        }
+        "reporting": {"speakers": speakers, **reported[asked].figures(keywords)}
         if reported
         else None,
         "curve": [
@@ -121,6 +95,18 @@ def _report(
             for budget in sorted(own)
         ],
     }
+    return Tuned(chosen, report)
+
+
+def _add_outcomes(
+    outcomes: dict[float, Outcome],
+    audio: TuningAudio,
+    points: dict[float, OperatingPoint],
+    manifest: ModelManifest,
+) -> None:
+    for budget, point in points.items():
+        outcome = measure(audio, point, manifest)
+        outcomes[budget] = outcomes[budget] + outcome if budget in outcomes else outcome
 
 
 def _point(outcome: Outcome, keywords: Sequence[str]) -> dict[str, Any]:
@@ -136,50 +122,17 @@ def _point(outcome: Outcome, keywords: Sequence[str]) -> dict[str, Any]:
 
 
 def draw_tuning(report: dict[str, Any], path: Path, *, title: str) -> None:
-    """Draw misses against false accepts an hour for every budget, on both parts.
+    """Draw missed words against false alarms per hour for every budget, on both parts.
 
-    Bands are the 95 % intervals of the misses, bars those of the false accepts; the ring is
-    the budget that was asked for.
+    Bands are the 95 % intervals of the missed words, bars those of the false alarms; the ring
+    marks the budget that was asked for.
     """
     figure = new_figure(7.5, 5)
     axes = figure.subplots()
-    parts = (("tuning", "tuned on", "#7fb3d5"), ("reporting", "other speakers", "#d95f02"))
-    for part, label, colour in parts:
-        points = [(row["fa_per_hour"], row[part]) for row in report["curve"] if row[part]]
-        points = [point for point in points if point[1]["false_reject_rate"] is not None]
-        if not points:
-            continue
-        rates = [point["false_accepts_per_hour"] for _, point in points]
-        misses = [100 * point["false_reject_rate"] for _, point in points]
-        lows, highs = zip(*(point["false_reject_interval_95"] for _, point in points))
-        order = sorted(range(len(rates)), key=lambda index: (rates[index], -misses[index]))
-        axes.fill_between(
-            [rates[index] for index in order],
-            [100 * lows[index] for index in order],
-            [100 * highs[index] for index in order],
-            color=colour,
-            alpha=0.2,
-        )
-        left, right = zip(*(point["false_accepts_interval_95"] for _, point in points))
-        bars = [
-            [rate - low for rate, low in zip(rates, left)],
-            [high - rate for rate, high in zip(rates, right)],
-        ]
-        axes.errorbar(
-            rates, misses, xerr=bars, color=colour, marker=".", elinewidth=0.5, label=label
-        )
-        for budget, point in points:
-            if budget == report["fa_per_hour"]:
-                axes.plot(
-                    point["false_accepts_per_hour"],
-                    100 * point["false_reject_rate"],
-                    "o",
-                    markersize=12,
-                    markerfacecolor="none",
-                    color=colour,
-                )
+    _plot_part(axes, report, "tuning", label="tuned on", colour="#7fb3d5")
+    _plot_part(axes, report, "reporting", label="other speakers", colour="#d95f02")
     axes.set(
-        xlabel="false accepts an hour, all keywords together",
+        xlabel="false alarms per hour, all keywords together",
         ylabel="missed words, %",
         title=title,
         xscale="symlog",
@@ -187,5 +140,25 @@ def draw_tuning(report: dict[str, Any], path: Path, *, title: str) -> None:
         ylim=(0, 100),
     )
     axes.grid(alpha=0.3)
-    axes.legend(title=f"ring: tuned for {report['fa_per_hour']:g} an hour")
+    axes.legend(title=f"ring: tuned for {report['fa_per_hour']:g} per hour")
     save_figure(figure, path)
+
+
+def _plot_part(axes: Axes, report: dict[str, Any], part: str, *, label: str, colour: str) -> None:
+    rows = [
+        (row["fa_per_hour"], row[part])
+        for row in report["curve"]
+        if row[part] and row[part]["false_reject_rate"] is not None
+    ]
+    if not rows:
+        return
+    rates = np.array([row["false_accepts_per_hour"] for _, row in rows])
+    misses = 100 * np.array([row["false_reject_rate"] for _, row in rows])
+    spans = 100 * np.array([row["false_reject_interval_95"] for _, row in rows])
+    bars = np.array([row["false_accepts_interval_95"] for _, row in rows])
+    order = np.lexsort((-misses, rates))
+    axes.fill_between(rates[order], spans[order, 0], spans[order, 1], color=colour, alpha=0.2)
+    xerr = np.abs(bars.T - rates)
+    axes.errorbar(rates, misses, xerr=xerr, color=colour, marker=".", elinewidth=0.5, label=label)
+    ring = [budget == report["fa_per_hour"] for budget, _ in rows]
+    axes.plot(rates[ring], misses[ring], "o", ms=12, mfc="none", color=colour)

@@ -168,10 +168,11 @@ def test_validation_split_is_balanced(kws_data):
     """
     With --split unknown and silence are about as many as one keyword.
     """
-    from training.evaluation.evaluate import clips_to_score
+    from training.evaluation.clips import clips_to_score
 
-    labels = models.load("default").labels
-    chosen = clips_to_score(kws_data / "speech_commands", labels, split="validation", seed=2018)
+    manifest = models.load("default")
+    labels = manifest.labels
+    chosen = clips_to_score(manifest, kws_data / "speech_commands", split="validation", seed=2018)
 
     counts = {label: sum(clip.label == label for clip in chosen) for label in labels}
     mean = sum(counts[label] for label in labels[:10]) / 10
@@ -184,7 +185,8 @@ def test_evaluation_needs_no_tensorflow():
     Everything behind kws-eval imports without TensorFlow or Keras.
     """
     code = (
-        "import sys, training.cli.evaluate_run\n"
+        "import sys, training.evaluation.clip_report, training.tuning.tune_report\n"
+        "import training.evaluation.test_audio, training.report.measure, training.report.page\n"
         "print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
     )
 

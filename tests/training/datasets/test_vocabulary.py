@@ -24,7 +24,7 @@ from training.config import recipe as recipes
 from training.config.recipe import Recipe
 from training.datasets.clips import Clip
 from training.datasets.folders import speaker_of
-from training.evaluation.source_clips import clips_of_source
+from training.evaluation.clips import clips_of_source
 
 SAID = ("hello", "there", "upon", "up", "yes", "ups", "their")
 

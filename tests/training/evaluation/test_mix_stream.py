@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from kws.errors import ConfigError
 from training.cli.evaluate import main
 from training.datasets.clips import Clip
 from training.datasets.noise import loud_level
-from training.evaluation import mix_stream as make_stream
-from training.evaluation.mix_stream import Background, StreamConfig
+from training.evaluation.mix_stream import Background, StreamConfig, mix_clips
 from training.evaluation.test_audio import build_streams
 from training.evaluation.truth import read_truth
 
@@ -38,9 +38,9 @@ def test_keywords_lie_at_the_stated_snr(rng, clip):
     background = Background(noise(rng, 60))
     config = StreamConfig(snr_db=20.0, keywords_per_minute=6)
 
-    mix, events = make_stream.lay([clip], background, config, file="s.wav")
+    mix, events = mix_clips([clip], background, config, file="s.wav")
 
-    alone, _ = make_stream.lay([], background, config, file="s.wav")
+    alone, _ = mix_clips([], background, config, file="s.wav")
     first = int(events[0].start_s * RATE)
     word = mix[first : first + int(0.3 * RATE)].astype(float) - alone[first : first + 4_800]
     rms = np.sqrt(np.mean(alone.astype(float) ** 2))
@@ -51,7 +51,7 @@ def test_truth_marks_the_word_and_not_its_margins(rng, clip):
     """
     Events span the sound, 0.3 s here, not the whole second of the clip.
     """
-    _, events = make_stream.lay([clip], Background(noise(rng, 60)), StreamConfig(), file="s.wav")
+    _, events = mix_clips([clip], Background(noise(rng, 60)), StreamConfig(), file="s.wav")
 
     assert len(events) >= 5
     for event in events:
@@ -64,7 +64,7 @@ def test_same_seed_same_audio_other_seed_other_audio(rng, clip):
     """
     background = Background(noise(rng, 30))
     mixes = [
-        make_stream.lay([clip], background, StreamConfig(seed=seed), file="s.wav")[0]
+        mix_clips([clip], background, StreamConfig(seed=seed), file="s.wav")[0]
         for seed in (1, 1, 2)
     ]
 
@@ -86,13 +86,9 @@ def test_folder_holds_audio_truth_and_ignored_words(tmp_path, rng, clip):
         [clip],
         [tmp_path / "talk.wav"],
         tmp_path / "out",
+        StreamConfig(minutes=0.5, file_minutes=0.25),
         word_times=tmp_path / "words.csv",
         keywords=("yes",),
-        snr_db=10,
-        per_minute=12,
-        minutes=0.5,
-        file_minutes=0.25,
-        seed=1,
         progress=lambda items: items,
     )
 
@@ -112,15 +108,10 @@ def build(clips, backgrounds, out, grouping):
         clips,
         backgrounds,
         out,
+        StreamConfig(keywords_per_minute=20, file_minutes=1, grouping=grouping),
         word_times=None,
         keywords=("yes",),
-        snr_db=10,
-        per_minute=20,
-        minutes=None,
-        file_minutes=1,
-        seed=1,
         progress=lambda items: items,
-        grouping=grouping,
     )
 
 
@@ -168,8 +159,6 @@ def test_audio_of_an_earlier_call_is_not_left_among_the_files(tmp_path, rng, cli
     The same call may write again; a shorter one would leave a file that its truth does not tell
     of, and says so before it writes anything.
     """
-    from kws.errors import ConfigError
-
     out = tmp_path / "out"
     soundfile.write(tmp_path / "long.wav", noise(rng, 70), RATE)
     soundfile.write(tmp_path / "short.wav", noise(rng, 10), RATE)
@@ -204,8 +193,6 @@ def test_one_speaker_cannot_be_halved(tmp_path, rng, clip):
     """
     Halves of one speaker are refused, and nothing is written.
     """
-    from kws.errors import ConfigError
-
     soundfile.write(tmp_path / "noise.wav", noise(rng, 5), RATE)
 
     with pytest.raises(ConfigError, match="at least two speakers"):

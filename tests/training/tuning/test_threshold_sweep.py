@@ -1,59 +1,66 @@
-"""Staircases of one keyword equal what the decision policy fires on it alone."""
+"""The threshold sweep counts what `DetectionPolicy` detects for each keyword alone."""
 
 import numpy as np
 import pytest
 
-from training.evaluation.stream_scores import FileScores, Tally, replay
+from kws.decision.policy import DetectionPolicy
+from training.evaluation.stream_scores import FileScores, tally_files
 from training.evaluation.truth import IGNORE, Event
-from training.tuning.threshold_sweep import Hops, staircases, threshold_grid
+from training.tuning.threshold_sweep import Hops, sweep_thresholds, threshold_grid
 
 LABELS = ("yes", "no", "_unknown_")
 KEYWORDS = ("yes", "no")
+EVENTS = [
+    Event("a.wav", "yes", 10.0, 10.6),
+    Event("a.wav", "no", 20.0, 20.4),
+    Event("a.wav", IGNORE, 30.0, 35.0),
+    Event("b.wav", "yes", 5.0, 5.3),
+    Event("b.wav", "yes", 9.0, 9.3),
+]
 
 
-def file_of(rng, name, n_hops=600):
+def file_of(rng, name, *, n_hops, hop_s):
     rows = rng.beta(0.4, 1.2, size=(n_hops, 3)).astype(np.float32)
-    return FileScores(name, n_hops / 10, np.arange(n_hops) * 0.1 + 1.0, rows)
+    return FileScores(name, n_hops * hop_s, np.arange(n_hops) * hop_s + 1.0, rows)
 
 
-@pytest.mark.parametrize("suppression_s", [0.3, 0.5, 1.0])
-def test_counts_are_the_policys(rng, suppression_s):
+@pytest.mark.parametrize("hop_s", [0.1, 0.08])
+@pytest.mark.parametrize("suppression_s", [0.3, 0.8])
+def test_counts_are_those_of_the_policy(rng, suppression_s, hop_s):
     """
-    At every threshold: hits, double firings and false accepts of each keyword by file are those
-    of a replay with this keyword alone, scored by the rules of `kws-eval stream`.
+    At every threshold, hits, double detections and false accepts equal those of the policy with
+    this keyword alone, fed hop by hop and reset for each file.
     """
-    files = [file_of(rng, "a.wav"), file_of(rng, "b.wav", 300)]
-    events = [
-        Event("a.wav", "yes", 10.0, 10.6),
-        Event("a.wav", "no", 20.0, 20.4),
-        Event("a.wav", IGNORE, 30.0, 35.0),
-        Event("b.wav", "yes", 5.0, 5.3),
-        Event("b.wav", "yes", 9.0, 9.3),
+    files = [
+        file_of(rng, "a.wav", n_hops=600, hop_s=hop_s),
+        file_of(rng, "b.wav", n_hops=300, hop_s=hop_s),
     ]
     grid = np.array([0.5, 0.7, 0.9])
 
-    hops = Hops.gather(files, events, LABELS, KEYWORDS)
-    stairs = staircases(hops, grid, suppression_s=suppression_s)
+    hops = Hops.gather(files, EVENTS, LABELS, KEYWORDS)
+    counts = sweep_thresholds(hops, grid, suppression_s=suppression_s)
 
-    assert [[1, 2], [1, 0]] == hops.n_events.tolist()
-    assert stairs.false_accepts.sum() > 60
-    assert stairs.hits.sum() > 0
+    assert [3, 1] == hops.n_events.tolist()
+    assert counts.false_accepts.sum() > 60
+    assert counts.hits.sum() > 0
     for number, keyword in enumerate(KEYWORDS):
         for step, threshold in enumerate(grid):
-            for place, scores in enumerate(files):
-                tally = Tally()
-                fired = replay(scores, LABELS, {keyword: threshold}, suppression_s=suppression_s)
-                tally.add(scores.file, fired, [e for e in events if e.file == scores.file])
-                here = (number, step, place)
-                assert tally.hits.get(keyword, 0) == stairs.hits[here]
-                # A second firing on a word is a false accept to the tally.
-                false = stairs.false_accepts[here] + stairs.doubled[here]
-                assert tally.false_accepts.get(keyword, 0) == false
+            policy = DetectionPolicy(LABELS, {keyword: threshold}, suppression_s=suppression_s)
+            fired = {}
+            for file in files:
+                policy.reset()
+                pushed = (policy.push(row, t) for row, t in zip(file.scores, file.times_s))
+                fired[file.file] = [found for found in pushed if found]
+            tally = tally_files(fired, EVENTS)
+            assert tally.hits.get(keyword, 0) == counts.hits[number, step]
+            # The tally counts a second detection of a word as a false accept.
+            false = counts.false_accepts[number, step] + counts.doubled[number, step]
+            assert tally.false_accepts.get(keyword, 0) == false
 
 
-def test_grid_is_dense_towards_one_and_ends_in_never():
+def test_grid_is_dense_towards_one_and_ends_there():
     """
-    Thresholds rise from the floor to 1, in steps that a manifest's three digits hold.
+    Thresholds rise from the floor to 1, with at most the three digits of a manifest.
     """
     grid = threshold_grid(floor=0.4)
 

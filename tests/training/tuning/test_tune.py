@@ -13,9 +13,8 @@ from kws.errors import AudioError
 from kws.manifest import read_manifest
 from training.cli.evaluate import main
 from training.evaluation.long_audio import run_file
-from training.tuning.posterior_cache import posteriors_of
-from training.tuning.score_settings import Scoring
-from training.tuning.tune_data import Source
+from training.tuning.posterior_cache import ScoreSettings, posteriors_of
+from training.tuning.tuning_audio import AudioFolders
 
 DEMO = models.FIRMWARE_MODELS / "demo.wav"
 RATE = 16_000
@@ -83,7 +82,9 @@ def test_kept_posteriors_make_the_spotters_scores(request, tmp_path, hop_ms, smo
     (tmp_path / "other.json").write_text(json.dumps(table))
 
     expected = run_file(KeywordSpotter.from_model(tmp_path / "other.json"), DEMO)
-    scores = Scoring(smoothing_ms, weight).of(posteriors_of(spotter, DEMO, cache=None), manifest)
+    scores = ScoreSettings(smoothing_ms, weight).scores(
+        posteriors_of(spotter, DEMO, cache=None), manifest
+    )
 
     np.testing.assert_array_equal(expected.scores, scores.scores)
     np.testing.assert_array_equal(expected.times_s, scores.times_s)
@@ -118,12 +119,12 @@ def test_tuning_on_a_half_never_opens_the_other_halfs_files(spotter, material):
     for speaker in ("11", "13"):
         (quiet / f"{speaker}-000.wav").write_bytes(b"no audio")
 
-    heard = Source.of([quiet]).listen(spotter, "half-a", cache=None, progress=lambda _: iter)
+    heard = AudioFolders.of([quiet]).read(spotter, "half-a", cache=None, progress=lambda _: iter)
 
     assert ("10", "12") == heard.speakers
     assert 2 * 20 / 3600 == pytest.approx(heard.hours)
     with pytest.raises(AudioError, match="11-000"):
-        Source.of([quiet]).listen(spotter, "half-b", cache=None, progress=lambda _: iter)
+        AudioFolders.of([quiet]).read(spotter, "half-b", cache=None, progress=lambda _: iter)
 
 
 def test_what_the_other_half_holds_changes_nothing_that_is_chosen(
@@ -255,13 +256,11 @@ def test_without_test_words_there_is_one_threshold(capsys, tmp_path, model, mate
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--fa-per-hour", "1"], "say nothing about 1 false accepts an hour"),
+        (["--fa-per-hour", "1"], "too short to tune for 1 false accepts per hour"),
         (["--fa-per-hour", "0"], "--fa-per-hour must be above 0"),
         (["--own-share", "2"], "own_share must lie in 0..1"),
         (["--max-latency-s", "-1"], "--max-latency-s must be above 0, got -1"),
         (["--smoothing-ms", "2000"], "--smoothing-ms: expected above 0 and up to 1000"),
-        (["--study", "0"], "--study: expected at least 1, got 0"),
-        (["--study", "-1"], "--study: expected at least 1, got -1"),
         (["--fa-per-hour", "100", "--picture", "no/such/curve.png"], "there is no folder no/such"),
         (["--fa-per-hour", "100", "--picture", "curve.gif"], "expected one of .png, .svg, .pdf"),
     ],
@@ -304,18 +303,3 @@ def test_folders_in_the_wrong_place_are_told(capsys, tmp_path, model, material):
     assert "expected audio without keywords" in capsys.readouterr().err
     assert 1 == main([*arguments, "--audio", str(quiet), "--misses", str(quiet)])
     assert "expected spoken keywords" in capsys.readouterr().err
-
-
-def test_study_compares_the_rules(capsys, tmp_path, model, material):
-    """
-    A row for each rule and budget, over drawn halvings; the manifest is left alone.
-    """
-    before = model.read_bytes()
-
-    _, report = tune(capsys, model, material, tmp_path, "--study", "1")
-
-    rules = {row["rule"] for row in report["rules"]}
-    assert {"counts", "margin", "common", "shrunk 0.25"} < rules
-    assert 4 * len(rules) == len(report["rules"])
-    assert all(0 <= row["false_reject_rate"] <= 1 for row in report["rules"])
-    assert before == model.read_bytes()

@@ -12,10 +12,9 @@ from kws.config import DecisionConfig
 from training.cli.evaluate import main
 from training.evaluation.truth import Event
 from training.tuning.operating_point import measure
-from training.tuning.posterior_cache import Posteriors
-from training.tuning.score_settings import Scoring
+from training.tuning.posterior_cache import Posteriors, ScoreSettings
 from training.tuning.tune import TuneConfig, tune
-from training.tuning.tune_data import Material, Part
+from training.tuning.tuning_audio import AudioSet, TuningAudio
 
 HOP_S = 0.1
 N_HOPS = 6_000
@@ -34,7 +33,7 @@ def posteriors(file: str, background: str, peaks: dict[int, tuple[str, float]]) 
 
 
 @pytest.fixture
-def material(rng) -> Material:
+def material(rng) -> TuningAudio:
     """Two readers whose speech looks like keywords now and then, and words over quiet."""
     readers, words, events = [], [], []
     for name in ("a", "b"):
@@ -49,8 +48,8 @@ def material(rng) -> Material:
             Event(f"words/{name}.wav", word, 0.2 + HOP_S * start, 0.9 + HOP_S * start)
             for start, word in zip(starts, keywords)
         ]
-    return Material(
-        Part(tuple(readers), (), ("a", "b")), Part(tuple(words), tuple(events), ("a", "b"))
+    return TuningAudio(
+        AudioSet(tuple(readers), (), ("a", "b")), AudioSet(tuple(words), tuple(events), ("a", "b"))
     )
 
 
@@ -100,7 +99,7 @@ def test_firing_at_another_word_costs_more_than_missing(material, manifest):
         if number % 2
     ]
     right = [event for number, event in enumerate(material.words.events) if number % 2 == 0]
-    confused = Material(
+    confused = TuningAudio(
         material.quiet, dataclasses.replace(material.words, events=(*right, *wrong))
     )
 
@@ -124,15 +123,15 @@ def test_without_an_unknown_label_there_is_no_context(material):
 
 def test_a_manifests_own_weights_hold_where_none_is_asked_for(manifest):
     """
-    Scoring without a weight takes each keyword's own, with one the same for all.
+    ScoreSettings without a weight takes each keyword's own, with one the same for all.
     """
     own = dataclasses.replace(
         manifest, decision=dataclasses.replace(manifest.decision, context_weights={"on": 2.0})
     )
 
-    assert {"on": 2.0} == Scoring(300, None).weights(own)
-    assert {"on": 3.0, "off": 3.0} == Scoring(300, 3.0).weights(own)
-    assert {} == Scoring(300, 0.0).weights(own)
+    assert {"on": 2.0} == ScoreSettings(300, None).weights(own)
+    assert {"on": 3.0, "off": 3.0} == ScoreSettings(300, 3.0).weights(own)
+    assert {} == ScoreSettings(300, 0.0).weights(own)
 
 
 @pytest.mark.parametrize("weight", ["-1", "21", "nan"])

@@ -5,8 +5,14 @@ import itertools
 import numpy as np
 import pytest
 
-from training.tuning.pareto_front import best_choices
-from training.tuning.threshold_rules import RuleConfig, choose_steps, expected_counts, own_places
+from kws.errors import ConfigError
+from training.tuning.threshold_rules import (
+    RuleConfig,
+    best_choices,
+    choose_steps,
+    expected_counts,
+    own_places,
+)
 
 
 def test_known_staircases_give_the_known_best():
@@ -137,7 +143,5 @@ def test_nonsense_is_refused(arguments, message):
     """
     A rule that does not exist and a share beyond 1 are errors when they are named.
     """
-    from kws.errors import ConfigError
-
     with pytest.raises(ConfigError, match=message):
         RuleConfig(*arguments)
