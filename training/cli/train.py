@@ -249,9 +249,10 @@ def _recipes(arguments: argparse.Namespace) -> int:
 
 
 def _cost(recipe: Recipe) -> dict[str, int]:
+    from training.architectures.recipe_model import build_model, n_macs, n_parameters
 
-    model = build.build_model(recipe)
-    return {"parameters": build.n_parameters(model), "multiplications": build.n_macs(model)}
+    model = build_model(recipe)
+    return {"parameters": n_parameters(model), "multiplications": n_macs(model)}
 
 
 def _show(arguments: argparse.Namespace) -> int:
