@@ -172,7 +172,7 @@ class Soak:
             # The device keeps all that it was for tests to look at; here that would only grow.
             audio = self.audio
             del audio.sources[:-1], audio.streams[:-1], audio.calls[:-1]
-            del audio.asked[:], audio.looked_again_s[:], audio.hushed_s[:]
+            del audio.asked[:], audio.rescanned_s[:], audio.silenced_s[:]
 
     def _lose_and_find(self) -> None:
         every_s, audio = self._given.lose_every, self.audio

@@ -18,25 +18,25 @@ class CaptureConfig:
     """Settings of a live microphone. Times in ms unless a name says otherwise."""
 
     channel: int | None = None
-    """Channel that is heard, from 1; None is the mean of all."""
+    """Channel to use, from 1; None is the mean of all."""
 
     gain_db: float = 0.0
-    """Gain on the samples, -60 to 60 dB. What it drives beyond full scale is clipped and counted:
-    rather raise the level of the device itself."""
+    """Gain on the samples, -60 to 60 dB. Samples beyond full scale are clipped and counted;
+    prefer to raise the level of the device itself."""
 
     latency: Latency = "high"
-    """What PortAudio is asked for: ``low``, ``high``, or 1 to 2000 ms. Lower hands audio
-    over sooner, and loses some on a busy machine sooner."""
+    """Latency to request from PortAudio: ``low``, ``high``, or 1 to 2000 ms. Lower delivers audio
+    sooner, and loses audio sooner on a busy machine."""
 
     block_ms: float = 50.0
-    """Audio that the device hands over at a time, 5 to 500. Shorter wakes the CPU more often."""
+    """Length of the blocks from the device, 5 to 500. Shorter wakes the CPU more often."""
 
     stall_s: float = 3.0
-    """Time without a block after which the device counts as lost, 0.5 to 60: neither PortAudio nor
-    a sound server flags a stall. An idle server may take two seconds to its first block."""
+    """Time without a block after which the device counts as lost, 0.5 to 60. Neither PortAudio nor
+    a sound server reports a stall. An idle server may take two seconds until its first block."""
 
     reconnect: bool = True
-    """Open a lost device again as soon as it is back; without it its loss is an error."""
+    """Open a lost device again as soon as it is back; if False, a loss is an error."""
 
     def __post_init__(self) -> None:
         if self.channel is not None and not 1 <= self.channel <= 256:

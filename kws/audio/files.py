@@ -1,4 +1,4 @@
-"""Any audio file as 16 kHz mono int16, a piece at a time; raw PCM from a pipe likewise."""
+"""Read audio files, and raw PCM from a pipe, as 16 kHz mono int16 in chunks."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from kws.errors import AudioError, MissingDependencyError
 
 logger = logging.getLogger(__name__)
 CHUNK_SAMPLES = 16_000
-# Writers that cannot seek leave such a length in the header: it says nothing.
+# Writers that cannot seek leave a length like this in the header; it means nothing.
 UNKNOWN_LENGTH = 0x7FFF_0000
-# Read at once, over all channels: a header may promise a thousand of them, and Python takes memory
-# for all that is asked for.
+# Read at once, over all channels: a header may claim a thousand of them, and reading allocates
+# memory for all that is requested.
 MAX_VALUES = 512_000
-# How often whoever reads a pipe in which nothing comes may do something else.
-WAIT_S = 0.25
+# While a pipe is silent, the caller gets control this often.
+POLL_S = 0.1
 
 
 def read_file(
@@ -34,14 +34,14 @@ def read_file(
 ) -> Iterator[NDArray[np.int16]]:
     """Yield an audio file as mono int16 ``(n,)`` at `sample_rate`.
 
-    WAV, FLAC, OGG, Opus and MP3 of any rate and channel count; channels are averaged and the
-    rate converted, which is logged once.
+    Reads WAV, FLAC, OGG, Opus and MP3 of any rate and channel count. Channels are averaged and
+    the rate converted, which is logged once.
 
     Raises
     ------
     AudioError
-        If there is no such file, it is no audio, it cannot be decoded, it holds not a sample, or
-        it is a WAV that ends before its header says.
+        If the file is missing, is not audio, cannot be decoded, holds no samples, or is a WAV
+        that is shorter than its header says.
     """
     path = Path(path)
     _check_chunk(chunk_samples)
@@ -59,32 +59,32 @@ def read_file(
                 empty = False
                 yield mono
     if empty:
-        raise AudioError(f"{path}: expected audio, got not a single sample at {sample_rate} Hz")
+        raise AudioError(f"{path}: expected audio, got no samples at {sample_rate} Hz")
 
 
 def read_pcm(
     stream: BinaryIO,
     *,
     chunk_samples: int = 1_600,
-    on_wait: Callable[[], None] | None = None,
+    poll: Callable[[], object] | None = None,
 ) -> Iterator[NDArray[np.int16]]:
     """Yield raw signed 16-bit little-endian mono PCM from a pipe as int16 ``(n,)``.
 
-    Pieces come as soon as the pipe has them, never longer than `chunk_samples`. While nothing
-    comes `on_wait` is called four times a second: of a stream with a file behind it, from which
-    nobody has read before.
+    Chunks come as soon as the pipe has them, never longer than `chunk_samples`. While the pipe is
+    silent, `poll` is called ten times a second (only for streams with a file descriptor, and not
+    read from before); an exception that it raises ends the reading.
 
     Raises
     ------
     AudioError
-        If the pipe brings a WAV or another file with a header, or not a single sample, or
-        cannot be read.
+        If the pipe delivers a file with a header, such as a WAV, no sample at all, or cannot be
+        read.
     """
     _check_chunk(chunk_samples)
-    read = _blocking_reader(stream, on_wait)
+    read = _blocking_reader(stream, poll)
     n_bytes = 2 * min(chunk_samples, MAX_VALUES)
     data = read(n_bytes)
-    # A pipe may bring even the mark of a file type in pieces.
+    # A pipe may deliver even the first four bytes one by one.
     while 0 < len(data) < 4 and (more := read(4 - len(data))):
         data += more
     if len(data) < 2:
@@ -105,25 +105,25 @@ def read_pcm(
             yield samples[start : start + chunk_samples]
         data = read(n_bytes)
     if rest:
-        logger.warning("stdin: ended in the middle of a sample; its odd byte was left out")
+        logger.warning("stdin: ended in the middle of a sample; its odd byte was ignored")
 
 
 def to_int16(block: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Return samples of -1..1 as int16, rounded and clipped; exact for what was int16 before.
+    """Return samples of -1..1 as int16, rounded and clipped; exact for samples stored as int16.
 
-    Asked for integers, libsndfile would not scale files of floats: they would come as zeros.
+    libsndfile's own conversion to integers does not scale files of floats: they become zeros.
 
     Raises
     ------
     AudioError
-        If a sample is no number, as a file of floats may have it: what integer that becomes
-        depends on the processor.
+        If a sample is NaN, as a file of floats may have it: its integer value would depend on the
+        processor.
     """
     # The largest floats become infinite here, and are clipped like the rest.
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = np.round(block * np.float32(32_768))
     if np.isnan(scaled).any():
-        raise AudioError("expected numbers, got samples that are none (NaN)")
+        raise AudioError("expected numbers, got NaN samples")
     return np.asarray(np.clip(scaled, -32_768, 32_767), dtype=np.int16)
 
 
@@ -135,18 +135,18 @@ def to_mono(block: NDArray[np.int16]) -> NDArray[np.int16]:
 
 
 def open_sound(path: Path) -> Any:
-    """Return an open `soundfile.SoundFile` that holds all the samples its header promises.
+    """Return an open `soundfile.SoundFile` that holds all the samples its header claims.
 
     Raises
     ------
     AudioError
-        If there is no such file, it is no audio, holds no samples, or is cut off.
+        If the file is missing, is not audio, holds no samples, or is cut off.
     """
     sound = _open(path)
     try:
         _refuse_truncated(path, sound)
         if sound.frames == 0:
-            raise AudioError(f"{path}: expected audio, got a file with a header and no samples")
+            raise AudioError(f"{path}: expected audio, got a header without samples")
     except AudioError:
         sound.close()
         raise
@@ -167,18 +167,18 @@ def _decoded(path: Path, sound: Any, n_samples: int) -> NDArray[np.int16]:
 
 
 def _blocking_reader(
-    stream: BinaryIO, on_wait: Callable[[], None] | None = None
+    stream: BinaryIO, poll: Callable[[], object] | None = None
 ) -> Callable[[int], bytes]:
-    """Return a function that waits for bytes and returns those that are there."""
+    """Return a function that waits for bytes and returns those available."""
     read = getattr(stream, "read1", stream.read)
-    # Where a program that shares the pipe has set it not to block, a pause would look like the
-    # end. A stream without a file behind it cannot block.
+    # If a program that shares the pipe has made it non-blocking, a pause would look like the end.
+    # A stream without a file descriptor cannot block.
     with contextlib.suppress(AttributeError, OSError, ValueError):
         os.set_blocking(stream.fileno(), True)
 
     def wait_and_read(n_bytes: int) -> bytes:
-        if on_wait is not None:
-            _wait(stream, on_wait)
+        if poll is not None:
+            _wait(stream, poll)
         try:
             return bytes(read(n_bytes))
         except OSError as error:
@@ -187,15 +187,15 @@ def _blocking_reader(
     return wait_and_read
 
 
-def _wait(stream: BinaryIO, on_wait: Callable[[], None]) -> None:
-    """Return when there is something to read; without a file to ask, at once."""
+def _wait(stream: BinaryIO, poll: Callable[[], object]) -> None:
+    """Return when there is something to read; at once for a stream without a file descriptor."""
     try:
-        poll = select.poll()
-        poll.register(stream.fileno(), select.POLLIN)
+        poller = select.poll()
+        poller.register(stream.fileno(), select.POLLIN)
     except (AttributeError, OSError, ValueError):
         return
-    while not poll.poll(1_000 * WAIT_S):
-        on_wait()
+    while not poller.poll(1_000 * POLL_S):
+        poll()
 
 
 def _open(path: Path) -> Any:
@@ -208,7 +208,7 @@ def _open(path: Path) -> Any:
         ) from error
     _refuse_no_file(path)
     try:
-        # As bytes, because a name need not be valid UTF-8.
+        # As bytes, because a file name need not be valid UTF-8.
         return soundfile.SoundFile(os.fsencode(path))
     except (soundfile.LibsndfileError, OSError, TypeError) as error:
         reason = getattr(error, "error_string", None) or str(error)
@@ -221,7 +221,7 @@ def _refuse_no_file(path: Path) -> None:
     try:
         found = path.stat()
     except (FileNotFoundError, NotADirectoryError, ValueError):
-        # A ValueError: a name that no file can have.
+        # ValueError: a name that no file can have.
         raise AudioError(f"{path}: expected an audio file, found nothing there") from None
     except OSError as error:
         raise AudioError(f"{path}: expected an audio file, {error.strerror}") from error
@@ -232,20 +232,20 @@ def _refuse_no_file(path: Path) -> None:
 
 
 def _refuse_truncated(path: Path, sound: Any) -> None:
-    """Raise if a WAV holds less than its header says, as libsndfile notes in its log."""
+    """Raise if a WAV is shorter than its header says, which libsndfile notes in its log."""
     note = re.search(r"^data : (\d+) \(should be (\d+)\)", sound.extra_info, re.MULTILINE)
     if note is None:
         return
-    promised, there = int(note[1]), int(note[2])
-    if there < promised < UNKNOWN_LENGTH:
+    claimed, actual = int(note[1]), int(note[2])
+    if actual < claimed < UNKNOWN_LENGTH:
         raise AudioError(
-            f"{path}: expected {promised} bytes of audio as its header says, got {there}; "
+            f"{path}: expected {claimed} bytes of audio as its header says, got {actual}; "
             "the file is cut off, copy or record it again"
         )
 
 
 def _converter(path: Path, rate: int, channels: int, wanted: int) -> Resampler | None:
-    """Return a resampler if the rate needs one, and say what is converted."""
+    """Return a resampler if the rate needs one, and log the conversion."""
     if rate != wanted or channels != 1:
         logger.info(
             "%s: converting %d Hz, %d channel(s) to %d Hz mono", path, rate, channels, wanted

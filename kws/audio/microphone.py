@@ -1,116 +1,63 @@
-"""The microphone: a PortAudio stream that fills the ring buffer; the only user of sounddevice."""
+"""The microphone: a PortAudio stream that fills the ring buffer."""
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import threading
-import weakref
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.audio.background_call import PatientCall
+from kws.audio import devices
+from kws.audio.background_call import BackgroundCall
 from kws.audio.capture_config import CaptureConfig
-from kws.audio.devices import InputDevice, choose
+from kws.audio.devices import InputDevice, open_microphones, open_microphones_lock
 from kws.audio.files import to_mono
-from kws.audio.portaudio_workarounds import SpinWatch, library_threads
+from kws.audio.portaudio_workarounds import SpinWatch, StderrSilencer, library_threads
 from kws.audio.ring_buffer import RingBuffer
-from kws.audio.wake_event import WakeEvent
-from kws.errors import DeviceError, MissingDependencyError, SoundServerGoneError
+from kws.errors import DeviceError, SoundServerGoneError
 
 # Audio the consumer may fall behind before the oldest is dropped.
 BUFFER_S = 4
-# PortAudio 19.6 may loop for ever, at full speed, over an ALSA device that goes before its first
-# block (WaitForFrames reads a variable that was never set), in the thread that it reads in. A
-# sound server that hangs takes no CPU. So often it is looked at:
-SPIN_LOOK_S = 1.0
-# Open, or about to be: PortAudio cannot start anew under any of them.
-_in_use: weakref.WeakSet[Microphone] = weakref.WeakSet()
-_in_use_lock = threading.Lock()
+# PortAudio 19.6 may loop for ever, at full speed, over an ALSA device that disappears before its
+# first block (WaitForFrames reads an uninitialised variable). A hanging sound server takes no
+# CPU. The interval between checks:
+SPIN_CHECK_S = 1.0
 
 
-def list_devices() -> list[InputDevice]:
-    """Return the input devices that PortAudio knows.
+class Source(Protocol):
+    """An open microphone, as `kws.audio.reconnect` and the listener see it."""
 
-    Raises
-    ------
-    MissingDependencyError
-        If sounddevice or PortAudio is not installed.
-    """
-    sounddevice = _sounddevice()
-    try:
-        default = sounddevice.default.device[0]
-        infos = sounddevice.query_devices()
-    except sounddevice.PortAudioError as error:
-        raise DeviceError(f"PortAudio cannot list the devices: {error}") from error
-    return [
-        InputDevice(
-            index=index,
-            name=info["name"],
-            n_channels=info["max_input_channels"],
-            default_rate=int(info["default_samplerate"]),
-            is_default=index == default,
-        )
-        for index, info in enumerate(infos)
-        if info["max_input_channels"] > 0
-    ]
+    device: InputDevice
+    rate: int
+    n_channels: int
+    buffer: RingBuffer
+    ended: threading.Event
 
+    @property
+    def overflows(self) -> int:
+        """How often the device lost input, of unknown length."""
 
-def look_again() -> bool:
-    """Let PortAudio find out what is plugged in now: it lists devices once, when it starts.
-
-    That ends every PortAudio stream of the process: it is not done while a `Microphone` is open.
-    Streams that others have opened with sounddevice are not known here, and end.
-
-    Returns
-    -------
-    looked : bool
-        False if a microphone was open.
-    """
-    sounddevice = _sounddevice()
-    # Held meanwhile, so that none is opened on a PortAudio that is about to end.
-    with _in_use_lock:
-        if any(each.portaudio is sounddevice for each in _in_use):
-            return False
-        with contextlib.suppress(sounddevice.PortAudioError):
-            sounddevice._terminate()
-        try:
-            sounddevice._initialize()
-        except sounddevice.PortAudioError as error:
-            raise DeviceError(f"PortAudio cannot be started: {error}") from error
-    return True
-
-
-def give_up_on_portaudio() -> None:
-    """Let the process end though a call into PortAudio hangs: its exit handler would hang too.
-
-    Its threads run to the very end, past the moment at which Python unloads libraries: PortAudio
-    and the streams that are open are never given back.
-    """
-    import ctypes
-
-    sounddevice = _sounddevice()
-    atexit.unregister(sounddevice._exit_handler)
-    for kept in (sounddevice._lib, sounddevice._ffi, *(each.stream for each in _in_use)):
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
+    def close(self) -> None:
+        """Stop capturing."""
 
 
 class Microphone:
     """Capture mono int16 from a device into a ring buffer.
 
-    At `sample_rate` if the device takes it, else at its own; see `rate`.
+    Captures at `sample_rate` if the device supports it, else at the device's own; see `rate`.
 
     Parameters
     ----------
     device : int or str, optional
         Index or part of the name; without it the default device.
     sample_rate : int
-        Rate to ask for, in Hz.
+        Rate to request, in Hz.
     config : CaptureConfig
         Channel, latency and block length.
-    ready : WakeEvent, optional
+    ready : Event, optional
         Set whenever new samples are in the buffer, and at the end; the consumer clears it.
 
     Raises
@@ -125,39 +72,39 @@ class Microphone:
         *,
         sample_rate: int = 16_000,
         config: CaptureConfig | None = None,
-        ready: WakeEvent | None = None,
+        ready: threading.Event | None = None,
     ) -> None:
-        self.portaudio = _sounddevice()
-        """The library that it is open in."""
+        self.portaudio = devices.sounddevice()
+        """The library that the stream belongs to."""
 
         self.ended = threading.Event()
         """Set when the stream stopped by itself: the device is gone."""
 
         self.stream: Any = None
-        """PortAudio's; None until it is open."""
+        """PortAudio's stream; None until it is open."""
 
-        self.ready = WakeEvent() if ready is None else ready
+        self.ready = threading.Event() if ready is None else ready
         self._config = CaptureConfig() if config is None else config
         self._column: int | None = None
         self._overflows = 0
-        with _in_use_lock:
-            _in_use.add(self)
+        with open_microphones_lock:
+            open_microphones.add(self)
         try:
-            self.device = choose(list_devices(), device)
+            self.device = devices.choose(devices.list_devices(), device)
             self.stream = self._open_stream(sample_rate)
             self.rate: int = round(self.stream.samplerate)
             self.n_channels: int = self.stream.channels
-            """Channels that the device was opened with; the buffer holds their mean, or one."""
+            """Channels the device was opened with; the buffer holds their mean, or one of them."""
 
             self.buffer = RingBuffer(self.rate * BUFFER_S)
             self._threads = self._start()
         except BaseException:
-            self._give_back()
+            self._unregister()
             raise
 
     @property
     def overflows(self) -> int:
-        """How often PortAudio said that it lost input before handing it over."""
+        """How often PortAudio reported lost input."""
         return self._overflows
 
     def close(self) -> None:
@@ -166,14 +113,14 @@ class Microphone:
         Raises
         ------
         SoundServerGoneError
-            If it is on a JACK server that has ended, or PortAudio never comes back; the stream is
-            left as it is.
+            If it belongs to a JACK server that has ended, or PortAudio never returns; the stream
+            is abandoned.
         """
         if self._jack_is_gone():
-            give_up_on_portaudio()
+            devices.abandon_portaudio()
             raise SoundServerGoneError(
-                f"device {self.device.name}: the JACK server has ended, and PortAudio finds no "
-                "new one within this process; start it again"
+                f"device {self.device.name}: the JACK server has ended, and PortAudio cannot "
+                "reach a new one from this process; start it again"
             )
         watch = SpinWatch(self._threads)
 
@@ -181,25 +128,24 @@ class Microphone:
             watch.add(threading.get_native_id())
             self.stream.close(ignore_errors=True)
 
-        closing = PatientCall(close, WakeEvent())
-        while not closing.join(SPIN_LOOK_S):
+        closing = BackgroundCall(close, threading.Event())
+        while not closing.join(SPIN_CHECK_S):
             if watch.spins():
-                give_up_on_portaudio()
+                devices.abandon_portaudio()
                 raise SoundServerGoneError(
-                    f"device {self.device.name}: it went before its first block, which sends "
-                    "PortAudio round in circles; start again"
+                    f"device {self.device.name}: it disappeared before its first block, and "
+                    "PortAudio is caught in an endless loop; start again"
                 )
-        # Not before: one that cannot be closed is still in PortAudio's hands.
-        self._give_back()
+        # Only now: PortAudio still uses a stream that cannot be closed.
+        self._unregister()
         closing.result()
 
-    def _give_back(self) -> None:
-        """Let PortAudio start anew, as far as this microphone is concerned."""
-        with _in_use_lock:
-            _in_use.discard(self)
+    def _unregister(self) -> None:
+        with open_microphones_lock:
+            open_microphones.discard(self)
 
     def _start(self) -> frozenset[int]:
-        """Let blocks come; return the threads that PortAudio has started for that."""
+        """Start the stream; return the threads that PortAudio started for it."""
         before = library_threads()
         try:
             self.stream.start()
@@ -209,18 +155,16 @@ class Microphone:
         return library_threads() - before
 
     def _jack_is_gone(self) -> bool:
-        """Tell whether PortAudio would wait ten minutes for JACK, and then abort the process."""
+        """Return whether PortAudio would wait ten minutes for JACK and then abort the process."""
         stream = self.stream
-        # Elsewhere a stream that stops by itself says so before it counts as inactive.
+        # With other servers, a stream that stops by itself sets `ended` before it is inactive.
         if stream.closed or stream.active or self.ended.is_set():
             return False
-        sounddevice = self.portaudio
-        host = sounddevice.query_devices(self.device.index)["hostapi"]
-        return "JACK" in str(sounddevice.query_hostapis(host)["name"])
+        host = self.portaudio.query_devices(self.device.index)["hostapi"]
+        return "JACK" in str(self.portaudio.query_hostapis(host)["name"])
 
     def _open_stream(self, sample_rate: int) -> Any:
-        """Return the first stream that the device takes: our rate before its."""
-        sounddevice = self.portaudio
+        """Return the first stream that the device accepts, preferring our rate to its own."""
         config = self._config
         least = config.channel or 1
         if least > self.device.n_channels:
@@ -229,39 +173,40 @@ class Microphone:
                 f"channels for channel {least}, it has {self.device.n_channels}"
             )
         self._column = None if config.channel is None else config.channel - 1
-        latency = config.latency
-        if not isinstance(latency, str):
-            latency /= 1000
         problems = {}
         for rate in dict.fromkeys((sample_rate, self.device.default_rate)):
             for n_channels in self._channel_counts():
                 try:
-                    return sounddevice.InputStream(
-                        samplerate=rate,
-                        blocksize=round(rate * config.block_ms / 1000),
-                        device=self.device.index,
-                        channels=n_channels,
-                        dtype="int16",
-                        latency=latency,
-                        callback=self._on_block,
-                        finished_callback=self._on_end,
-                    )
-                except (sounddevice.PortAudioError, ValueError) as error:
+                    return self._input_stream(rate, n_channels)
+                except (self.portaudio.PortAudioError, ValueError) as error:
                     problems[rate] = f"{rate} Hz: {error}"
                 except MemoryError as error:
-                    # What cffi raises where systemd's MemoryDenyWriteExecute or SELinux forbids
-                    # the code that it writes for a callback.
+                    # cffi raises it where systemd's MemoryDenyWriteExecute or SELinux forbids
+                    # the code that it generates for a callback.
                     raise DeviceError(
                         "the microphone needs memory that is writable and executable, which this "
                         "process may not have; allow it (systemd: MemoryDenyWriteExecute=no)"
                     ) from error
         raise self._cannot("be opened", "; ".join(problems.values()))
 
-    def _channel_counts(self) -> list[int]:
-        """Return the numbers of channels to ask for, in turn.
+    def _input_stream(self, rate: int, n_channels: int) -> Any:
+        latency = self._config.latency
+        return self.portaudio.InputStream(
+            samplerate=rate,
+            blocksize=round(rate * self._config.block_ms / 1000),
+            device=self.device.index,
+            channels=n_channels,
+            dtype="int16",
+            latency=latency if isinstance(latency, str) else latency / 1000,
+            callback=self._on_block,
+            finished_callback=self._on_end,
+        )
 
-        A sound server mixes down to what it is asked for: the mean may as well be made there, but
-        one channel has to be asked for as one of two. A bare device takes its own number alone.
+    def _channel_counts(self) -> list[int]:
+        """Return the numbers of channels to try, in order.
+
+        A sound server mixes down to the number requested, so it can compute the mean; but to get
+        one channel, at least two must be requested. A bare device accepts only its own number.
         """
         most, channel = self.device.n_channels, self._config.channel
         counts = (1, 2, most) if channel is None else (max(channel, 2), most, channel)
@@ -287,16 +232,47 @@ class Microphone:
         self.ready.set()
 
 
-def _sounddevice() -> Any:
-    """Return the sounddevice module, or say what is missing."""
-    try:
-        import sounddevice
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            "the microphone needs sounddevice; pip install sounddevice"
-        ) from error
-    except OSError as error:
-        raise MissingDependencyError(
-            f"the microphone needs the PortAudio library ({error}); apt install libportaudio2"
-        ) from error
-    return sounddevice
+class AudioSystem:
+    """The machine: monotonic time, PortAudio, threads. Tests replace it."""
+
+    def __init__(self) -> None:
+        self._stderr = StderrSilencer()
+
+    def now(self) -> float:
+        """Return seconds on a monotonic clock."""
+        return time.monotonic()
+
+    def wait(self, event: threading.Event, timeout_s: float) -> None:
+        """Return when `event` is set, or after `timeout_s`."""
+        event.wait(timeout_s)
+
+    def call(self, function: Callable[[], Any], ready: threading.Event) -> BackgroundCall[Any]:
+        """Start a call that may hang; `ready` is set at its end."""
+        return BackgroundCall(function, ready)
+
+    def open(
+        self,
+        device: int | str | None,
+        *,
+        sample_rate: int,
+        config: CaptureConfig,
+        ready: threading.Event,
+    ) -> Source:
+        """Return an open `Microphone`."""
+        return Microphone(device, sample_rate=sample_rate, config=config, ready=ready)
+
+    def rescan_devices(self) -> bool:
+        """Find out what is plugged in now; return False where that is not possible."""
+        return devices.rescan_devices()
+
+    def silence_stderr(self) -> None:
+        """Keep libraries from printing until `restore_stderr`."""
+        self._stderr.silence()
+
+    def restore_stderr(self) -> None:
+        """End `silence_stderr`."""
+        self._stderr.restore()
+
+    def abandon(self) -> None:
+        """Let the process end although a call into PortAudio hangs."""
+        devices.abandon_portaudio()

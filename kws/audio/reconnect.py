@@ -1,50 +1,72 @@
-"""A microphone that comes back: watched while it delivers, opened again when it is lost."""
+"""A microphone that is watched while it delivers, and opened again when it is lost."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from collections.abc import Callable
+from typing import NamedTuple
 
-from kws.audio.audio_system import AudioSystem, Source
-from kws.audio.background_call import PatientCall
+import numpy as np
+from numpy.typing import NDArray
+
+from kws.audio.background_call import BackgroundCall, PendingCall
 from kws.audio.capture_config import CaptureConfig
-from kws.audio.chunk import Piece
 from kws.audio.devices import name_to_find_again, stable_name
-from kws.audio.pending_call import CLOSE_TIMEOUT_S, DeviceCalls
-from kws.audio.stream_clock import AudioClock
-from kws.audio.wake_event import WakeEvent
+from kws.audio.microphone import AudioSystem, Source
+from kws.audio.stream_clock import StreamClock
 from kws.errors import DeviceError, SoundServerGoneError
 
-__all__ = ["CLOSE_TIMEOUT_S", "Connection"]
-
 logger = logging.getLogger(__name__)
-# Between attempts to open a lost device: often enough that it is heard soon after its return.
+# While the microphone opens, the caller gets control this often.
+POLL_S = 0.1
+# Delay between attempts to open a lost device.
 FIRST_RETRY_S = 0.1
 LONGEST_RETRY_S = 0.5
-# A sound server that has not opened a device after so long hangs.
+# A sound server that takes longer to open a device hangs.
 OPEN_TIMEOUT_S = 10.0
-# Nor can this process open or close anything else then: only a new one can listen again.
+# After this, only a new process can listen again: this one can neither open nor close anything.
 HUNG_S = 60.0
-# Longer than any attempt takes that does not hang.
-HUSHED_S = 1.0
+# Longer than any attempt that does not hang.
+SILENCED_S = 1.0
 
 
-class Connection:
-    """Deliver pieces of audio from one microphone, over all its losses and returns.
+class AudioChunk(NamedTuple):
+    """Audio from the device, and what is missing before it."""
 
-    Used by one thread, but for `wake`. Calls into PortAudio, which may hang, run beside it.
+    samples: NDArray[np.int16]
+    """Mono int16 ``(n,)`` at the device's rate."""
+
+    rate: int
+    dropped: int
+    """Samples, at the device's rate, that the consumer was too slow to read."""
+
+    gap_s: float
+    """Time without a device."""
+
+    cut: bool
+    """True if these samples do not follow on the last ones."""
+
+    status_text: str | None
+    """A sentence for people if the device is back with this chunk."""
+
+
+class ReconnectingMicrophone:
+    """Deliver chunks of audio from one microphone, across all its losses and returns.
+
+    Used by one thread, except `close`. Calls into PortAudio, which may hang, run in the background.
 
     Parameters
     ----------
     wanted : int or str, optional
         Index or part of the name of the microphone; without it the default one.
     sample_rate : int
-        Rate to ask for, in Hz.
+        Rate to request, in Hz.
     config : CaptureConfig
         How to open and watch it.
-    tell : callable
-        Called with ``("lost", sentence)``; that it is back is told with the first piece.
+    notify : callable
+        Called with ``("lost", sentence)``; a return is reported with the first chunk.
     system : AudioSystem, optional
         Time and microphones.
     """
@@ -55,75 +77,68 @@ class Connection:
         *,
         sample_rate: int,
         config: CaptureConfig,
-        tell: Callable[[str, str], None],
+        notify: Callable[[str, str], None],
         system: AudioSystem | None = None,
     ) -> None:
         self._wanted = wanted
         self._sample_rate = sample_rate
         self._config = config
-        self._tell = tell
+        self._notify = notify
         self._system = AudioSystem() if system is None else system
-        self._ready = WakeEvent()
-        self._source: Source | None = None
-        self._calls = DeviceCalls(self._system, self._ready)
+        self._ready = threading.Event()
+        self._pending = PendingCall(self._system, self._ready)
         self._name = ""
-        self._cannot_look = self._said_so = False
-        self._clock = AudioClock(self._system.now)
+        self._cannot_rescan = self._rescan_warned = False
+        self._clock = StreamClock(self._system.now)
         self._retry_at = 0.0
         self._retry_s = FIRST_RETRY_S
         self._dropped_seen = 0
         self._overflows_seen = 0
+        self.source: Source | None = None
+        """The open microphone; None while it is lost."""
+
         self.closed = False
         """True after `close`."""
 
         self.n_losses = 0
         self.overflows = 0
-        """How often a device lost input before it could hand it over."""
-
-    @property
-    def source(self) -> Source | None:
-        """The open microphone; None while it is lost."""
-        return self._source
+        """How often a device lost input before delivering it."""
 
     @property
     def lost(self) -> bool:
         """True from a loss until the first audio after it."""
         return self._clock.lost
 
-    def open(self) -> Source:
-        """Open the microphone for the first time.
+    def open(self, poll: Callable[[], object] = lambda: None) -> Source:
+        """Open the microphone for the first time; `poll` is called ten times a second meanwhile.
 
         Raises
         ------
         DeviceError
             If it cannot be found or opened, or the sound server does not answer.
         """
-        call = self._calls.begin(lambda: self._opened(self._wanted))
-        while not self._calls.wait(call, max(0.0, OPEN_TIMEOUT_S - self._calls.age_s)):
-            if self._calls.age_s >= OPEN_TIMEOUT_S:
+        call = self._pending.begin(lambda: self._open(self._wanted))
+        while not self._pending.wait(call, POLL_S):
+            poll()
+            if self._pending.age_s >= OPEN_TIMEOUT_S:
                 raise DeviceError(
                     f"the sound server has not answered for {OPEN_TIMEOUT_S:g} s; restart it"
                 )
-        source: Source = self._calls.take(call)
+        source: Source = self._pending.take(call)
         self._wanted = name_to_find_again(source.device, self._wanted)
         self._name = source.device.name
-        self._take(source)
+        self._use(source)
         return source
 
-    def wake(self) -> None:
-        """Make `read` return early; from any thread."""
-        self._ready.set()
-
-    def read(self, timeout_s: float) -> Piece | None:
+    def read(self, timeout_s: float) -> AudioChunk | None:
         """Return what the microphone has delivered, or None after at most `timeout_s`.
 
         Raises
         ------
         DeviceError
-            If it is lost and the settings say that it shall not be opened again, or nothing
-            that this process can do will bring it back.
+            If it is lost and reconnecting is off, or only a new process can open it again.
         """
-        source = self._source
+        source = self.source
         if source is None:
             if not self.closed:
                 self._find_again(timeout_s)
@@ -133,11 +148,11 @@ class Connection:
             self._system.wait(self._ready, max(0.0, min(timeout_s, left)))
             self._clock.watch()
         self._ready.clear()
-        piece = self._piece(source)
-        if piece is not None:
-            return piece
+        chunk = self._chunk(source)
+        if chunk is not None:
+            return chunk
         if self.closed:
-            # Meanwhile, by another thread: that ends the stream too, and is no loss.
+            # By another thread meanwhile: that ends the stream too, and is no loss.
             return None
         if source.ended.is_set():
             self._lose(source, "the stream ended (is it unplugged?)")
@@ -145,28 +160,28 @@ class Connection:
             self._lose(source, f"no audio for {self._config.stall_s:g} s")
         return None
 
-    def leave_gap_s(self) -> float:
-        """Return how long the device has been away; from here on that counts as told."""
-        source = self._source
-        return self._clock.leave_gap_s(0.0 if source is None else len(source.buffer) / source.rate)
+    def take_gap_s(self) -> float:
+        """Return how long the device has been away, and do not count that time again."""
+        source = self.source
+        return self._clock.take_gap_s(0.0 if source is None else len(source.buffer) / source.rate)
 
     def close(self) -> None:
-        """Let the microphone go; returns soon whatever the sound server does."""
+        """Close the microphone; returns soon even if the sound server hangs."""
         self.closed = True
-        source, self._source = self._source, None
+        source, self.source = self.source, None
         try:
-            over = self._calls.finish()
-            if over is not None:
-                # A device that came back a moment ago, and was not taken any more.
+            call = self._pending.finish()
+            if call is not None:
+                # A device that returned a moment ago and was not used yet.
                 with contextlib.suppress(Exception):
-                    source = over.result()
+                    source = call.result()
             if source is not None:
-                self._calls.begin(source.close)
-                self._calls.finish()
+                self._pending.begin(source.close)
+                self._pending.finish()
         finally:
-            self._system.speak()
+            self._system.restore_stderr()
 
-    def _opened(self, wanted: int | str | None) -> Source:
+    def _open(self, wanted: int | str | None) -> Source:
         source = self._system.open(
             wanted, sample_rate=self._sample_rate, config=self._config, ready=self._ready
         )
@@ -174,48 +189,48 @@ class Connection:
             source.close()
         return source
 
-    def _opened_again(self, *, look_again: bool) -> Source:
-        self._system.hush()
+    def _reopen(self, *, rescan: bool) -> Source:
+        self._system.silence_stderr()
         try:
-            if look_again:
-                self._cannot_look = self._system.look_again() is False
-            return self._opened(self._wanted)
+            if rescan:
+                self._cannot_rescan = self._system.rescan_devices() is False
+            return self._open(self._wanted)
         finally:
-            self._system.speak()
+            self._system.restore_stderr()
 
-    def _take(self, source: Source) -> None:
-        self._source = source
+    def _use(self, source: Source) -> None:
+        self.source = source
         self._clock.start()
         self._dropped_seen = self._overflows_seen = 0
 
-    def _piece(self, source: Source) -> Piece | None:
+    def _chunk(self, source: Source) -> AudioChunk | None:
         samples = source.buffer.read()
         dropped = source.buffer.dropped_samples - self._dropped_seen
         if not len(samples) and not dropped:
-            # An overflow is told before its block is there: it stays for that one.
+            # An overflow is counted before its block arrives: keep it for that block.
             return None
         self._dropped_seen += dropped
         overflows = source.overflows - self._overflows_seen
         self._overflows_seen += overflows
         self.overflows += overflows
         gap_s = self._clock.deliver((len(samples) + dropped) / source.rate)
-        news = None
+        status_text = None
         if gap_s is not None:
             self._retry_s = FIRST_RETRY_S
-            news = self._news(source.device.name, gap_s)
-        cut = bool(dropped or overflows or news)
-        return Piece(samples, source.rate, dropped, gap_s or 0.0, cut, news)
+            status_text = self._returned(source.device.name, gap_s)
+        cut = bool(dropped or overflows or status_text)
+        return AudioChunk(samples, source.rate, dropped, gap_s or 0.0, cut, status_text)
 
-    def _news(self, name: str, gap_s: float) -> str:
-        """Return what to tell of a device that delivers, and remember its name."""
+    def _returned(self, name: str, gap_s: float) -> str:
+        """Return the sentence about a device that delivers again, and remember its name."""
         before, self._name = self._name, name
         if stable_name(name) == stable_name(before):
             return f"{name} is back after {gap_s:.1f} s; listening goes on"
-        # The default is another one by now, or another one's name fits.
+        # The default device has changed, or another one matches the name.
         return f"{before} is gone; listening to {name} after {gap_s:.1f} s"
 
     def _lose(self, source: Source, why: str) -> None:
-        """Let the device go, and look for it from now on."""
+        """Close the device, and look for it from now on."""
         message = f"device {source.device.name}: {why}"
         first = not self._clock.lost
         self.n_losses += first
@@ -223,10 +238,10 @@ class Connection:
             raise DeviceError(message)
         if first:
             self._clock.lose()
-            self._said_so = False
-            self._tell("lost", f"{message}; waiting for it to come back")
-        self._source = None
-        self._calls.begin(source.close)
+            self._rescan_warned = False
+            self._notify("lost", f"{message}; waiting for it to come back")
+        self.source = None
+        self._pending.begin(source.close)
         self._retry_later()
 
     def _retry_later(self) -> None:
@@ -234,48 +249,48 @@ class Connection:
         self._retry_s = min(2 * self._retry_s, LONGEST_RETRY_S)
 
     def _find_again(self, timeout_s: float) -> None:
-        """Go one step on the way back to the device, within `timeout_s`."""
-        call = self._calls.call
+        """Take one step towards reopening the device, within `timeout_s`."""
+        call = self._pending.call
         if call is None:
             wait_s = self._retry_at - self._system.now()
             if wait_s > 0:
                 self._system.wait(self._ready, min(wait_s, timeout_s))
                 self._ready.clear()
                 return
-            # A second attempt asks what is plugged in: a USB device has another card by then.
-            again = self._retry_s > 2 * FIRST_RETRY_S
-            call = self._calls.begin(lambda: self._opened_again(look_again=again))
-        if self._calls.wait(call, timeout_s):
+            # From the second attempt on: a USB device has another card number by then.
+            rescan = self._retry_s > 2 * FIRST_RETRY_S
+            call = self._pending.begin(lambda: self._reopen(rescan=rescan))
+        if self._pending.wait(call, timeout_s):
             self._finish_call(call)
-        elif self._calls.age_s > HUNG_S:
+        elif self._pending.age_s > HUNG_S:
             raise SoundServerGoneError(
                 f"device {self._name}: the sound server has not answered for {HUNG_S:g} s; "
                 "restart it, then start again"
             )
-        elif self._calls.age_s > HUSHED_S:
-            self._system.speak()
+        elif self._pending.age_s > SILENCED_S:
+            self._system.restore_stderr()
 
-    def _finish_call(self, call: PatientCall[Source | None]) -> None:
-        """Take the device that was opened, or plan the next attempt."""
+    def _finish_call(self, call: BackgroundCall[Source | None]) -> None:
+        """Use the device that was opened, or plan the next attempt."""
         try:
-            opened = self._calls.take(call)
+            source = self._pending.take(call)
+        except SoundServerGoneError:
+            raise
         except Exception as error:  # Whatever it is, the device is not back.
-            if isinstance(error, SoundServerGoneError):
-                raise
             logger.debug("not back yet: %s", error)
-            self._say_that_it_cannot_look()
+            self._warn_without_rescan()
             self._retry_later()
             return
-        # The call that closes a lost device returns nothing.
-        if opened is not None:
-            self._take(opened)
+        # The call that closes a lost device returns None.
+        if source is not None:
+            self._use(source)
 
-    def _say_that_it_cannot_look(self) -> None:
-        """Warn, once a loss, that a device in another place would not be found."""
-        if self._cannot_look and not self._said_so:
-            self._said_so = True
+    def _warn_without_rescan(self) -> None:
+        """Warn, once a loss, that a device plugged in elsewhere would not be found."""
+        if self._cannot_rescan and not self._rescan_warned:
+            self._rescan_warned = True
             logger.warning(
-                "device %s: found again only where it was, for PortAudio cannot look at what is "
-                "plugged in now while another microphone of this process is open",
+                "device %s: found again only where it was, because PortAudio cannot rescan "
+                "devices while another microphone of this process is open",
                 self._name,
             )

@@ -9,11 +9,11 @@ from kws.errors import AudioError
 
 
 class Resampler:
-    """Convert a stream of samples from one rate to another without seams between pieces.
+    """Convert a stream of samples from one rate to another without seams between chunks.
 
-    libsoxr through `soxr` (high quality): in float32 its stream gives the same samples however
-    the input is cut (its int16 mode adds random dither), it keeps its own state where
-    scipy.signal would leave that to us, and it does not cost scipy's 0.6 s of import.
+    Uses libsoxr through `soxr` (high quality). In float32 its output does not depend on how the
+    input is cut (its int16 mode adds random dither), it keeps its own state, which
+    scipy.signal does not, and it avoids scipy's 0.6 s of import.
     """
 
     def __init__(self, in_rate: int, out_rate: int) -> None:
@@ -24,7 +24,7 @@ class Resampler:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the audio heard so far."""
+        """Forget the audio pushed so far."""
         import soxr
 
         self._stream = soxr.ResampleStream(
@@ -32,7 +32,7 @@ class Resampler:
         )
 
     def push(self, samples: NDArray[np.int16], *, last: bool = False) -> NDArray[np.int16]:
-        """Return what these int16 ``(n,)`` samples complete at the new rate; maybe empty.
+        """Return the samples at the new rate that these int16 ``(n,)`` complete; may be empty.
 
         With `last` the end of the stream comes out too; `reset` before pushing again.
         """

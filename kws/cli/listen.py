@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from kws.audio.capture_config import CaptureConfig
+from kws.audio.devices import list_devices
 from kws.cli import program
 from kws.cli.listen_options import capture_config, check_combination, parse_thresholds
 from kws.cli.listen_options import make_parser as _parser
-from kws.cli.session import Session, say
+from kws.cli.meter import Meter
+from kws.cli.output import Output, StatusReports, say
+from kws.cli.session import RunCounts, Session
 from kws.errors import ConfigError
 from kws.live.command import TIMEOUT_S, CommandRunner
-from kws.live.sinks import Outlets
+from kws.live.recorder import DetectionRecorder
+from kws.live.sinks import Sink
 from kws.spotter import KeywordSpotter
-
-if TYPE_CHECKING:
-    from kws.cli.meter import Meter
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,55 +46,51 @@ def listen(arguments: argparse.Namespace) -> int:
         keywords=_split(arguments.keywords),
         gate_db=arguments.gate_db,
     )
-    outlets = _open_outlets(arguments, spotter)
-    session = Session(
-        spotter,
-        outlets=outlets,
-        as_json=arguments.json,
-        status_every_s=arguments.status_every,
-    )
-    return _run(session, outlets, arguments, config)
-
-
-def _run(
-    session: Session, outlets: Outlets, arguments: argparse.Namespace, config: CaptureConfig
-) -> int:
-    """Listen to the end, and bring everything to one."""
-    with program.first_interrupt_only():
+    output, counts = Output(as_json=arguments.json), RunCounts(spotter)
+    command = _open_command(arguments)
+    # The meter first: it is removed before the others print their last lines.
+    sinks: list[Sink] = [_open_meter(spotter, counts)] if arguments.meter else []
+    sinks += [counts, output]
+    if command is not None:
+        sinks.append(command)
+    if arguments.record is not None:
+        sinks.append(DetectionRecorder(Path(arguments.record), sample_rate=spotter.sample_rate))
+    if arguments.status_every is not None:
+        sinks.append(
+            StatusReports(arguments.status_every, as_json=arguments.json, state=counts.state)
+        )
+    with program.StopSignal() as stop:
+        session = Session(
+            spotter,
+            output=output,
+            counts=counts,
+            sinks=sinks,
+            check_stop=stop.check,
+            command=command,
+        )
         try:
             if arguments.input is None:
                 session.listen_live(arguments.device, config)
             else:
                 session.read(arguments.input, realtime=arguments.realtime)
         except KeyboardInterrupt:
+            # Also where a pipe has not delivered anything yet.
+            session.started = output.announced
             return program.EXIT_INTERRUPTED
         finally:
-            outlets.close(session.rest_s())
             if session.started:
-                session.summarise()
+                output.summarise(counts.counts())
     return 0
 
 
-def _open_outlets(arguments: argparse.Namespace, spotter: KeywordSpotter) -> Outlets:
-    """Return what was asked for beside standard output."""
-    command = None
-    if arguments.command is not None:
-        timeout_s = TIMEOUT_S if arguments.exec_timeout is None else arguments.exec_timeout
-        command = CommandRunner(arguments.command, timeout_s=timeout_s)
-    recorder = None
-    if arguments.record is not None:
-        from kws.live.recorder import DetectionRecorder
-
-        recorder = DetectionRecorder(Path(arguments.record), sample_rate=spotter.sample_rate)
-    meter = _open_meter(spotter) if arguments.meter else None
-    return Outlets(command=command, meter=meter, recorder=recorder)
+def _open_command(arguments: argparse.Namespace) -> CommandRunner | None:
+    if arguments.command is None:
+        return None
+    timeout_s = TIMEOUT_S if arguments.exec_timeout is None else arguments.exec_timeout
+    return CommandRunner(arguments.command, timeout_s=timeout_s)
 
 
 def _list_devices(*, as_json: bool) -> int:
-    from dataclasses import asdict
-
-    from kws.audio.microphone import list_devices
-
     devices = list_devices()
     if as_json:
         program.print_json({"devices": [asdict(device) for device in devices]})
@@ -112,10 +108,9 @@ def _list_devices(*, as_json: bool) -> int:
     return 0
 
 
-def _open_meter(spotter: KeywordSpotter) -> Meter:
-    from kws.cli.meter import Meter
-
-    meter = Meter(spotter.manifest.labels, spotter.keywords, hop_s=spotter.hop_ms / 1000)
+def _open_meter(spotter: KeywordSpotter, counts: RunCounts) -> Meter:
+    labels, keywords = spotter.manifest.labels, spotter.keywords
+    meter = Meter(labels, keywords, state=counts.state, hop_s=spotter.hop_ms / 1000)
     spotter.on_posterior = meter.show_scores
     return meter
 

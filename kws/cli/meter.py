@@ -5,39 +5,75 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.cli.gauges import CpuGauge, LevelGauge
 from kws.decision.policy import Detection
 from kws.errors import MissingDependencyError
+from kws.live.sinks import Sink
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 BAR_CELLS = 24
 FLOOR_DB = -60.0
-# Faster than anybody reads; drawing costs more than spotting.
+SILENCE_DB = -96.0
+# Drawing costs more than spotting.
 DRAW_S = 0.2
 CPU_S = 1.0
-# A word's best score stays visible for so long.
+# A keyword's best score stays visible for this long.
 HELD_S = 1.5
 
 
-class Meter:
-    """Show the level of the last audio and what each keyword has scored lately, on stderr.
+class LevelGauge:
+    """RMS level of the audio since the last reading."""
+
+    def __init__(self) -> None:
+        self._energy = 0.0
+        self._n_samples = 0
+
+    def push(self, samples: NDArray[np.int16]) -> None:
+        """Take int16 ``(n_samples,)``."""
+        self._energy += float(np.sum(np.square(samples, dtype=np.float64)))
+        self._n_samples += len(samples)
+
+    def read(self) -> float:
+        """Return the level in dB relative to full scale, at least -96, and start again."""
+        mean = self._energy / max(1, self._n_samples)
+        self._energy, self._n_samples = 0.0, 0
+        return max(SILENCE_DB, 10 * float(np.log10(max(mean, 1e-9) / 32_768**2)))
+
+
+class CpuGauge:
+    """CPU time of this process in relation to wall time since the last reading."""
+
+    def __init__(self) -> None:
+        self._cpu_s, self._wall_s = time.process_time(), time.monotonic()
+
+    def read(self) -> float:
+        """Return percent of one core."""
+        cpu_s, wall_s = time.process_time(), time.monotonic()
+        used_s, gone_s = cpu_s - self._cpu_s, wall_s - self._wall_s
+        self._cpu_s, self._wall_s = cpu_s, wall_s
+        return 100 * used_s / gone_s if gone_s > 0 else 0.0
+
+
+class Meter(Sink):
+    """Show the level and each keyword's latest best score, on stderr.
 
     Parameters
     ----------
     labels : sequence of str
         In the order of the model's output.
     keywords : sequence of str
-        Those that may fire: they are shown.
+        Those that may fire, and are shown.
     hop_s : float
         Time between scores.
+    state : callable
+        The counts, and whether there is a microphone.
 
     Raises
     ------
@@ -46,13 +82,19 @@ class Meter:
     """
 
     def __init__(
-        self, labels: Sequence[str], keywords: Sequence[str], *, hop_s: float = 0.1
+        self,
+        labels: Sequence[str],
+        keywords: Sequence[str],
+        *,
+        state: Callable[[], dict[str, Any]],
+        hop_s: float = 0.1,
     ) -> None:
         try:
             from rich.console import Console
             from rich.live import Live
         except ModuleNotFoundError as error:
             raise MissingDependencyError("--meter needs rich; pip install rich") from error
+        self._state = state
         self._held_s = max(HELD_S, 2 * hop_s)
         self._rows = [(labels.index(keyword), keyword) for keyword in keywords]
         self._best = np.zeros(len(labels), dtype=np.float32)
@@ -69,45 +111,48 @@ class Meter:
             console=Console(file=sys.stderr),
             auto_refresh=False,
             transient=True,
-            # What is printed must go round the panel on the same terminal; elsewhere rich would
-            # take it away from whoever reads it.
+            # Lines printed on the same terminal must go above the panel; rich would take lines
+            # away from a pipe.
             redirect_stdout=_on_one_terminal(),
         )
         self._live.start()
 
-    def show_level(self, samples: NDArray[np.int16]) -> None:
-        """Show the level of int16 ``(n_samples,)``."""
+    def samples(self, samples: NDArray[np.int16]) -> None:
+        """Show the level of the samples."""
         self._level.push(samples)
         self._draw()
 
     def show_scores(
         self, time_s: float, posterior: NDArray[np.float32], scores: NDArray[np.float32] | None
     ) -> None:
-        """Take the scores of a hop; the spotter's `on_posterior` hook."""
+        """Take the scores of a hop: a hook for `KeywordSpotter.on_posterior`."""
         shown = posterior if scores is None else scores
         self._time_s = time_s
         fresh = (shown >= self._best) | (time_s - self._best_s > self._held_s)
         self._best[fresh] = shown[fresh]
         self._best_s[fresh] = time_s
 
-    def show_detection(self, detection: Detection) -> None:
+    def detection(self, detection: Detection) -> None:
         """Count a detection."""
         self._n_detections += 1
         self._last = f"last {detection.keyword} at {detection.time_s:.1f} s"
 
-    def show_state(self, time_s: float, *, trouble: str) -> None:
-        """Show the time, also where there are no scores, and how much audio was lost.
+    def poll(self) -> None:
+        """Show the time, lost audio and whether there is a microphone; remove old scores.
 
-        Scores that are too old go: no newer ones come while a gate is closed or there is no
-        microphone.
+        No new scores come while the energy gate is closed or there is no microphone.
         """
-        self._time_s = time_s
-        self._trouble = trouble
-        self._best[time_s - self._best_s > self._held_s] = 0.0
+        state = self._state()
+        lost, losses = state["lost_samples"], state.get("losses", 0)
+        self._trouble = f"{lost} sample(s) lost, {losses} loss(es) of the device"
+        if not state["listening"]:
+            self._trouble = f"no microphone; {self._trouble}"
+        self._time_s = state["audio_s"]
+        self._best[self._time_s - self._best_s > self._held_s] = 0.0
         self._draw()
 
-    def close(self) -> None:
-        """Take the panel away."""
+    def close(self, timeout_s: float = 0.0) -> None:
+        """Remove the panel."""
         self._live.stop()
 
     def _draw(self) -> None:
@@ -139,7 +184,7 @@ class Meter:
 
 
 def _on_one_terminal() -> bool:
-    """Tell whether standard output goes to the terminal that standard error goes to."""
+    """Return whether standard output and standard error are the same terminal."""
     try:
         output, error = sys.stdout.fileno(), sys.stderr.fileno()
         return os.isatty(output) and os.path.samestat(os.fstat(output), os.fstat(error))

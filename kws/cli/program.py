@@ -1,4 +1,4 @@
-"""What all commands share: parsers, exit codes, errors in one line, JSON on stdout."""
+"""Shared by all commands: parsers, signals, exit codes, one-line errors, JSON on stdout."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ from kws.errors import ConfigError, KwsError
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
-# So long after an interrupt others are of no use: everything ends already.
+# For so long after the first signal further ones are ignored.
 ENDING_S = 2.0
-ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class UsageError(ConfigError):
-    """Options that do not go together."""
+    """Options that exclude or need each other."""
 
 
 def parser(name: str, description: str, *, examples: str) -> argparse.ArgumentParser:
@@ -38,14 +37,14 @@ def parser(name: str, description: str, *, examples: str) -> argparse.ArgumentPa
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--version", action="version", version=f"{name} {__version__}")
-    made.add_argument("-v", "--verbose", action="store_true", help="say more on stderr")
+    made.add_argument("-v", "--verbose", action="store_true", help="log more to stderr")
     return made
 
 
 def add_command(
     commands: Any, name: str, *, text: str, examples: str, description: str | None = None
 ) -> argparse.ArgumentParser:
-    """Add a subcommand; those of the examples that show it stand below its help."""
+    """Add a subcommand; its help shows the examples that mention it."""
     shown = "\n".join(line for line in examples.splitlines() if f" {name}" in line)
     made: argparse.ArgumentParser = commands.add_parser(
         name,
@@ -71,7 +70,7 @@ def add_model_arguments(made: argparse._ActionsContainer, *, model: str | None =
         "--mode",
         choices=("auto", "stream", "window"),
         default="auto",
-        help="form of the model; auto takes the cheapest it has (default: auto)",
+        help="form of the model; auto takes the cheapest available (default: auto)",
     )
     made.add_argument(
         "--runtime",
@@ -139,7 +138,9 @@ def run(
     _refuse_renamed(made, sys.argv[1:] if argv is None else argv, renamed or {})
     arguments = made.parse_args(argv)
     level = logging.DEBUG if arguments.verbose else logging.INFO
-    logging.basicConfig(level=level, format=f"{made.prog}: %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=level, format=f"{made.prog}: %(message)s", handlers=[_StderrHandler()]
+    )
     try:
         with _terminate_as_interrupt():
             return command(arguments)
@@ -149,7 +150,7 @@ def run(
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output went away (| head): no error, but nothing more to say.
+        # The reader of our output has ended (| head): no error message, but nothing left to do.
         _drop_output()
         return EXIT_ERROR
     except OSError as error:
@@ -159,6 +160,51 @@ def run(
         print(f"{made.prog}: error: {where}{error.strerror}", file=sys.stderr)
         _drop_output()
         return EXIT_ERROR
+
+
+class StopSignal:
+    """Ctrl-C and SIGTERM as a flag for a loop that polls `check`, instead of at any bytecode.
+
+    Install it with a `with` statement. Further signals are ignored for two seconds, so that an
+    impatient user does not cut off the ending; after that one raises `KeyboardInterrupt` at once.
+    A SIGINT that is ignored at the start (nohup, a background job of a script) stays ignored.
+    """
+
+    def __init__(self) -> None:
+        self._requested_s: float | None = None
+        self._kept: list[tuple[signal.Signals, Any]] = []
+
+    def __enter__(self) -> StopSignal:
+        # Only the main thread may install handlers; a test or another program may call elsewhere.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if number != signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
+                    self._kept.append((number, signal.signal(number, self._handle)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._kept:
+            signal.signal(number, handler)
+
+    def check(self) -> None:
+        """Raise `KeyboardInterrupt` if a signal has come."""
+        if self._requested_s is not None:
+            raise KeyboardInterrupt
+
+    def _handle(self, number: int, frame: object) -> None:
+        now = time.monotonic()
+        if self._requested_s is None:
+            self._requested_s = now
+        elif now - self._requested_s > ENDING_S:
+            raise KeyboardInterrupt
+
+
+class _StderrHandler(logging.StreamHandler[Any]):
+    """Logs to what is standard error at that moment, which the meter may have redirected."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
 
 
 def _refuse_renamed(
@@ -172,12 +218,12 @@ def _refuse_renamed(
 
 @contextlib.contextmanager
 def _terminate_as_interrupt() -> Iterator[None]:
-    """End on SIGTERM as on Ctrl-C, so that what must be tidied up is."""
+    """Make SIGTERM raise `KeyboardInterrupt` as Ctrl-C does, so that cleanup runs."""
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    # Only the main thread may say so; a test or another program may call us from elsewhere.
+    # Only the main thread may install handlers; a test or another program may call elsewhere.
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -188,47 +234,11 @@ def _terminate_as_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-@contextlib.contextmanager
-def first_interrupt_only() -> Iterator[None]:
-    """Let one Ctrl-C or SIGTERM through, and for two seconds no other.
-
-    Who presses Ctrl-C twice means the end, and not an end that is cut off half-way. One that
-    comes while Python's own `threading` waits may arrive as a ``RuntimeError`` about a lock: it
-    goes on as the ``KeyboardInterrupt`` that it was.
-    """
-    # As for SIGTERM above; and whoever started us with SIGINT ignored wants it to stay so.
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-    ):
-        yield
-        return
-    quiet_until = float("-inf")
-
-    def interrupt(number: int, frame: object) -> None:
-        nonlocal quiet_until
-        now = time.monotonic()
-        if now >= quiet_until:
-            quiet_until = now + ENDING_S
-            raise KeyboardInterrupt
-
-    kept = [(number, signal.signal(number, interrupt)) for number in ENDING_SIGNALS]
-    try:
-        yield
-    except RuntimeError as error:
-        if isinstance(error.__context__, KeyboardInterrupt) and "lock" in str(error):
-            raise KeyboardInterrupt from error
-        raise
-    finally:
-        for number, handler in kept:
-            signal.signal(number, handler)
-
-
 def _drop_output() -> None:
-    """Let what is still buffered for stdout go nowhere, or Python would complain at its end."""
+    """Discard what is buffered for stdout, which Python would report at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_json(record: dict[str, Any]) -> None:
-    """Print one JSON object on a line of its own, at once."""
+    """Print one JSON object on one line and flush."""
     print(json.dumps(record), flush=True)

@@ -1,9 +1,8 @@
-"""Run a command at each detection: without a shell, without waiting for it."""
+"""Run a command at each detection, without a shell and without waiting for it."""
 
 from __future__ import annotations
 
 import logging
-import math
 import os
 import shlex
 import shutil
@@ -17,52 +16,51 @@ from pathlib import Path
 
 from kws.decision.policy import Detection
 from kws.errors import ConfigError
-from kws.live.rate_limited_log import PacedLog
+from kws.live.reports import RateLimitedLog
+from kws.live.sinks import Sink
 
 logger = logging.getLogger(__name__)
-# Commands that may run at once; more detections than that are not passed on.
+# Commands that may run at once; detections beyond that start none.
 MAX_RUNNING = 8
-# A command that runs longer is told to end, and killed if it has not after the grace.
+# A command that runs longer gets SIGTERM, and SIGKILL after the grace period.
 TIMEOUT_S = 30.0
 GRACE_S = 2.0
-# How often `finish` looks after the commands.
-FINISH_TEND_S = 0.05
 
 
 @dataclass(eq=False)
 class _Command:
-    """A command that was started, alone in a process group of its own."""
+    """A command that was started, in a process group of its own."""
 
     process: subprocess.Popen[bytes]
     keyword: str
     due_s: float
-    """When the next thing is done to it: it is told to end, then killed."""
+    """When it gets the next signal."""
 
-    told: signal.Signals | None = None
-    """The last signal it got from here."""
+    sent: signal.Signals | None = None
+    """The last signal we sent."""
 
     left_alone: bool = False
 
 
-class CommandRunner:
-    """Start a command for each detection, its standard output turned to standard error.
+class CommandRunner(Sink):
+    """Start a command for each detection, with its standard output sent to standard error.
 
-    Each runs in a session of its own: Ctrl-C at the terminal does not reach it, and its children
-    are ended with it when its time is over.
+    Each runs in a session of its own: Ctrl-C at the terminal does not reach it, and its time-out
+    ends its children too.
 
     Parameters
     ----------
     command : str
-        Program and arguments, split as a shell would, but run without one.
+        Program and arguments, split like in a shell but run without one.
     timeout_s : float
-        Longest time that a command may run; ``inf`` for any.
+        Longest time that a command may run; ``inf`` for no limit.
     clock : callable
-        Seconds that only ever go up; tells how long a command has run.
+        Seconds on a monotonic clock.
 
     Raises
     ------
     ConfigError
-        If the text cannot be split, there is no such program, or the time is not above 0.
+        If the command cannot be split, its program is missing, or the time is not above 0.
     """
 
     def __init__(
@@ -83,25 +81,21 @@ class CommandRunner:
         self._name = Path(self._arguments[0]).name
         self._timeout_s = timeout_s
         self._clock = clock
-        self._log = PacedLog(logger, clock=clock)
+        self._log = RateLimitedLog(logger, clock=clock)
         self._running: list[_Command] = []
-        self._dropped = 0
-
-    @property
-    def dropped(self) -> int:
+        self.dropped = 0
         """Detections for which no command was started."""
-        return self._dropped
 
     @property
     def n_running(self) -> int:
-        """Commands that run now, as far as `tend` has seen."""
+        """Commands that still ran at the last `poll`."""
         return len(self._running)
 
-    def run(self, detection: Detection) -> None:
+    def detection(self, detection: Detection) -> None:
         """Start the command with the detection in its environment; returns at once."""
-        self.tend()
+        self.poll()
         if len(self._running) >= MAX_RUNNING:
-            self._dropped += 1
+            self.dropped += 1
             self._log.warn(
                 "--exec: %d commands still run; none started for %s at %.2f s",
                 MAX_RUNNING,
@@ -112,7 +106,7 @@ class CommandRunner:
         try:
             process = self._start(detection)
         except OSError as error:
-            self._dropped += 1
+            self.dropped += 1
             self._log.warn(
                 "--exec for %s: %s: %s", detection.keyword, self._name, error.strerror or error
             )
@@ -120,57 +114,37 @@ class CommandRunner:
         due_s = self._clock() + self._timeout_s
         self._running.append(_Command(process, detection.keyword, due_s))
 
-    def tend(self) -> None:
-        """Forget commands that ended, log those that failed, end those whose time is over.
-
-        For the listening loop, about every 50 to 500 ms; costs nearly nothing while none runs.
-        """
-        self._log.tend()
+    def poll(self) -> None:
+        """Forget commands that ended, log those that failed, end those that timed out."""
+        self._log.poll()
         if not self._running:
             return
         for command in self._running:
-            self._look_after(command)
+            self._check(command)
         self._running = [each for each in self._running if each.process.returncode is None]
 
-    def finish(self) -> None:
-        """Wait for the commands that still run: each ends by itself, or is ended at its time-out.
-
-        After a second it is said what is waited for.
-        """
-        say_at = time.monotonic() + 1
-        while self._running:
-            if time.monotonic() >= say_at:
-                say_at = math.inf
-                logger.info("--exec: waiting for %d command(s) that still run", self.n_running)
-            time.sleep(FINISH_TEND_S)
-            self.tend()
-
-    def close(self, timeout_s: float = 1.0) -> None:
-        """Wait for the commands that still run, at most `timeout_s` for all of them.
-
-        Those whose time was over are killed then, the others left alone.
-        """
+    def close(self, timeout_s: float) -> None:
+        """Wait up to `timeout_s` for the commands; kill those that timed out, leave the others."""
         deadline = time.monotonic() + timeout_s
         for command in self._running:
-            # One that was told to end must not be reaped before it is killed: see `_look_after`.
-            if command.told is None or command.told is signal.SIGKILL:
-                _wait(command, max(0.0, deadline - time.monotonic()))
-        for command in self._running:
-            if command.told is signal.SIGTERM:
+            # One that got SIGTERM must not be reaped before its group is killed: see `_check`.
+            if command.sent is not signal.SIGTERM:
+                _wait(command, deadline - time.monotonic())
+            else:
                 command.due_s = self._clock()
-        self.tend()
+        self.poll()
         left = []
         for command in self._running:
-            if command.told is not None:
-                _wait(command, max(0.0, deadline - time.monotonic()))
+            if command.sent is not None:
+                _wait(command, deadline - time.monotonic())
             elif not command.left_alone:
                 command.left_alone = True
                 left.append(f"{command.process.pid} for {command.keyword}")
         if left:
             logger.warning(
-                "--exec: %s still runs; left alone: process %s", self._name, ", ".join(left)
+                "--exec: %s still runs; left running: process %s", self._name, ", ".join(left)
             )
-        self.tend()
+        self.poll()
         self._log.flush()
 
     def _start(self, detection: Detection) -> subprocess.Popen[bytes]:
@@ -188,18 +162,18 @@ class CommandRunner:
             start_new_session=True,
         )
 
-    def _look_after(self, command: _Command) -> None:
-        """Do what is due to a command, and say what has become of it."""
+    def _check(self, command: _Command) -> None:
+        """Send the signal that is due, and log how the command ended."""
         due = self._clock() >= command.due_s
-        if command.told is signal.SIGTERM:
-            # Until it is reaped, nobody else can get its number: it is safe to signal the group,
-            # in which its children may have outlived it.
+        if command.sent is signal.SIGTERM:
+            # Until it is reaped its id cannot be reused, so it is safe to signal the group, which
+            # may hold children that outlived it.
             if due:
                 self._signal(command, signal.SIGKILL)
                 command.process.poll()
-        elif command.process.poll() is None and command.told is None and due:
+        elif command.process.poll() is None and command.sent is None and due:
             self._log.warn(
-                "--exec for %s: %s (process %d) has run for %g s; told to end",
+                "--exec for %s: %s (process %d) has run for %g s; sent SIGTERM",
                 command.keyword,
                 self._name,
                 command.process.pid,
@@ -208,14 +182,14 @@ class CommandRunner:
             self._signal(command, signal.SIGTERM)
             command.due_s = self._clock() + GRACE_S
         if command.process.returncode is not None:
-            self._tell_end(command)
+            self._log_end(command)
 
     def _signal(self, command: _Command, number: signal.Signals) -> None:
-        command.told = number
+        command.sent = number
         try:
             os.killpg(command.process.pid, number)
         except ProcessLookupError:
-            # Gone by itself since we looked.
+            # It has ended meanwhile.
             pass
         except PermissionError:
             self._log.warn(
@@ -225,13 +199,13 @@ class CommandRunner:
                 command.process.pid,
             )
 
-    def _tell_end(self, command: _Command) -> None:
-        """Log how a command ended, unless it ended well or as it was told to."""
+    def _log_end(self, command: _Command) -> None:
+        """Log how a command ended, unless it succeeded or ended on SIGTERM."""
         code = command.process.returncode
-        if command.told is not None:
+        if command.sent is not None:
             if code == -signal.SIGKILL:
                 self._log.warn(
-                    "--exec for %s: %s (process %d) did not end when told to; killed",
+                    "--exec for %s: %s (process %d) did not end on SIGTERM; killed",
                     command.keyword,
                     self._name,
                     command.process.pid,
@@ -249,7 +223,7 @@ class CommandRunner:
 
 def _wait(command: _Command, timeout_s: float) -> None:
     try:
-        command.process.wait(timeout_s)
+        command.process.wait(max(0.0, timeout_s))
     except subprocess.TimeoutExpired:
         return
 

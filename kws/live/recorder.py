@@ -1,4 +1,4 @@
-"""Keep the seconds around each detection as WAV files; only where somebody asked for it."""
+"""Record the seconds around each detection as WAV files, if the user asked for it."""
 
 from __future__ import annotations
 
@@ -20,54 +20,55 @@ from numpy.typing import NDArray
 
 from kws.decision.policy import Detection
 from kws.errors import ConfigError
+from kws.live.sinks import Sink
 
 logger = logging.getLogger(__name__)
 MAX_BYTES = 100_000_000
-# A detection is told with the block in which it falls; a block of frames may hold it back a bit.
+# A detection comes with its block of samples, or slightly later.
 SLACK_S = 0.25
-# Of a keyword in a file name; a name may have 255 bytes in all.
+# Length of a keyword in a file name, which may have 255 bytes in all.
 MAX_KEYWORD = 40
 
 
 @dataclass(frozen=True)
 class _Clip:
-    """A stretch of the stream that is to be written, in samples since the start."""
+    """A span of the stream to be written, in samples since the start."""
 
     start: int
     end: int
     name: str
 
 
-class DetectionRecorder:
+class DetectionRecorder(Sink):
     """Write the audio around each detection to a folder of its own, for tuning.
 
-    Clips are 16-bit mono WAV, readable by their owner only, named by date and time of day (local),
-    stream time, keyword and score, as ``20261122T032501-0012.345s-yes-0.97.wav``. They come
-    whole or not at all, and replace nothing. A clip never spans a gap in the audio: it is cut
-    there, and so shorter. Detections close to each other get a clip each.
+    Clips are 16-bit mono WAV, readable by their owner only, named by local date and time, stream
+    time, keyword and score, as ``20261122T032501-0012.345s-yes-0.97.wav``. They are written
+    completely or not at all, and replace nothing. A clip ends at a gap in the audio. Detections
+    close to each other get a clip each.
 
-    Recording says loudly that it is on. It stops, with one warning, when the next clip would
-    take the folder's WAV files above `max_bytes`, or when the disk fails; nothing else is
-    disturbed by that. In memory is never more than the time of a clip and one block.
+    A warning at the start says that recording is on. Recording stops, with one warning, when the
+    next clip would take the folder's WAV files above `max_bytes`, or when the disk fails;
+    listening goes on. Memory holds at most the length of a clip and one block.
 
     Parameters
     ----------
     folder : str or Path
-        Made if need be, for its owner only.
+        Created if needed, for its owner only.
     sample_rate : int
         Rate of the samples, in Hz: the spotter's.
     before_s, after_s : float
-        How much to keep before and after the moment of detection, which comes with the end
-        of the word or a little later.
+        How much to keep before and after the moment of detection, which is at the end of the word
+        or a little later.
     max_bytes : int
-        Cap on all WAV files in the folder, those of earlier recordings included.
+        Limit on all WAV files in the folder, earlier recordings included.
     now : callable
         The time of day.
 
     Raises
     ------
     ConfigError
-        If the folder cannot be made or written to, or a setting makes no sense.
+        If the folder cannot be created or written to, or a setting is out of range.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class DetectionRecorder:
         self._recording = True
         self._n_clips = 0
         self._n_samples = 0
-        # What has been heard last, without a gap, with where each block begins.
+        # The last samples without a gap: blocks and where each begins.
         self._blocks: deque[tuple[int, NDArray[np.int16]]] = deque()
         self._pending: list[_Clip] = []
         self._n_bytes = _open_folder(self.folder)
@@ -110,7 +111,7 @@ class DetectionRecorder:
 
     @property
     def recording(self) -> bool:
-        """False once the cap was reached or the disk failed."""
+        """False once the limit was reached or the disk failed."""
         return self._recording
 
     @property
@@ -118,41 +119,31 @@ class DetectionRecorder:
         """Clips written so far."""
         return self._n_clips
 
-    def push(self, samples: NDArray[np.int16]) -> None:
-        """Take the samples that go to the spotter, before the spotter does.
-
-        Parameters
-        ----------
-        samples : ndarray of int16, shape (n_samples,)
-            Mono audio at `sample_rate`; follows directly on the last unless `lost` was called.
-        """
+    def samples(self, samples: NDArray[np.int16]) -> None:
+        """Take samples that follow directly on the last ones, unless `gap` was called."""
         if not self._recording or not len(samples):
             return
         needed = self._n_samples - self._before - self._slack
         needed = min([needed, *(clip.start for clip in self._pending)])
         while self._blocks and _end(self._blocks[0]) <= needed:
             self._blocks.popleft()
-        # A copy: the caller may use its memory again.
+        # A copy: the caller may reuse its memory.
         self._blocks.append((self._n_samples, np.array(samples, dtype=np.int16)))
         self._n_samples += len(samples)
         self._write_pending(until=self._n_samples)
 
-    def lost(self, n_samples: int) -> None:
-        """Tell of a gap: time goes on by `n_samples`, which may be 0 if nobody knows.
-
-        Clips that wait for more audio are written with what there is before the gap; later ones
-        begin after it.
-        """
-        self.flush()
+    def gap(self, n_samples: int) -> None:
+        """Write the clips that wait for more audio with what there is; later ones begin here."""
+        self._write_pending(until=None)
         self._blocks.clear()
         self._n_samples += n_samples
 
-    def keep(self, detection: Detection) -> None:
-        """Write a clip of this detection, as soon as the audio after it has come."""
+    def detection(self, detection: Detection) -> None:
+        """Write a clip of this detection, as soon as the audio after it has arrived."""
         if not self._recording:
             return
         moment = round(detection.time_s * self._sample_rate)
-        # No path, no hidden file and no surprise comes of a label.
+        # A label must not become a path or a hidden file.
         keyword = re.sub(r"[^\w-]+", "_", detection.keyword)[:MAX_KEYWORD]
         name = (
             f"{self._now():%Y%m%dT%H%M%S}-{detection.time_s:08.3f}s-{keyword}-{detection.score:.2f}"
@@ -160,8 +151,8 @@ class DetectionRecorder:
         self._pending.append(_Clip(moment - self._before, moment + self._after, name))
         self._write_pending(until=self._n_samples)
 
-    def flush(self) -> None:
-        """Write all clips that still wait, with the audio there is; for the end of it."""
+    def close(self, timeout_s: float = 0.0) -> None:
+        """Write all clips that still wait, with the audio there is."""
         self._write_pending(until=None)
 
     def _write_pending(self, *, until: int | None) -> None:
@@ -176,12 +167,12 @@ class DetectionRecorder:
                 self._write(clip, samples)
 
     def _cut(self, clip: _Clip) -> NDArray[np.int16]:
-        """Return what is there of a clip."""
-        pieces = [
+        """Return the samples of a clip that are in memory."""
+        parts = [
             block[max(0, clip.start - start) : max(0, clip.end - start)]
             for start, block in self._blocks
         ]
-        return np.concatenate([np.zeros(0, dtype=np.int16), *pieces])
+        return np.concatenate([np.zeros(0, dtype=np.int16), *parts])
 
     def _write(self, clip: _Clip, samples: NDArray[np.int16]) -> None:
         data = _wav(samples, self._sample_rate)
@@ -191,7 +182,7 @@ class DetectionRecorder:
         try:
             _save(self.folder, clip.name, data)
         except (OSError, UnicodeError) as error:
-            # UnicodeError: a keyword that this system cannot spell in a file name.
+            # UnicodeError: a keyword that this system cannot use in a file name.
             self._stop(f"{self.folder}: {getattr(error, 'strerror', None) or error}")
             return
         self._n_bytes += len(data)
@@ -205,10 +196,10 @@ class DetectionRecorder:
 
 
 def _open_folder(folder: Path) -> int:
-    """Make the folder if need be; return the bytes of the WAV files in it."""
+    """Create the folder if needed; return the bytes of the WAV files in it."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Permissions do not tell all: only writing shows that one can write.
+        # Permissions are not enough: only writing proves that one can write.
         with tempfile.TemporaryFile(dir=folder):
             return sum(path.lstat().st_size for path in folder.glob("*.wav"))
     except (OSError, ValueError) as error:
@@ -219,11 +210,11 @@ def _open_folder(folder: Path) -> int:
 
 
 def _save(folder: Path, name: str, data: bytes) -> None:
-    """Write a file that is there whole or not at all, for its owner, over no other."""
+    """Write a file for its owner, completely or not at all, and never over another one."""
     for number in itertools.count(1):
         path = folder / (f"{name}.wav" if number == 1 else f"{name}-{number}.wav")
         part = folder / f".{path.name}.part"
-        # Whoever holds the part alone may make the file: two programs never make the same one.
+        # The part is a lock on the name: two programs never write the same file.
         try:
             opened = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:

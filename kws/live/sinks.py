@@ -1,99 +1,79 @@
-"""Where samples and detections of `kws-listen` go beside standard output."""
+"""Where samples, detections and events go: the one protocol for every output and integration."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from kws.cli.gauges import CpuGauge, LevelGauge
 from kws.decision.policy import Detection
-from kws.live.command import CommandRunner
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from kws.cli.meter import Meter
-    from kws.live.recorder import DetectionRecorder
+    from kws.live.reports import ListenerEvent
 
 
-class Outlets:
-    """The command of `--exec`, the panel of `--meter`, the clips of `--record`: each if wanted.
+class Sink:
+    """Receives what goes through a spotter; override the methods you need.
 
-    Parameters
-    ----------
-    command, meter, recorder
-        None where it is not wanted.
+    All methods are called from the thread that listens, in the order of the stream, and must
+    return quickly: audio waits for them. An exception ends the listening.
     """
 
-    def __init__(
-        self,
-        *,
-        command: CommandRunner | None = None,
-        meter: Meter | None = None,
-        recorder: DetectionRecorder | None = None,
-    ) -> None:
-        self._command = command
-        self._meter = meter
-        self._recorder = recorder
-        self._level, self._cpu = LevelGauge(), CpuGauge()
+    def samples(self, samples: NDArray[np.int16]) -> None:
+        """Take int16 ``(n,)`` at the spotter's rate, before the spotter gets them."""
 
-    def hear(self, samples: NDArray[np.int16]) -> None:
-        """Pass on the samples that go to the spotter."""
-        self._level.push(samples)
-        if self._meter is not None:
-            self._meter.show_level(samples)
-        if self._recorder is not None:
-            self._recorder.push(samples)
+    def gap(self, n_samples: int) -> None:
+        """Note that `n_samples` are missing before the next samples; 0 if unknown how many."""
 
-    def miss(self, n_samples: int) -> None:
-        """Pass on that audio is missing here."""
-        if self._recorder is not None:
-            self._recorder.lost(n_samples)
+    def detection(self, detection: Detection) -> None:
+        """Take a detection, after the samples that cause it."""
 
-    def act(self, detection: Detection) -> None:
-        """Pass on a detection."""
-        if self._command is not None:
-            self._command.run(detection)
-        if self._meter is not None:
-            self._meter.show_detection(detection)
+    def status(self, event: ListenerEvent) -> None:
+        """Take an event of the microphone, such as its loss."""
 
-    def keep(self, detection: Detection) -> None:
-        """Let the audio of a detection be kept: before `hear` and `miss` are told what follows."""
-        if self._recorder is not None:
-            self._recorder.keep(detection)
-
-    def tend(self, counts: Callable[[], dict[str, Any]], *, listening: bool) -> None:
-        """Do what is due; many times a second, also where there is no microphone just now."""
-        if self._command is not None:
-            self._command.tend()
-        if self._meter is not None:
-            now = counts()
-            lost, losses = now["lost_samples"], now.get("losses", 0)
-            trouble = f"{lost} sample(s) lost, {losses} loss(es) of the device"
-            if not listening:
-                trouble = f"no microphone; {trouble}"
-            self._meter.show_state(now["audio_s"], trouble=trouble)
-
-    def gauges(self) -> tuple[float, float]:
-        """Return level in dB and CPU in percent of a core, since the last call."""
-        return self._level.read(), self._cpu.read()
-
-    def finish(self) -> None:
-        """Bring what was begun to its end, and wait for commands: at the end of a recording."""
-        self._put_away()
-        if self._command is not None:
-            self._command.finish()
+    def poll(self) -> None:
+        """Do what is due; called about ten times a second, also without audio."""
 
     def close(self, timeout_s: float) -> None:
-        """End what was begun; commands may go on for `timeout_s`, then they are left alone."""
-        self._put_away()
-        if self._command is not None:
-            self._command.close(timeout_s)
+        """Finish within `timeout_s` and abandon the rest; must allow a second call."""
 
-    def _put_away(self) -> None:
-        """Take the panel away, so that the rest can say something, and write the last clips."""
-        if self._meter is not None:
-            self._meter.close()
-        if self._recorder is not None:
-            self._recorder.flush()
+
+class SinkGroup(Sink):
+    """Passes everything to several sinks, in order."""
+
+    def __init__(self, sinks: Iterable[Sink]) -> None:
+        self._sinks = tuple(sinks)
+
+    def samples(self, samples: NDArray[np.int16]) -> None:
+        """Pass it on to each sink."""
+        for sink in self._sinks:
+            sink.samples(samples)
+
+    def gap(self, n_samples: int) -> None:
+        """Pass it on to each sink."""
+        for sink in self._sinks:
+            sink.gap(n_samples)
+
+    def detection(self, detection: Detection) -> None:
+        """Pass it on to each sink."""
+        for sink in self._sinks:
+            sink.detection(detection)
+
+    def status(self, event: ListenerEvent) -> None:
+        """Pass it on to each sink."""
+        for sink in self._sinks:
+            sink.status(event)
+
+    def poll(self) -> None:
+        """Pass it on to each sink."""
+        for sink in self._sinks:
+            sink.poll()
+
+    def close(self, timeout_s: float) -> None:
+        """Close all within `timeout_s` together."""
+        deadline = time.monotonic() + timeout_s
+        for sink in self._sinks:
+            sink.close(max(0.0, deadline - time.monotonic()))

@@ -1,33 +1,36 @@
-"""Tell systemd, where it runs us, that listening began and goes on: its sd_notify protocol."""
+"""Notify systemd, if it runs us, that listening started and continues (sd_notify protocol)."""
 
 from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable, MutableMapping
 
+from kws.live.reports import ListenerEvent
+from kws.live.sinks import Sink
+
 logger = logging.getLogger(__name__)
-# A busy manager may hold up the listening thread for so long; the audio buffer holds more.
+# A busy manager may block the listening thread this long; the audio buffer holds more.
 SEND_TIMEOUT_S = 0.1
 # systemd reads 4096 bytes of a datagram; a character may have four.
 STATUS_CHARACTERS = 1_000
 
 
-class ServiceNotifier:
-    """Send the states of sd_notify(3) to a service manager; without one, do nothing.
+class ServiceNotifier(Sink):
+    """Send the states of sd_notify(3) to a service manager; do nothing without one.
 
-    No method raises: what cannot be sent is logged, once.
+    No method raises: the first failure to send is logged.
 
     Parameters
     ----------
     address : str, optional
-        The manager's datagram socket: a path, or ``@name`` for an abstract one. None where
-        nobody waits for states.
+        The manager's datagram socket: a path, or ``@name`` for an abstract one.
     watchdog_s : float, optional
-        The manager restarts a service that gives no sign of life for so long. None: never.
+        The manager restarts a service that sends no keep-alive for this long. None: never.
     clock : callable
-        Gives seconds that only go on.
+        Seconds on a monotonic clock.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class ServiceNotifier:
         self._clock = clock
         self._alive_next_s = clock()
         self._failed = False
+        self._stopped = False
 
     @classmethod
     def from_environment(
@@ -52,47 +56,43 @@ class ServiceNotifier:
     ) -> ServiceNotifier:
         """Take the manager's variables out of the environment (default: this process').
 
-        The programs that this process starts thus cannot speak in its name.
+        Programs that this process starts then cannot send states in its name.
         """
         if environment is None:
             environment = os.environ
         address, usec, pid = (
             environment.pop(name, "") for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
         )
-        # With another process' number, the watchdog is that one's.
+        # The watchdog may be meant for another process.
         watched = usec.isdecimal() and int(usec) > 0 and pid in ("", str(os.getpid()))
         watchdog_s = int(usec) / 1e6 if watched else None
         return cls(address or None, watchdog_s=watchdog_s, clock=clock)
 
     def ready(self, text: str) -> None:
-        """Say that the service has started; `text` is what `systemctl status` shows."""
+        """Report that the service has started; `systemctl status` shows `text`."""
         self._send(f"READY=1\nSTATUS={_one_line(text)}")
 
-    def status(self, text: str) -> None:
-        """Change what `systemctl status` shows."""
-        self._send(f"STATUS={_one_line(text)}")
+    def status(self, event: ListenerEvent) -> None:
+        """Show the event in `systemctl status`."""
+        self._send(f"STATUS={_one_line(event.text)}")
 
-    def alive(self) -> None:
-        """Give the watchdog a sign of life, when half of its time has gone by since the last.
-
-        To be called often, from the loop whose standstill is to be noticed.
-        """
+    def poll(self) -> None:
+        """Send a keep-alive to the watchdog when half of its time has passed."""
         if self._interval_s is None or self._clock() < self._alive_next_s:
             return
         if self._send("WATCHDOG=1"):
             self._alive_next_s = self._clock() + self._interval_s
 
-    def stopping(self) -> None:
-        """Say that the service is about to end."""
-        self._send("STOPPING=1")
+    def close(self, timeout_s: float = 0.0) -> None:
+        """Report, once, that the service is about to end."""
+        if not self._stopped:
+            self._stopped = True
+            self._send("STOPPING=1")
 
     def _send(self, state: str) -> bool:
-        """Return whether the manager has been told."""
+        """Send a state; return whether that worked."""
         if self._address is None:
             return False
-        # Only a service pays for this import.
-        import socket
-
         address = self._address
         if address.startswith("@"):
             address = f"\0{address[1:]}"
@@ -102,12 +102,12 @@ class ServiceNotifier:
                 sender.sendto(state.encode(errors="replace"), address)
         except (OSError, ValueError) as error:
             if not self._failed:
-                logger.warning("the service manager at %s cannot be told: %s", self._address, error)
+                logger.warning("cannot notify the service manager at %s: %s", self._address, error)
             self._failed = True
             return False
         return True
 
 
 def _one_line(text: str) -> str:
-    """Return `text` so that a line break in it, as of a device's name, is no state of its own."""
+    """Return `text` on one line: a line break in a device's name must not start a new state."""
     return " ".join(text.split())[:STATUS_CHARACTERS]

@@ -16,7 +16,7 @@ from kws.audio.files import read_file
 from kws.errors import KwsError
 
 CHUNK_SAMPLES = 4_000
-# A file may well decode to hours; what counts is that they come piece by piece.
+# A file may well decode to hours; what counts is that they come piece by chunk.
 MAX_PIECES = 40
 RATE = 16_000
 # The kinds that are promised, then some of those that libsndfile opens besides.

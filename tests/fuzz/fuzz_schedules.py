@@ -1,21 +1,24 @@
-"""Live listening under everything that may happen to it, at random and without waiting.
+"""Fuzz live listening with random schedules of events, in simulated time.
 
     PYTHONPATH=tests python -m fuzz.fuzz_schedules --schedules 10000
     PYTHONPATH=tests python -m fuzz.fuzz_schedules --schedules 1 --first 4711   # that one again
 
-Devices, time and calls are made up (`fake_audio`, `fake_portaudio`); `Listener`, `Connection`,
-`Conditioner`, `RingBuffer`, callbacks, the spotter and its model are the real ones, and so is
-`Microphone` in three of ten schedules. A schedule that breaks a promise is printed with its seed.
+Devices, time and calls are simulated (`fake_audio`, `fake_portaudio`). `Listener`,
+`ReconnectingMicrophone`, `Conditioner`, `RingBuffer`, callbacks, spotter and model are real, and in
+three of ten schedules `Microphone` is too. The seed of a schedule that breaks a promise is printed.
 """
 
 from __future__ import annotations
 
 import argparse
+import collections
 import faulthandler
+import json
 import logging
 import random
 import sys
 import threading
+import time
 import traceback
 from contextlib import ExitStack
 from typing import Any
@@ -27,7 +30,6 @@ from support.fake_portaudio import FakePortAudioSystem
 from fuzz import schedule_checks as checks
 from fuzz.checks import expect
 from fuzz.schedules import Schedule, Step, draw
-from fuzz.tally import Tally
 from kws import KeywordSpotter, models
 from kws.audio.capture_config import CaptureConfig
 from kws.audio.files import read_file
@@ -35,9 +37,10 @@ from kws.audio.reconnect import OPEN_TIMEOUT_S
 from kws.decision.policy import Detection
 from kws.errors import DeviceError, SoundServerGoneError
 from kws.live.listener import Listener, ListenerEvent
+from kws.live.sinks import Sink
 
 MODEL = "tiny"
-# Low enough that words fire wherever they lie in a hop of a second, and some noise with them.
+# Low enough that words fire at any position in a hop of a second, and some noise too.
 THRESHOLD = 0.3
 SLOW_CALLBACK_S = 0.002
 REAL_TIMEOUT_S = 120
@@ -45,7 +48,7 @@ REPORT_EVERY = 500
 
 
 class World:
-    """What all schedules share: the sound of the room and the spotters."""
+    """What all schedules share: the sound and the spotters."""
 
     def __init__(self) -> None:
         demo = np.concatenate(list(read_file(models.FIRMWARE_MODELS / "demo.wav")))
@@ -62,8 +65,8 @@ class World:
         return self._spotters[key]
 
 
-class Trial:
-    """One schedule, run; what came of it, and whether all promises were kept."""
+class Trial(Sink):
+    """A run of one schedule, and the checks of all promises."""
 
     def __init__(self, world: World, schedule: Schedule) -> None:
         self.schedule = schedule
@@ -80,32 +83,34 @@ class Trial:
                 stall_s=schedule.stall_s,
                 reconnect=schedule.reconnect,
             ),
+            sinks=[self],
             system=self.audio,
         )
         self.tape: list[np.ndarray | int] = []
         self.events: list[tuple[float, ListenerEvent]] = []
-        self.ticks_s: list[float] = []
+        self.polls_s: list[float] = []
         self.detections: list[Detection] = []
         self.n_called = 0
         self.undisturbed_since_s = 0.0
-        """When something last happened to the device, or a wait began."""
+        """Time of the last event of the device, or of the start of a wait."""
 
         self.outcome = ""
         self._gate = threading.Event()
         self._before = set(threading.enumerate())
         self._busy = random.Random(schedule.seed + 2)
-        self._hook()
+        if schedule.callback != "none":
+            self.listener.on_any(self._callback)
 
-    def _hook(self) -> None:
-        listener = self.listener
-        listener.on_samples = self._on_samples
-        listener.on_gap = self.tape.append
-        listener.on_event = lambda event: self.events.append((self.audio.time.now_s, event))
-        listener.on_tick = lambda: self.ticks_s.append(self.audio.time.now_s)
-        if self.schedule.callback != "none":
-            listener.on_any(self._callback)
+    def gap(self, n_samples: int) -> None:
+        self.tape.append(n_samples)
 
-    def _on_samples(self, samples: np.ndarray) -> None:
+    def status(self, event: ListenerEvent) -> None:
+        self.events.append((self.audio.time.now_s, event))
+
+    def poll(self) -> None:
+        self.polls_s.append(self.audio.time.now_s)
+
+    def samples(self, samples: np.ndarray) -> None:
         self.tape.append(samples)
         likely, longest_s = self.schedule.busy
         if self._busy.random() < likely:
@@ -123,7 +128,7 @@ class Trial:
         elif kind == "closing":
             self.listener.close()
         elif kind == "raising":
-            raise RuntimeError("a callback's own fault")
+            raise RuntimeError("error of a callback")
 
     def opened(self) -> list[tuple[Any, Any]]:
         """Return each stream and its microphone."""
@@ -144,14 +149,14 @@ class Trial:
                 if self._open():
                     self._listen()
                     checks.check_samples(self)
-                    # A callback that closes takes the microphone away from under the rest.
+                    # A callback that closes ends the microphone early.
                     if self.schedule.callback != "closing":
                         checks.check_time(self)
                         checks.check_recovery(self)
                 before_s = audio.time.now_s
                 listener.close()
                 checks.check_close(audio.time.now_s - before_s)
-                # Calls that were left behind come to their end.
+                # Abandoned calls end.
                 audio.time.take(60.0)
         finally:
             self._gate.set()
@@ -173,19 +178,19 @@ class Trial:
         return True
 
     def _listen(self) -> None:
-        time = self.audio.time
+        clock = self.audio.time
         try:
             for wait_s, away_s in self.schedule.waits_s:
-                before_s = self.undisturbed_since_s = time.now_s
+                before_s = self.undisturbed_since_s = clock.now_s
                 for detection in self.listener.detections(wait_s):
                     self.detections.append(detection)
-                checks.check_wait(self, wait_s, time.now_s - before_s)
-                time.take(away_s)
+                checks.check_wait(self, wait_s, clock.now_s - before_s)
+                clock.take(away_s)
             self.outcome = "listened"
         except (DeviceError, KeyboardInterrupt) as error:
             self.outcome = f"ended: {type(error).__name__}"
             promised = not self.schedule.reconnect or self.schedule.callback == "closing"
-            # A call that has hung for a minute.
+            # A call hung for a minute.
             gone = isinstance(error, SoundServerGoneError) and not self.audio.calls[-1].done
             expect(promised or gone or isinstance(error, KeyboardInterrupt), "reconnection", error)
 
@@ -220,7 +225,7 @@ class Trial:
 
 
 def _audio(world: World, schedule: Schedule) -> FakeAudio:
-    """Return devices and time as the schedule has them."""
+    """Return the machine of a schedule."""
     own = random.Random(schedule.seed + 3)
     audio: FakeAudio
     if schedule.portaudio:
@@ -238,6 +243,40 @@ def _audio(world: World, schedule: Schedule) -> FakeAudio:
     if schedule.disturbed:
         audio.disturbance = random.Random(schedule.seed + 4)
     return audio
+
+
+class Tally:
+    """Results of all schedules so far."""
+
+    def __init__(self) -> None:
+        self.counts: collections.Counter[str] = collections.Counter()
+        self.outcomes: collections.Counter[str] = collections.Counter()
+        self.broken: list[int] = []
+        self._started = time.monotonic()
+
+    def add(self, trial: Trial) -> None:
+        """Count a schedule."""
+        statistics = trial.listener.statistics
+        self.outcomes[trial.outcome] += 1
+        self.counts["schedules"] += 1
+        self.counts["audio_s"] += round(statistics.audio_s)
+        self.counts["steps"] += trial.audio.time.n_steps
+        self.counts["openings"] += len(trial.audio.asked)
+        self.counts["abandoned calls"] += trial.audio.n_abandoned
+        for name in ("losses", "overflows", "detections", "dropped_callbacks", "lost_samples"):
+            self.counts[name] += getattr(statistics, name)
+
+    def __str__(self) -> str:
+        seconds = time.monotonic() - self._started
+        return json.dumps(
+            {
+                **self.counts,
+                "outcomes": self.outcomes,
+                "broken": self.broken,
+                "schedules_per_s": round(self.counts["schedules"] / seconds, 1),
+                "threads": threading.active_count(),
+            }
+        )
 
 
 def run(first: int, n: int, *, keep_going: bool = True) -> Tally:

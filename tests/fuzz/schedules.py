@@ -1,4 +1,4 @@
-"""What may happen to a live microphone, drawn at random from a seed."""
+"""Random schedules of events of a live microphone, from a seed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-# Blocks that a schedule hands over at most, whatever their length: what a schedule costs.
+# Most blocks of a schedule: they determine its cost.
 MAX_BLOCKS = 400
 LONGEST_S = 25.0
-# A blocked one costs 0.4 s of real time at the end.
+# A blocked callback costs 0.5 s of real time at the end.
 CALLBACKS = (
     *(*("none",) * 6, *("quick",) * 3),
     *("slow", "slow", "raising", "raising", "blocked", "blocked", "stopping", "closing"),
@@ -21,7 +21,7 @@ BLOCK_MIN_S, BLOCK_MAX_S = 1 / 48_000, 2.0
 
 @dataclass(frozen=True)
 class Step:
-    """Something that happens at a time, with its numbers."""
+    """An event at a time, with its parameters."""
 
     time_s: float
     what: str
@@ -30,11 +30,11 @@ class Step:
 
 @dataclass
 class Schedule:
-    """How a device, a machine and a caller behave. Times in seconds."""
+    """The behaviour of a device, a machine and a caller. Times in seconds."""
 
     seed: int
     portaudio: bool
-    """Through the real `kws.audio.microphone`, on a PortAudio that is made up."""
+    """Use the real `kws.audio.microphone` on a simulated PortAudio."""
 
     rate: int
     rates: tuple[int, ...]
@@ -50,13 +50,13 @@ class Schedule:
     disturbed: bool
     hop_ms: int
     callback: str
-    """What each call of it does: one of `CALLBACKS`."""
+    """Behaviour of the callback: one of `CALLBACKS`."""
 
     busy: tuple[float, float] = (0.0, 0.0)
-    """How likely a piece of audio is to keep the consumer busy, and for how long at most."""
+    """Probability that a chunk keeps the consumer busy, and the longest time."""
 
     waits_s: list[tuple[float, float]] = field(default_factory=list)
-    """How long the caller waits, and how long it then does something else."""
+    """How long the caller listens, and how long it then does something else."""
 
     steps: list[Step] = field(default_factory=list)
     block_samples: Callable[[int], int] = lambda rate: rate // 20
@@ -97,7 +97,7 @@ def draw(seed: int) -> Schedule:
 
 
 def _draw_blocks(made: Schedule, rng: random.Random) -> None:
-    """Let blocks be all of one length, or each of another, from a sample to two seconds."""
+    """Draw blocks of equal or varying length, from a sample to two seconds."""
     low, high = sorted(
         math.exp(rng.uniform(math.log(BLOCK_MIN_S), math.log(BLOCK_MAX_S))) for _ in range(2)
     )
@@ -105,7 +105,7 @@ def _draw_blocks(made: Schedule, rng: random.Random) -> None:
         low = high
     if rng.random() < 0.3:
         low, high = 0.01, 0.1
-    # Its own: what else is drawn must not hang on how many blocks there are.
+    # A separate generator: other draws must not depend on the number of blocks.
     own = random.Random(made.seed + 1)
     logs = math.log(low), math.log(high)
     made.block_samples = lambda rate: max(1, round(rate * math.exp(own.uniform(*logs))))
@@ -121,12 +121,12 @@ def _draw_waits(made: Schedule, rng: random.Random, length_s: float) -> None:
     for _ in range(rng.choice((1, 1, 2, 5))):
         away_s = rng.choice((0.0, 0.0, 0.1, 5.0)) if length_s > 5 else 0.0
         made.waits_s.append((rng.uniform(0.05, 1.0) * length_s, away_s))
-    # The caller sees the end of the last wait at once.
+    # The caller does nothing else after the last wait.
     made.waits_s[-1] = (made.waits_s[-1][0], 0.0)
 
 
 def _draw_steps(made: Schedule, rng: random.Random, length_s: float) -> None:
-    """Draw what happens; outages and calls that fail come in any order and on top of each other."""
+    """Draw the events; outages and failing calls come in any order and may overlap."""
     for _ in range(rng.choice((0, 1, 2, 4, 8, 16))):
         time_s = rng.uniform(0.02, 1.0) * length_s
         what = rng.choice(

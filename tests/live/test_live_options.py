@@ -100,7 +100,7 @@ def test_an_ambiguous_name_lists_the_choices(virtual_microphone):
 
     assert wrong.returncode == 1
     (line,) = [line for line in wrong.stderr.splitlines() if "error:" in line]
-    assert "'ul': several fit; choose one of: 0 pulse; 1 default" in line
+    assert "'ul': several match; choose one of: 0 pulse; 1 default" in line
 
 
 def test_a_channel_that_is_not_there_is_refused(virtual_microphone):

@@ -1,8 +1,7 @@
-"""Microphones and their time, made up: nothing hangs, nothing waits, all can be said again.
+"""Simulated microphones in simulated time: deterministic, and without real waiting.
 
-`FakeAudio` stands in for `kws.audio.audio_system.AudioSystem`. Time is a number that goes on when
-somebody waits, or is said to be busy. Calls run in threads as the real ones do, but only one
-thread ever runs, so that the same test takes the same way every time.
+`FakeAudio` replaces `kws.audio.microphone.AudioSystem`. Time advances when a thread waits or is
+busy. Calls run in threads like the real ones, but only one thread runs at a time.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import soxr
 
 from kws.audio.devices import InputDevice
 from kws.audio.ring_buffer import RingBuffer
-from kws.audio.wake_event import WakeEvent
 from kws.errors import DeviceError
 from support.fake_time import FakeCall, VirtualTime
 
@@ -26,7 +24,7 @@ BUFFER_S = 4
 
 
 class Room:
-    """What there is to hear: one sound over and over, the same at every rate."""
+    """The sound at the microphone: one recording, looped, the same at every rate."""
 
     def __init__(self, sound: np.ndarray) -> None:
         self._sounds = {RATE: sound}
@@ -44,7 +42,7 @@ class Room:
 
 
 class CountingBuffer(RingBuffer):
-    """The real buffer, which also counts what went in and what came out."""
+    """A ring buffer that counts samples in and out."""
 
     def __init__(self, capacity: int) -> None:
         super().__init__(capacity)
@@ -61,17 +59,17 @@ class CountingBuffer(RingBuffer):
 
 
 class FakeStream:
-    """Blocks of what the room holds, handed over as time goes on; what it lost is known."""
+    """Delivers blocks of the room's sound as time passes, and counts what it loses."""
 
     def __init__(self, audio: FakeAudio, rate: int) -> None:
         self.rate = rate
         self.mute = False
         self.opened_s = audio.time.now_s
         self.n_missed = self.n_delivered = 0
-        """Samples that the device itself lost, and those that it handed over."""
+        """Samples that the device lost, and those it delivered."""
 
         self.first_late_s = 0.0
-        """How late the first block came."""
+        """Delay of the first block."""
 
         self._audio = audio
         self._overflowing = False
@@ -80,30 +78,30 @@ class FakeStream:
         self._delivered_s = self.opened_s
 
     def take_block(self, samples: np.ndarray, *, overflowed: bool) -> None:
-        """Get the next block."""
+        """Receive the next block."""
         raise NotImplementedError
 
     @property
     def heard_s(self) -> float:
-        """Time of the newest sample that was handed over."""
+        """Time of the newest sample delivered."""
         return self._captured_s(self._heard)
 
     def start(self) -> None:
-        """Begin."""
+        """Start delivering."""
         self._plan()
 
     def stop(self) -> None:
-        """End the stream, as a device does that is unplugged."""
+        """End the stream, like an unplugged device."""
         self.mute = True
 
     def stall(self, seconds: float, *, lossy: bool) -> None:
-        """Hand nothing over for a while; then all of it at once, or what comes then."""
+        """Deliver nothing for a while; then everything at once, or (lossy) only newer audio."""
         self._delivered_s = max(self._delivered_s, self._audio.time.now_s + seconds)
         if lossy:
             self._miss(round(seconds * self.rate))
 
     def overflow(self, seconds: float) -> None:
-        """Lose input, and say so with the next block."""
+        """Lose input, and flag it with the next block."""
         self._overflowing = True
         self._miss(round(seconds * self.rate))
 
@@ -125,7 +123,7 @@ class FakeStream:
             return
         late_s = max(self._delivered_s, self._captured_s(self._heard + self._n))
         if late_s > self._audio.time.now_s:
-            # It has stalled, or lost input, since this block was planned.
+            # The device has stalled or lost input since this block was planned.
             self._audio.time.at(late_s, self._deliver)
             return
         overflowed, self._overflowing = self._overflowing, False
@@ -139,9 +137,9 @@ class FakeStream:
 
 
 class FakeSource(FakeStream):
-    """An open microphone, as `kws.audio.audio_system.Source` describes it."""
+    """An open microphone: a `kws.audio.microphone.Source`."""
 
-    def __init__(self, audio: FakeAudio, ready: WakeEvent) -> None:
+    def __init__(self, audio: FakeAudio, ready: threading.Event) -> None:
         super().__init__(audio, audio.rate)
         self.device = InputDevice(audio.index, audio.name, audio.n_channels, audio.rate, True)
         self.n_channels = audio.n_channels
@@ -180,11 +178,11 @@ class FakeSource(FakeStream):
 
 
 class FakeAudio:
-    """What `Connection` and `Listener` ask of the machine; a test changes what it gives.
+    """The machine as `ReconnectingMicrophone` and `Listener` see it; tests change it.
 
-    The attributes are the device as it is found at the next opening; the callables are asked each
-    time. `disturbance`, if there is one, is asked at every look at the clock or a source whether
-    the listening thread has to stand by just there until the next planned action is over.
+    The attributes describe the device at its next opening; the callables are called each time.
+    `disturbance`, if set, decides at each reading of the clock or a source whether the listening
+    thread is preempted there until the next planned action is over.
     """
 
     def __init__(self, room: Room | None = None) -> None:
@@ -192,10 +190,10 @@ class FakeAudio:
         self.room = Room(np.zeros(RATE, dtype=np.int16)) if room is None else room
         self.index, self.name, self.rate, self.n_channels = 3, "fake microphone", RATE, 1
         self.clock_error = 0.0
-        """By how much longer than it should the device takes for a sample."""
+        """Relative error of the device's clock; positive is slow."""
 
         self.interrupted = False
-        """True once somebody has pressed Ctrl-C: the next wait ends with that."""
+        """Set to True to press Ctrl-C: the next wait raises `KeyboardInterrupt`."""
 
         self.plugged_in = True
         self.block_samples: Callable[[int], int] = lambda rate: rate // 20
@@ -208,32 +206,31 @@ class FakeAudio:
         self.streams: list[FakeStream] = []
         self.calls: list[FakeCall] = []
         self.asked: list[tuple[float, int | str | None]] = []
-        """When it was tried to open what."""
+        """Time and device of each attempt to open."""
 
-        self.looked_again_s: list[float] = []
-        self.hushed_s: list[tuple[float, bool]] = []
-        """When standard error was turned away (True) and back (False)."""
+        self.rescanned_s: list[float] = []
+        self.silenced_s: list[tuple[float, bool]] = []
+        """When standard error was silenced (True) and restored (False)."""
 
-        self.n_given_up = 0
+        self.n_abandoned = 0
         self._thread = threading.current_thread()
 
-    # What the code that is tested asks for.
+    # The interface of `AudioSystem`.
 
     def now(self) -> float:
         self.disturb()
         return self.time.look()
 
-    def wait(self, event: WakeEvent, timeout_s: float) -> None:
-        # No clock stands still so long that a wait takes no time at all.
+    def wait(self, event: threading.Event, timeout_s: float) -> None:
+        # Every wait takes some time.
         deadline = self.time.look() + max(timeout_s, 1e-6)
         while not event.is_set() and self.time.step(deadline):
             pass
-        event.clear()
         if self.interrupted:
             self.interrupted = False
             raise KeyboardInterrupt
 
-    def call(self, function: Callable[[], Any], ready: WakeEvent) -> FakeCall:
+    def call(self, function: Callable[[], Any], ready: threading.Event) -> FakeCall:
         call = FakeCall(self.time, function, ready, starts_after_s=self.starting_s())
         self.calls.append(call)
         return call
@@ -248,31 +245,31 @@ class FakeAudio:
         self.streams.append(source)
         return source
 
-    def look_again(self) -> None:
-        self.looked_again_s.append(self.time.now_s)
+    def rescan_devices(self) -> None:
+        self.rescanned_s.append(self.time.now_s)
 
-    def hush(self) -> None:
-        self.hushed_s.append((self.time.now_s, True))
+    def silence_stderr(self) -> None:
+        self.silenced_s.append((self.time.now_s, True))
 
-    def speak(self) -> None:
-        self.hushed_s.append((self.time.now_s, False))
+    def restore_stderr(self) -> None:
+        self.silenced_s.append((self.time.now_s, False))
 
-    def give_up(self) -> None:
-        self.n_given_up += 1
+    def abandon(self) -> None:
+        self.n_abandoned += 1
 
-    # What a test does.
+    # For the test.
 
     @property
     def source(self) -> Any:
-        """The microphone that was opened last."""
+        """The microphone opened last."""
         return self.sources[-1]
 
     def at(self, time_s: float, action: Callable[[], object]) -> None:
-        """Do something at a time."""
+        """Run `action` at a time."""
         self.time.at(time_s, action)
 
     def unplug(self, *, quietly: bool = False) -> None:
-        """Take the device away: its stream ends, or, quietly, just delivers no more."""
+        """Remove the device: its stream ends or, quietly, only stops delivering."""
         self.plugged_in = False
         if self.streams and quietly:
             self.streams[-1].mute = True
@@ -284,7 +281,7 @@ class FakeAudio:
         self.plugged_in = True
 
     def disturb(self) -> None:
-        """Maybe let something else happen before the listening thread goes on."""
+        """Maybe preempt the listening thread here."""
         chance = self.disturbance
         if chance is None or self.time.running is not None or self.time.over:
             return
@@ -292,5 +289,5 @@ class FakeAudio:
             self.time.step(min(self.time.next_s(), self.time.now_s + 0.01))
 
     def end(self) -> None:
-        """Let calls that hang end, and their threads with them."""
+        """End hanging calls and their threads."""
         self.time.end(self.calls)

@@ -1,7 +1,8 @@
-"""PortAudio made up, so that the real `kws.audio.microphone` can be driven by a made-up clock."""
+"""A simulated PortAudio, to run the real `kws.audio.microphone` in simulated time."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -10,19 +11,18 @@ from unittest import mock
 
 import numpy as np
 
-from kws.audio import microphone
-from kws.audio.wake_event import WakeEvent
+from kws.audio import devices, microphone
 from support.fake_audio import CountingBuffer, FakeAudio, FakeStream
 
 
 class PortAudioError(Exception):
-    """What sounddevice raises."""
+    """The error of sounddevice."""
 
 
 class CallInPlace:
-    """A `PatientCall` in the thread that made it, which is the one whose turn it is."""
+    """A `BackgroundCall` that runs in the calling thread."""
 
-    def __init__(self, function: Callable[[], Any], ready: WakeEvent) -> None:
+    def __init__(self, function: Callable[[], Any], ready: threading.Event) -> None:
         self._outcome = function()
         ready.set()
 
@@ -34,7 +34,7 @@ class CallInPlace:
 
 
 class FakeInputStream(FakeStream):
-    """What `sounddevice.InputStream` is to a microphone."""
+    """A `sounddevice.InputStream`."""
 
     def __init__(
         self,
@@ -49,7 +49,6 @@ class FakeInputStream(FakeStream):
         self.samplerate = float(rate)
         self.channels = n_channels
         self.closed = False
-        self.active = True
         self.active = True
         self._callback = callback
         self._finished_callback = finished_callback
@@ -76,9 +75,9 @@ class FakeInputStream(FakeStream):
 
 
 class FakePortAudioSystem(FakeAudio):
-    """A `FakeAudio` whose microphones are real ones, on a PortAudio that is made up.
+    """A `FakeAudio` with real microphones on a simulated PortAudio.
 
-    `rates` and `counts` are the sample rates and numbers of channels that the device takes.
+    `rates` and `counts` are the sample rates and numbers of channels that the device accepts.
     """
 
     PortAudioError = PortAudioError
@@ -88,7 +87,7 @@ class FakePortAudioSystem(FakeAudio):
         self.rates: tuple[int, ...] = (16_000, 44_100, 48_000)
         self.counts: tuple[int, ...] = (1, 2)
         self.settings: list[dict[str, Any]] = []
-        """What each stream was asked for."""
+        """The arguments of each stream."""
 
         self._listed = True
         self._blocksize = 0
@@ -100,22 +99,22 @@ class FakePortAudioSystem(FakeAudio):
         self.sources.append(source)
         return source
 
-    def look_again(self) -> None:
-        super().look_again()
-        microphone.look_again()
+    def rescan_devices(self) -> None:
+        super().rescan_devices()
+        devices.rescan_devices()
 
-    def give_up(self) -> None:
-        super().give_up()
-        microphone.give_up_on_portaudio()
+    def abandon(self) -> None:
+        super().abandon()
+        devices.abandon_portaudio()
 
-    # What the microphone asks of sounddevice.
+    # The interface of sounddevice.
 
     @property
     def default(self) -> Any:
         return SimpleNamespace(device=[self.index if self._listed else -1, -1])
 
     def query_devices(self, device: int | None = None) -> Any:
-        """Return what was there when PortAudio started."""
+        """Return the devices at the start of PortAudio."""
         speaker = _info("speaker", 0, 48_000)
         mine = _info(self.name, max(self.counts), self.rate)
         infos = [speaker] * self.index + ([mine] if self._listed else [])
@@ -151,7 +150,7 @@ class FakePortAudioSystem(FakeAudio):
         for stream in self.streams:
             stream.stop()
 
-    # What sounddevice holds of PortAudio, never to be unloaded once a call into it hangs.
+    # What `abandon_portaudio` keeps alive.
     _lib = _ffi = object()
 
     def _exit_handler(self) -> None:
@@ -159,11 +158,11 @@ class FakePortAudioSystem(FakeAudio):
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """Let `kws.audio.microphone` find this one in the place of sounddevice."""
+        """Replace sounddevice by this."""
         with (
-            mock.patch.object(microphone, "_sounddevice", return_value=self),
+            mock.patch.object(devices, "sounddevice", return_value=self),
             mock.patch.object(microphone, "RingBuffer", CountingBuffer),
-            mock.patch.object(microphone, "PatientCall", CallInPlace),
+            mock.patch.object(microphone, "BackgroundCall", CallInPlace),
         ):
             yield
 

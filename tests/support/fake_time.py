@@ -1,4 +1,4 @@
-"""Time made up for tests: it goes on only when somebody waits, in threads that take turns."""
+"""Simulated time for tests: it advances only when a thread waits; threads take turns."""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from kws.audio.wake_event import WakeEvent
-
-# Looks at a clock that stands still: whoever looks so often is caught in a loop.
+# More readings of the clock at one moment mean an endless loop.
 MAX_IDLE_LOOKS = 20_000
 
 
 class StuckError(AssertionError):
-    """Somebody turns in a circle, or waits for what will never come."""
+    """A loop never ends, or a wait is for something that will never happen."""
 
 
 class _OverError(BaseException):
-    """Unwinds a call that hangs when the test is over."""
+    """Unwinds a hanging call at the end of the test."""
 
 
 class Clock:
-    """Seconds that go on only when the test says so."""
+    """Seconds that advance only when the test says so."""
 
     def __init__(self) -> None:
         self.now_s = 100.0
@@ -34,7 +32,7 @@ class Clock:
 
 
 class VirtualTime:
-    """A clock that goes on from one planned action to the next, and never by itself."""
+    """A clock that advances from one planned action to the next."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -44,21 +42,21 @@ class VirtualTime:
         self._n_looks = 0
         self.n_steps = 0
         self.running: FakeCall | None = None
-        """The call that runs just now; None is the test's own thread."""
+        """The call that is running; None is the test's own thread."""
 
         self.over = False
 
     def at(self, time_s: float, action: Callable[[], object]) -> None:
-        """Do something at a time; what is planned for the same moment goes in order."""
+        """Run `action` at a time; actions of the same moment run in order."""
         if time_s < math.inf:
             heapq.heappush(self._planned, (time_s, next(self._numbers), action))
 
     def next_s(self) -> float:
-        """Return when something happens next."""
+        """Return the time of the next action."""
         return self._planned[0][0] if self._planned else math.inf
 
     def step(self, until_s: float) -> bool:
-        """Go on to the next planned action and do it; False if `until_s` comes before it."""
+        """Advance to the next action and run it; False if `until_s` comes first."""
         with self._lock:
             if self.next_s() > until_s:
                 self._move(until_s)
@@ -70,14 +68,14 @@ class VirtualTime:
             return True
 
     def look(self) -> float:
-        """Return the time; an endless loop over it is found out."""
+        """Return the time; fails in an endless loop."""
         self._n_looks += 1
         if self._n_looks > MAX_IDLE_LOOKS:
-            raise StuckError(f"the clock stands at {self.now_s:.6f} s and is looked at for ever")
+            raise StuckError(f"an endless loop reads the clock at {self.now_s:.6f} s")
         return self.now_s
 
     def take(self, seconds: float) -> None:
-        """Be busy for a while, in whatever runs; the rest of the world goes on meanwhile."""
+        """Let the running thread be busy for a while, and time advance."""
         if self.running is not None and self.running.is_current():
             self.running.take(seconds)
             return
@@ -86,7 +84,7 @@ class VirtualTime:
             pass
 
     def end(self, calls: list[FakeCall]) -> None:
-        """Let nothing happen any more: calls that hang end."""
+        """End the simulation, and with it calls that hang."""
         with self._lock:
             self.over = True
             for call in calls:
@@ -94,20 +92,20 @@ class VirtualTime:
 
     def _move(self, time_s: float) -> None:
         if time_s == math.inf:
-            raise StuckError("nothing is planned any more, and somebody waits for it")
+            raise StuckError("a wait without end: no action is planned any more")
         if time_s > self.now_s:
             self.now_s = time_s
             self._n_looks = 0
 
 
 class FakeCall:
-    """A call in a thread of its own that may take any time, or hang."""
+    """A `BackgroundCall` in simulated time: it may take any time, or hang."""
 
     def __init__(
         self,
         time: VirtualTime,
         function: Callable[[], Any],
-        ready: WakeEvent,
+        ready: threading.Event,
         *,
         starts_after_s: float = 0.0,
     ) -> None:
@@ -135,7 +133,7 @@ class FakeCall:
         return self.done
 
     def take(self, seconds: float) -> None:
-        """Let time go by, inside the call; infinity is a call that hangs."""
+        """Let time pass inside the call; infinity hangs it."""
         self._time.at(self._time.now_s + seconds, self.go_on)
         self._our_turn.release()
         self._its_turn.acquire()
@@ -143,11 +141,11 @@ class FakeCall:
             raise _OverError
 
     def is_current(self) -> bool:
-        """Tell whether it is this call that asks."""
+        """Return whether the current thread is this call's."""
         return threading.current_thread() is self._thread
 
     def go_on(self) -> None:
-        """Let the call run until it waits or ends."""
+        """Run the call until it waits or ends."""
         if self.done or (self._time.over and self._thread is None):
             return
         before, self._time.running = self._time.running, self

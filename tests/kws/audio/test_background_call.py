@@ -13,22 +13,21 @@ from pathlib import Path
 
 import pytest
 
-from kws.audio.background_call import PatientCall
-from kws.audio.quiet_stderr import QuietStderr
-from kws.audio.wake_event import WakeEvent
+from kws.audio.background_call import BackgroundCall
+from kws.audio.portaudio_workarounds import StderrSilencer
 from kws.errors import DeviceError
 
 
 @pytest.fixture
 def ready():
-    return WakeEvent()
+    return threading.Event()
 
 
 def test_a_call_gives_what_it_returns(ready):
     """
     The result is there once the call is done, and `ready` is set by then.
     """
-    call = PatientCall(lambda: 41 + 1, ready)
+    call = BackgroundCall(lambda: 41 + 1, ready)
 
     assert call.join(60)
     assert ready.wait(60)
@@ -45,7 +44,7 @@ def test_a_call_gives_what_it_raises(ready, error):
     def fail() -> None:
         raise error
 
-    call = PatientCall(fail, ready)
+    call = BackgroundCall(fail, ready)
 
     assert call.join(60)
     assert ready.wait(60)
@@ -59,7 +58,7 @@ def test_a_call_that_hangs_is_left_behind(ready):
     Waiting for it ends, its result is not to be had, and it may still end later.
     """
     release = threading.Event()
-    call = PatientCall(lambda: release.wait(60), ready)
+    call = BackgroundCall(lambda: release.wait(60), ready)
 
     assert not call.join(0.01)
     assert not call.done
@@ -77,9 +76,8 @@ def test_a_call_that_hangs_does_not_keep_the_process():
     """
     code = """
         import threading
-        from kws.patient_call import PatientCall
-        from kws.wake_event import WakeEvent
-        call = PatientCall(threading.Event().wait, WakeEvent())
+        from kws.audio.background_call import BackgroundCall
+        call = BackgroundCall(threading.Event().wait, threading.Event())
         print(call.join(0.01), flush=True)
     """
     ended = subprocess.run(
@@ -95,7 +93,7 @@ def test_no_thread_is_left(ready):
     """
     before = threading.active_count()
     for _ in range(20):
-        assert PatientCall(lambda: None, ready).join(60)
+        assert BackgroundCall(lambda: None, ready).join(60)
 
     assert threading.active_count() == before
 
@@ -121,10 +119,10 @@ def test_what_c_prints_meanwhile_is_gone(tmp_path):
     """
     Between start and restore nothing written to descriptor 2 arrives; before and after it does.
     """
-    quiet = QuietStderr()
+    quiet = StderrSilencer()
     with stderr_to(tmp_path / "stderr"):
         os.write(2, b"before ")
-        quiet.start()
+        quiet.silence()
         os.write(2, b"meanwhile ")
         quiet.restore()
         os.write(2, b"after")
@@ -136,13 +134,13 @@ def test_both_may_be_called_twice_and_leave_no_descriptor(tmp_path):
     """
     A second start does not forget where standard error was; ten rounds leave nothing open.
     """
-    quiet = QuietStderr()
+    quiet = StderrSilencer()
     with stderr_to(tmp_path / "stderr"):
         quiet.restore()
         before = n_descriptors()
         for _ in range(10):
-            quiet.start()
-            quiet.start()
+            quiet.silence()
+            quiet.silence()
             quiet.restore()
             quiet.restore()
         after = n_descriptors()
@@ -156,8 +154,8 @@ def test_restore_may_come_from_another_thread(tmp_path):
     """
     The thread that turned it away may hang by then.
     """
-    quiet = QuietStderr()
-    thread = threading.Thread(target=quiet.start)
+    quiet = StderrSilencer()
+    thread = threading.Thread(target=quiet.silence)
     with stderr_to(tmp_path / "stderr"):
         thread.start()
         thread.join(60)
@@ -173,10 +171,10 @@ def test_a_process_without_standard_error_is_left_alone():
     """
     code = """
         import os
-        from kws.quiet_stderr import QuietStderr
+        from kws.audio.portaudio_workarounds import StderrSilencer
         os.close(2)
-        quiet = QuietStderr()
-        quiet.start()
+        quiet = StderrSilencer()
+        quiet.silence()
         quiet.restore()
         try:
             os.fstat(2)

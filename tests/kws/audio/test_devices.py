@@ -66,7 +66,7 @@ def test_several_that_fit_are_listed():
         choose([*DEVICES, OTHER_USB], "usb mic")
 
     assert str(caught.value) == (
-        "device 'usb mic': several fit; choose one of: 4 USB Mic: Audio (hw:2,0); "
+        "device 'usb mic': several match; choose one of: 4 USB Mic: Audio (hw:2,0); "
         "5 USB Mic: Audio (hw:3,0)"
     )
 

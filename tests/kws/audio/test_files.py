@@ -262,7 +262,7 @@ def test_an_odd_last_byte_is_left_out_and_said(caplog):
     pieces = list(read_pcm(io.BytesIO(b"\x01\x00\x02\x00\x03")))
 
     assert np.concatenate(pieces).tolist() == [1, 2]
-    assert "odd byte was left out" in caplog.text
+    assert "odd byte was ignored" in caplog.text
 
 
 def test_a_pipe_without_a_sample_is_an_error():

@@ -36,7 +36,7 @@ def test_samples_that_are_no_numbers_are_refused(tmp_path, subtype):
     """
     content = wav(np.array([0.5, np.nan, 0.5]), subtype=subtype)
 
-    with pytest.raises(AudioError, match=r"a\.wav: cannot be decoded: .* none \(NaN\)"):
+    with pytest.raises(AudioError, match=r"a\.wav: cannot be decoded: .* NaN samples"):
         read(tmp_path / "a.wav", content)
 
 
@@ -130,7 +130,7 @@ def test_less_than_a_sample_is_an_error(tmp_path):
     content = wav(np.array([0.5]))
     content[24:28] = struct.pack("<I", 768_000)
 
-    with pytest.raises(AudioError, match=r"a\.wav: expected audio, got not a single sample"):
+    with pytest.raises(AudioError, match=r"a\.wav: expected audio, got no samples"):
         read(tmp_path / "a.wav", content)
 
 

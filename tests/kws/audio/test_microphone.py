@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from support.fake_audio import RATE, Room
 from support.fake_portaudio import FakePortAudioSystem, PortAudioError
 
-from kws.audio import microphone
+from kws.audio import devices
 from kws.audio.capture_config import CaptureConfig
-from kws.audio.microphone import BUFFER_S, Microphone, list_devices
-from kws.audio.wake_event import WakeEvent
+from kws.audio.devices import list_devices
+from kws.audio.microphone import BUFFER_S, Microphone
 from kws.errors import DeviceError, SoundServerGoneError
 
 
@@ -133,7 +135,7 @@ def test_a_stream_that_does_not_start_is_closed(portaudio, monkeypatch):
     def start(stream: object) -> None:
         raise PortAudioError("Device unavailable")
 
-    monkeypatch.setattr("fake_portaudio.FakeInputStream.start", start)
+    monkeypatch.setattr("support.fake_portaudio.FakeInputStream.start", start)
     with pytest.raises(DeviceError, match=r"cannot be started \(Device unavailable\); another"):
         Microphone()
     assert portaudio.streams[-1].closed
@@ -143,7 +145,7 @@ def test_blocks_overflows_and_the_end_are_seen(portaudio):
     """
     The consumer is woken by each block and by the end; lost input is counted.
     """
-    ready = WakeEvent()
+    ready = threading.Event()
     opened = Microphone(ready=ready)
     assert not ready.is_set()
     portaudio.time.take(0.06)
@@ -186,11 +188,11 @@ def test_what_is_plugged_in_later_is_seen_after_another_look(portaudio):
     PortAudio lists devices once, when it starts.
     """
     portaudio.unplug()
-    microphone.look_again()
+    devices.rescan_devices()
     portaudio.plug_in()
     with pytest.raises(DeviceError, match="no microphone"):
         Microphone()
-    microphone.look_again()
+    devices.rescan_devices()
 
     assert Microphone().device.name == "fake microphone"
 
@@ -208,7 +210,7 @@ def test_a_portaudio_that_cannot_list_or_start_is_an_error_of_ours(portaudio, mo
         list_devices()
     monkeypatch.setattr(portaudio, "_initialize", broken)
     with pytest.raises(DeviceError, match="cannot be started: Unanticipated host error"):
-        microphone.look_again()
+        devices.rescan_devices()
 
 
 def test_a_jack_server_that_ended_is_not_waited_for(portaudio, monkeypatch):

@@ -13,14 +13,13 @@ import pytest
 from support.fake_portaudio import FakePortAudioSystem
 
 from kws.audio import microphone
-from kws.audio.background_call import PatientCall
+from kws.audio.background_call import BackgroundCall
 from kws.audio.microphone import Microphone
 from kws.audio.portaudio_workarounds import SpinWatch, cpu_s, library_threads
-from kws.audio.wake_event import WakeEvent
 from kws.errors import SoundServerGoneError
 
 # What these tests let a thread use, where the real limit takes seconds.
-ENOUGH_S = 0.05
+LIMIT_S = 0.05
 
 
 class Threads:
@@ -87,9 +86,9 @@ def test_a_thread_that_spins_is_noticed(threads):
     """
     number = threads.start(spinning=True)
     with busy():
-        watch = SpinWatch([number], enough_s=ENOUGH_S)
+        watch = SpinWatch([number], limit_s=LIMIT_S)
         assert not watch.spins()
-        use_up(number, ENOUGH_S)
+        use_up(number, LIMIT_S)
 
         assert watch.spins()
 
@@ -100,9 +99,9 @@ def test_a_thread_that_waits_beside_busy_ones_is_not_taken_for_one(threads):
     """
     number = threads.start(spinning=False)
     with busy() as others:
-        watch = SpinWatch([number], enough_s=ENOUGH_S)
+        watch = SpinWatch([number], limit_s=LIMIT_S)
         for other in others:
-            use_up(other.native_id, 2 * ENOUGH_S)
+            use_up(other.native_id, 2 * LIMIT_S)
 
         assert not watch.spins()
 
@@ -112,10 +111,10 @@ def test_what_was_used_before_does_not_count(threads):
     Only from the beginning of the watch on.
     """
     number = threads.start(spinning=True)
-    use_up(number, 2 * ENOUGH_S)
+    use_up(number, 2 * LIMIT_S)
     threads.over.set()
 
-    assert not SpinWatch([number], enough_s=ENOUGH_S).spins()
+    assert not SpinWatch([number], limit_s=LIMIT_S).spins()
 
 
 def test_threads_of_libraries_are_those_that_python_did_not_start(threads):
@@ -149,11 +148,11 @@ def closing_microphone(threads: Threads, *, spinning: bool) -> Iterator[Micropho
 
     with (
         system.installed(),
-        mock.patch.object(microphone, "PatientCall", PatientCall),
-        mock.patch.object(microphone, "SPIN_LOOK_S", 0.01),
-        mock.patch.object(microphone, "SpinWatch", partial(SpinWatch, enough_s=ENOUGH_S)),
-        mock.patch("fake_portaudio.FakeInputStream.start", start),
-        mock.patch("fake_portaudio.FakeInputStream.close", close),
+        mock.patch.object(microphone, "BackgroundCall", BackgroundCall),
+        mock.patch.object(microphone, "SPIN_CHECK_S", 0.01),
+        mock.patch.object(microphone, "SpinWatch", partial(SpinWatch, limit_s=LIMIT_S)),
+        mock.patch("support.fake_portaudio.FakeInputStream.start", start),
+        mock.patch("support.fake_portaudio.FakeInputStream.close", close),
     ):
         yield Microphone()
 
@@ -165,7 +164,7 @@ def test_a_microphone_whose_thread_spins_cannot_be_closed(threads):
     with (
         closing_microphone(threads, spinning=True) as opened,
         busy(),
-        pytest.raises(SoundServerGoneError, match="sends PortAudio round in circles"),
+        pytest.raises(SoundServerGoneError, match="endless loop"),
     ):
         opened.close()
 
@@ -175,9 +174,9 @@ def test_a_server_that_hangs_beside_busy_threads_does_not_spin(threads):
     Its close is waited for, however much the rest of the program has to do meanwhile.
     """
     with closing_microphone(threads, spinning=False) as opened, busy() as others:
-        closing = PatientCall(opened.close, WakeEvent())
+        closing = BackgroundCall(opened.close, threading.Event())
         for other in others:
-            use_up(other.native_id, 3 * ENOUGH_S)
+            use_up(other.native_id, 3 * LIMIT_S)
         assert not closing.join(0)
         threads.over.set()
 

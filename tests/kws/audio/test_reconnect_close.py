@@ -6,9 +6,10 @@ import math
 
 import pytest
 from support.fake_audio import FakeAudio
-from support.watched import BLOCK_S, WatchedConnection
+from support.watched import BLOCK_S, WatchedMicrophone
 
-from kws.audio.reconnect import CLOSE_TIMEOUT_S, HUSHED_S
+from kws.audio.background_call import CLOSE_TIMEOUT_S
+from kws.audio.reconnect import SILENCED_S
 from kws.errors import SoundServerGoneError
 
 
@@ -24,67 +25,67 @@ def test_nobody_hears_the_libraries_complain_but_only_for_so_long(audio):
     Standard error is away during an attempt, and back afterwards; also after a second of one
     that hangs.
     """
-    watched = WatchedConnection(audio)
-    watched.connection.open()
-    assert audio.hushed_s == []
+    watched = WatchedMicrophone(audio)
+    watched.microphone.open()
+    assert audio.silenced_s == []
     audio.at(2.0, audio.unplug)
     audio.at(4.0, lambda: setattr(audio, "opening_s", lambda: math.inf))
     watched.read(8.0)
-    (hung_s,) = [time_s for time_s, is_hushed in audio.hushed_s if is_hushed and time_s > 4.0]
-    first_back_s = min(t for t, is_hushed in audio.hushed_s if not is_hushed and t > hung_s)
+    (hung_s,) = [time_s for time_s, is_silenced in audio.silenced_s if is_silenced and time_s > 4.0]
+    first_back_s = min(t for t, is_silenced in audio.silenced_s if not is_silenced and t > hung_s)
 
-    assert len([1 for _, is_hushed in audio.hushed_s if is_hushed]) > 3
-    assert HUSHED_S < first_back_s - hung_s < HUSHED_S + 0.3
-    for (time_s, is_hushed), (later_s, is_hushed_later) in zip(audio.hushed_s, audio.hushed_s[1:]):
-        if is_hushed and time_s < 4.0:
-            assert (is_hushed_later, later_s) == (False, pytest.approx(time_s + 0.01))
+    assert len([1 for _, is_silenced in audio.silenced_s if is_silenced]) > 3
+    assert SILENCED_S < first_back_s - hung_s < SILENCED_S + 0.3
+    for (time_s, is_silenced), (later_s, later) in zip(audio.silenced_s, audio.silenced_s[1:]):
+        if is_silenced and time_s < 4.0:
+            assert (later, later_s) == (False, pytest.approx(time_s + 0.01))
 
 
 def test_a_slow_opening_of_a_lost_device_is_waited_for(audio):
     """
     One attempt at a time: PortAudio is not for two threads.
     """
-    watched = WatchedConnection(audio)
-    watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    watched.microphone.open()
     audio.at(2.0, audio.unplug)
     audio.at(2.05, audio.plug_in)
     audio.at(2.05, lambda: setattr(audio, "opening_s", lambda: 30.0))
     watched.read(40.0)
 
     assert [time_s > 2.0 for time_s, _ in audio.asked] == [False, True]
-    assert watched.heard_s == pytest.approx(40.0, abs=2 * BLOCK_S)
+    assert watched.stream_s == pytest.approx(40.0, abs=2 * BLOCK_S)
 
 
 def test_closing_lets_the_device_go(audio):
     """
     Close waits for the device to be closed.
     """
-    watched = WatchedConnection(audio)
-    source = watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    source = watched.microphone.open()
     audio.closing_s = lambda: 0.2
     watched.read(1.0)
-    watched.connection.close()
+    watched.microphone.close()
 
     assert source.closed
     assert audio.time.now_s == pytest.approx(1.2)
-    assert (watched.connection.source, watched.connection.closed) == (None, True)
-    assert audio.n_given_up == 0
+    assert (watched.microphone.source, watched.microphone.closed) == (None, True)
+    assert audio.n_abandoned == 0
 
 
 def test_closing_a_device_that_hangs_ends_soon(audio, caplog):
     """
-    After 0.4 s its stream is left behind, and the process may end.
+    After 0.4 s its stream is abandoned, and the process may end.
     """
-    watched = WatchedConnection(audio)
-    watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    watched.microphone.open()
     audio.closing_s = lambda: math.inf
     watched.read(1.0)
-    watched.connection.close()
+    watched.microphone.close()
 
     assert audio.time.now_s == pytest.approx(1.0 + CLOSE_TIMEOUT_S)
-    assert audio.n_given_up == 1
+    assert audio.n_abandoned == 1
     assert [record.getMessage() for record in caplog.records] == [
-        "the sound server does not answer; its stream is left behind"
+        "the sound server does not answer; its stream is abandoned"
     ]
 
 
@@ -92,16 +93,16 @@ def test_closing_while_an_opening_hangs_ends_soon(audio):
     """
     The same for a device that is being opened again.
     """
-    watched = WatchedConnection(audio)
-    watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    watched.microphone.open()
     audio.at(2.0, audio.unplug)
     audio.at(2.05, lambda: setattr(audio, "opening_s", lambda: math.inf))
     watched.read(9.0)
-    watched.connection.close()
+    watched.microphone.close()
 
     assert audio.time.now_s == pytest.approx(9.0 + CLOSE_TIMEOUT_S)
-    assert audio.n_given_up == 1
-    assert audio.hushed_s[-1][1] is False
+    assert audio.n_abandoned == 1
+    assert audio.silenced_s[-1][1] is False
 
 
 @pytest.mark.parametrize("opening_s", [0.3, 5.0])
@@ -109,33 +110,33 @@ def test_an_opening_that_ends_after_close_closes_its_device(audio, opening_s):
     """
     Whether close has waited for it or not: nobody listens to a device that nobody wants.
     """
-    watched = WatchedConnection(audio)
-    watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    watched.microphone.open()
     audio.at(2.0, audio.unplug)
     audio.at(2.05, audio.plug_in)
     audio.at(2.05, lambda: setattr(audio, "opening_s", lambda: opening_s))
     watched.read(2.15)
-    watched.connection.close()
+    watched.microphone.close()
     assert audio.time.now_s <= 2.15 + CLOSE_TIMEOUT_S + 0.1
     audio.time.take(10.0)
 
     assert len(audio.sources) == 2
     assert all(source.closed for source in audio.sources)
-    assert audio.n_given_up == (opening_s > CLOSE_TIMEOUT_S)
+    assert audio.n_abandoned == (opening_s > CLOSE_TIMEOUT_S)
 
 
 def test_a_device_that_is_back_but_was_not_taken_is_closed(audio):
     """
     The call that opened it has just ended when close comes.
     """
-    watched = WatchedConnection(audio)
-    watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    watched.microphone.open()
     audio.at(2.0, audio.unplug)
     audio.at(2.05, audio.plug_in)
     watched.read(2.105)
     audio.time.take(0.5)
-    assert (len(audio.sources), watched.connection.source) == (2, None)
-    watched.connection.close()
+    assert (len(audio.sources), watched.microphone.source) == (2, None)
+    watched.microphone.close()
 
     assert all(source.closed for source in audio.sources)
 
@@ -144,57 +145,44 @@ def test_a_loss_is_over_with_close(audio):
     """
     Whoever still reads after close, in another thread, gets nothing, and nothing is opened.
     """
-    watched = WatchedConnection(audio, reconnect=False)
-    watched.connection.open()
+    watched = WatchedMicrophone(audio, reconnect=False)
+    watched.microphone.open()
     watched.read(1.0)
-    watched.connection.close()
+    watched.microphone.close()
     n_calls = len(audio.calls)
 
-    assert [watched.connection.read(0.1) for _ in range(20)] == [None] * 20
+    assert [watched.microphone.read(0.1) for _ in range(20)] == [None] * 20
     assert len(audio.calls) == n_calls
-    assert watched.told == []
-
-
-def test_wake_ends_a_read(audio):
-    """
-    From any thread, at once.
-    """
-    watched = WatchedConnection(audio)
-    watched.connection.open()
-    watched.read(0.02)
-    audio.at(0.03, watched.connection.wake)
-
-    assert watched.connection.read(0.25) is None
-    assert audio.time.now_s == pytest.approx(0.03)
+    assert watched.notified == []
 
 
 def test_an_attempt_that_fails_strangely_is_only_one_attempt(audio):
     """
     Whatever a library raises while a device is looked for, the next attempt comes.
     """
-    watched = WatchedConnection(audio)
-    watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    watched.microphone.open()
 
-    def look_again() -> None:
+    def rescan_devices() -> None:
         if audio.time.now_s < 4.0:
             raise OSError("ALSA has other plans")
 
-    audio.look_again = look_again
+    audio.rescan_devices = rescan_devices
     audio.at(2.0, audio.unplug)
     audio.at(3.0, audio.plug_in)
     watched.read(6.0)
 
-    assert watched.connection.source is audio.sources[1]
-    assert len([piece for _, piece in watched.pieces if piece.news]) == 1
-    assert watched.heard_s == pytest.approx(6.0, abs=2 * BLOCK_S)
+    assert watched.microphone.source is audio.sources[1]
+    assert len([chunk for _, chunk in watched.chunks if chunk.status_text]) == 1
+    assert watched.stream_s == pytest.approx(6.0, abs=2 * BLOCK_S)
 
 
 def test_the_error_of_a_close_is_nobodys_business(audio):
     """
     A lost device that cannot be closed properly is looked for all the same.
     """
-    watched = WatchedConnection(audio)
-    source = watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    source = watched.microphone.open()
 
     def close() -> None:
         raise OSError("it is gone, what do you want")
@@ -204,7 +192,7 @@ def test_the_error_of_a_close_is_nobodys_business(audio):
     audio.at(3.0, audio.plug_in)
     watched.read(6.0)
 
-    assert watched.connection.source is audio.sources[1]
+    assert watched.microphone.source is audio.sources[1]
 
 
 @pytest.mark.parametrize("when", ["close", "open"])
@@ -212,8 +200,8 @@ def test_what_only_a_new_process_gets_over_is_an_error(audio, when):
     """
     A sound server that is gone for good ends the waiting, though lost devices are looked for.
     """
-    watched = WatchedConnection(audio)
-    source = watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    source = watched.microphone.open()
 
     def gone() -> None:
         raise SoundServerGoneError("start it again")
@@ -221,7 +209,7 @@ def test_what_only_a_new_process_gets_over_is_an_error(audio, when):
     if when == "close":
         source.close = gone
     else:
-        audio.look_again = gone
+        audio.rescan_devices = gone
     audio.at(2.0, audio.unplug)
 
     with pytest.raises(SoundServerGoneError, match="start it again"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.fake_audio import FakeAudio
-from support.watched import BLOCK_S, WatchedConnection, read_until_it_is_back
+from support.watched import BLOCK_S, WatchedMicrophone, read_until_it_is_back
 
 
 @pytest.fixture
@@ -19,17 +19,17 @@ def test_a_gap_is_as_long_as_the_silence_however_busy_the_consumer_was(audio, bu
     """
     The gap begins with the last sample that came, not when somebody had the time to look.
     """
-    watched = WatchedConnection(audio)
-    source = watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    source = watched.microphone.open()
     audio.at(2.0, audio.unplug)
     audio.at(7.0, audio.plug_in)
     watched.read(1.9)
     audio.time.take(busy_s)
     watched.read(9.0)
-    (returned,) = [piece for _, piece in watched.pieces if piece.news]
+    (returned,) = [chunk for _, chunk in watched.chunks if chunk.status_text]
 
     assert returned.gap_s == pytest.approx(audio.source.opened_s - source.heard_s, abs=BLOCK_S)
-    assert watched.heard_s == pytest.approx(9.0 - source.opened_s, abs=2 * BLOCK_S)
+    assert watched.stream_s == pytest.approx(9.0 - source.opened_s, abs=2 * BLOCK_S)
 
 
 @pytest.mark.parametrize("clock_error", [-5e-4, 5e-4])
@@ -38,12 +38,12 @@ def test_a_clock_that_goes_wrong_moves_no_gap(audio, clock_error):
     A device that is half a second early or late by our clock after 17 minutes is lost when it is.
     """
     audio.clock_error = clock_error
-    watched = WatchedConnection(audio)
-    source = watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    source = watched.microphone.open()
     audio.at(1_000.0, audio.unplug)
     audio.at(1_002.0, audio.plug_in)
     watched.read(1_004.0)
-    (returned,) = [piece for _, piece in watched.pieces if piece.news]
+    (returned,) = [chunk for _, chunk in watched.chunks if chunk.status_text]
 
     assert abs(source.counted.n_written / 16_000 - 1_000) > 0.4
     assert returned.gap_s == pytest.approx(audio.source.opened_s - source.heard_s, abs=BLOCK_S)
@@ -53,28 +53,28 @@ def test_what_was_dropped_on_return_is_no_part_of_the_gap(audio):
     """
     A consumer that was away while the device came back: dropped samples are counted once.
     """
-    watched = WatchedConnection(audio)
-    source = watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    source = watched.microphone.open()
     audio.at(2.0, audio.unplug)
     audio.at(4.0, audio.plug_in)
     watched.read(2.5)
-    while watched.connection.source is None:
-        watched.connection.read(0.25)
+    while watched.microphone.source is None:
+        watched.microphone.read(0.25)
     audio.time.take(9.0)
     watched.read(20.0)
-    (returned,) = [piece for _, piece in watched.pieces if piece.news]
+    (returned,) = [chunk for _, chunk in watched.chunks if chunk.status_text]
 
     assert returned.dropped > 4 * 16_000
     assert returned.gap_s == pytest.approx(audio.source.opened_s - source.heard_s, abs=BLOCK_S)
-    assert watched.heard_s == pytest.approx(20.0 - source.opened_s, abs=2 * BLOCK_S)
+    assert watched.stream_s == pytest.approx(20.0 - source.opened_s, abs=2 * BLOCK_S)
 
 
 def test_a_device_that_came_and_went_while_nobody_looked(audio):
     """
     Its few samples are heard, and the two gaps round them are as long as they were.
     """
-    watched = WatchedConnection(audio)
-    first = watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    first = watched.microphone.open()
     audio.at(2.0, audio.unplug)
     audio.at(3.0, audio.plug_in)
     read_until_it_is_back(watched)
@@ -83,27 +83,27 @@ def test_a_device_that_came_and_went_while_nobody_looked(audio):
     audio.at(second.opened_s + 2.0, audio.plug_in)
     audio.time.take(8.0)
     watched.read(20.0)
-    gaps_s = [piece.gap_s for _, piece in watched.pieces if piece.news]
+    gaps_s = [chunk.gap_s for _, chunk in watched.chunks if chunk.status_text]
 
     assert gaps_s == [
         pytest.approx(second.opened_s - first.heard_s, abs=BLOCK_S),
         pytest.approx(audio.source.opened_s - second.heard_s, abs=BLOCK_S),
     ]
-    assert watched.heard_s == pytest.approx(20.0 - first.opened_s, abs=3 * BLOCK_S)
+    assert watched.stream_s == pytest.approx(20.0 - first.opened_s, abs=3 * BLOCK_S)
 
 
 def test_a_first_block_that_comes_late_belongs_to_the_gap(audio):
     """
     An idle sound server needs two seconds until it delivers, and that audio never comes.
     """
-    watched = WatchedConnection(audio)
-    first = watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    first = watched.microphone.open()
     audio.at(2.0, audio.unplug)
     audio.at(3.0, audio.plug_in)
     read_until_it_is_back(watched)
     audio.source.stall(2.0, lossy=True)
     watched.read(10.0)
-    (returned,) = [piece for _, piece in watched.pieces if piece.news]
+    (returned,) = [chunk for _, chunk in watched.chunks if chunk.status_text]
 
     expected_s = audio.source.opened_s + 2.0 - first.heard_s
     assert returned.gap_s == pytest.approx(expected_s, abs=BLOCK_S)
@@ -113,53 +113,53 @@ def test_the_rate_may_be_another_one_after_a_return(audio):
     """
     Each piece says its rate; the first one of the new device is a cut, though nothing be missing.
     """
-    watched = WatchedConnection(audio)
-    watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    watched.microphone.open()
     audio.at(2.0, audio.unplug)
     audio.at(2.5, audio.plug_in)
     audio.at(2.5, lambda: setattr(audio, "rate", 48_000))
     read_until_it_is_back(watched)
     # The gap is told of already, up to now: what comes next follows on it without one.
-    watched.connection.leave_gap_s()
+    watched.microphone.take_gap_s()
     watched.read(5.0)
-    rates = [piece.rate for _, piece in watched.pieces]
-    first = next(piece for _, piece in watched.pieces if piece.rate == 48_000)
+    rates = [chunk.rate for _, chunk in watched.chunks]
+    first = next(chunk for _, chunk in watched.chunks if chunk.rate == 48_000)
 
     assert sorted(set(rates)) == [16_000, 48_000]
     assert (first.gap_s, first.cut) == (0.0, True)
-    assert first.news is not None
+    assert first.status_text is not None
 
 
 def test_a_gap_that_was_asked_for_is_not_told_again(audio):
     """
     Whoever stops in the middle of an outage and goes on later has all of the time, once.
     """
-    watched = WatchedConnection(audio)
-    started_s = watched.connection.open().opened_s
+    watched = WatchedMicrophone(audio)
+    started_s = watched.microphone.open().opened_s
     audio.at(2.0, audio.unplug)
     audio.at(6.0, audio.plug_in)
     watched.read(4.5)
-    told_s = watched.connection.leave_gap_s()
-    assert watched.connection.leave_gap_s() == 0.0
+    told_s = watched.microphone.take_gap_s()
+    assert watched.microphone.take_gap_s() == 0.0
     watched.read(10.0)
 
     assert told_s == pytest.approx(2.5, abs=BLOCK_S)
-    assert watched.heard_s + told_s == pytest.approx(10.0 - started_s, abs=2 * BLOCK_S)
+    assert watched.stream_s + told_s == pytest.approx(10.0 - started_s, abs=2 * BLOCK_S)
 
 
 def test_what_a_returned_device_has_delivered_is_no_gap(audio):
     """
     Nor is that asked for where the device is back and its first audio waits to be read.
     """
-    watched = WatchedConnection(audio)
-    watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    watched.microphone.open()
     audio.at(2.0, audio.unplug)
     audio.at(6.0, audio.plug_in)
     read_until_it_is_back(watched)
     audio.time.take(1.0)
-    told_s = watched.connection.leave_gap_s()
+    told_s = watched.microphone.take_gap_s()
     watched.read(10.0)
-    (returned,) = [piece for _, piece in watched.pieces if piece.news]
+    (returned,) = [chunk for _, chunk in watched.chunks if chunk.status_text]
 
     assert told_s == pytest.approx(audio.source.opened_s - 2.0, abs=BLOCK_S)
     assert returned.gap_s == pytest.approx(0.0, abs=BLOCK_S)
@@ -169,42 +169,42 @@ def test_there_is_no_gap_without_a_loss(audio):
     """
     While the device is there nothing is passed over.
     """
-    watched = WatchedConnection(audio)
-    watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    watched.microphone.open()
     watched.read(1.0)
 
-    assert watched.connection.leave_gap_s() == 0.0
+    assert watched.microphone.take_gap_s() == 0.0
 
 
 def test_overload_is_told_with_what_comes_next(audio):
     """
     A consumer that is away for longer than the buffer lasts learns how much is missing.
     """
-    watched = WatchedConnection(audio)
-    source = watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    source = watched.microphone.open()
     watched.read(1.0)
     audio.time.take(10.0)
     watched.read(12.0)
-    (piece,) = [piece for _, piece in watched.pieces if piece.dropped]
+    (chunk,) = [chunk for _, chunk in watched.chunks if chunk.dropped]
 
-    assert piece.cut
-    assert piece.gap_s == 0.0
-    assert len(piece.samples) == source.counted.capacity == 4 * 16_000
-    assert piece.dropped / 16_000 == pytest.approx(10.0 - 4.0, abs=2 * BLOCK_S)
-    assert watched.heard_s == pytest.approx(12.0 - source.opened_s, abs=BLOCK_S)
+    assert chunk.cut
+    assert chunk.gap_s == 0.0
+    assert len(chunk.samples) == source.counted.capacity == 4 * 16_000
+    assert chunk.dropped / 16_000 == pytest.approx(10.0 - 4.0, abs=2 * BLOCK_S)
+    assert watched.stream_s == pytest.approx(12.0 - source.opened_s, abs=BLOCK_S)
 
 
 def test_an_overflow_is_a_cut_of_unknown_length(audio):
     """
     The device says that it lost input: it is counted, and what follows does not follow on.
     """
-    watched = WatchedConnection(audio)
-    source = watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    source = watched.microphone.open()
     audio.at(2.0, lambda: source.overflow(0.2))
     watched.read(4.0)
-    cuts = [(time_s, piece) for time_s, piece in watched.pieces if piece.cut]
+    cuts = [(time_s, chunk) for time_s, chunk in watched.chunks if chunk.cut]
 
-    assert watched.connection.overflows == 1
+    assert watched.microphone.overflows == 1
     assert len(cuts) == 1
     assert cuts[0][0] == pytest.approx(2.2, abs=2 * BLOCK_S)
     assert (cuts[0][1].dropped, cuts[0][1].gap_s) == (0, 0.0)
@@ -214,15 +214,15 @@ def test_an_overflow_whose_block_is_not_there_yet_stays_for_it(audio):
     """
     PortAudio's thread may be caught between the two: the cut comes with the block all the same.
     """
-    watched = WatchedConnection(audio)
-    source = watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    source = watched.microphone.open()
     watched.read(1.0)
     source._n_overflows += 1
-    assert watched.connection.read(0.0) is None
+    assert watched.microphone.read(0.0) is None
     watched.read(2.0)
 
-    assert next(piece.cut for time_s, piece in watched.pieces if time_s > 1.0)
-    assert watched.connection.overflows == 1
+    assert next(chunk.cut for time_s, chunk in watched.chunks if time_s > 1.0)
+    assert watched.microphone.overflows == 1
 
 
 def test_ten_losses_are_told_ten_times_and_time_goes_on(audio):
@@ -230,17 +230,17 @@ def test_ten_losses_are_told_ten_times_and_time_goes_on(audio):
     Each loss and each return once, in turn; the gaps make up for what was not heard, to within
     a block each.
     """
-    watched = WatchedConnection(audio)
-    started_s = watched.connection.open().opened_s
+    watched = WatchedMicrophone(audio)
+    started_s = watched.microphone.open().opened_s
     for number in range(10):
         audio.at(2.0 + 5 * number, lambda: audio.unplug(quietly=bool(len(audio.sources) % 2)))
         audio.at(6.0 + 5 * number, audio.plug_in)
     watched.read(60.0)
-    news = [(time_s, "returned") for time_s, piece in watched.pieces if piece.news]
-    events = sorted([(time_s, kind) for time_s, kind, _ in watched.told] + news)
+    news = [(time_s, "returned") for time_s, chunk in watched.chunks if chunk.status_text]
+    events = sorted([(time_s, kind) for time_s, kind, _ in watched.notified] + news)
 
     assert [kind for _, kind in events] == ["lost", "returned"] * 10
-    assert watched.connection.n_losses == 10
-    assert watched.heard_s == pytest.approx(60.0 - started_s, abs=10 * BLOCK_S)
+    assert watched.microphone.n_losses == 10
+    assert watched.stream_s == pytest.approx(60.0 - started_s, abs=10 * BLOCK_S)
     assert all(source.closed for source in audio.sources[:-1])
-    assert audio.n_given_up == 0
+    assert audio.n_abandoned == 0

@@ -6,9 +6,10 @@ import math
 
 import pytest
 from support.fake_audio import FakeAudio
-from support.watched import BLOCK_S, WatchedConnection
+from support.watched import BLOCK_S, WatchedMicrophone
 
-from kws.audio.reconnect import CLOSE_TIMEOUT_S, HUNG_S, LONGEST_RETRY_S
+from kws.audio.background_call import CLOSE_TIMEOUT_S
+from kws.audio.reconnect import HUNG_S, LONGEST_RETRY_S
 from kws.errors import SoundServerGoneError
 
 
@@ -24,8 +25,8 @@ def test_a_call_that_never_comes_back_ends_the_waiting(audio, what):
     """
     After a minute only a new process can listen again: it says so, and does not stay deaf.
     """
-    watched = WatchedConnection(audio)
-    watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    watched.microphone.open()
     setattr(audio, what, lambda: math.inf)
     audio.at(2.0, audio.unplug)
 
@@ -36,23 +37,23 @@ def test_a_call_that_never_comes_back_ends_the_waiting(audio, what):
         "start again"
     )
     assert 2.0 + HUNG_S < audio.time.now_s < 2.0 + HUNG_S + 2 * LONGEST_RETRY_S
-    watched.connection.close()
+    watched.microphone.close()
     assert audio.time.now_s < 2.0 + HUNG_S + 2 * LONGEST_RETRY_S + CLOSE_TIMEOUT_S
-    assert audio.n_given_up == 1
+    assert audio.n_abandoned == 1
 
 
 def test_a_server_that_answers_within_a_minute_is_waited_for(audio):
     """
     However slow: it is back then.
     """
-    watched = WatchedConnection(audio)
-    watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    watched.microphone.open()
     audio.opening_s = lambda: HUNG_S - 1.0
     audio.at(2.0, audio.unplug)
     audio.at(2.05, audio.plug_in)
     watched.read(2.0 + HUNG_S + 5.0)
 
-    assert len([piece for _, piece in watched.pieces if piece.news]) == 1
+    assert len([chunk for _, chunk in watched.chunks if chunk.status_text]) == 1
 
 
 def test_a_device_in_the_place_of_a_lost_one_is_named(audio):
@@ -60,8 +61,8 @@ def test_a_device_in_the_place_of_a_lost_one_is_named(audio):
     The default may be another one by then: nobody is told that the old one is back. From then
     on the new one is the one that may come back.
     """
-    watched = WatchedConnection(audio)
-    watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    watched.microphone.open()
 
     def replace() -> None:
         audio.name = "webcam (hw:1,0)"
@@ -76,13 +77,13 @@ def test_a_device_in_the_place_of_a_lost_one_is_named(audio):
     audio.at(8.0, audio.unplug)
     audio.at(9.0, move)
     watched.read(12.0)
-    news = [piece for _, piece in watched.pieces if piece.news]
+    news = [chunk for _, chunk in watched.chunks if chunk.status_text]
 
-    assert [piece.news for piece in news] == [
+    assert [chunk.status_text for chunk in news] == [
         f"fake microphone is gone; listening to webcam (hw:1,0) after {news[0].gap_s:.1f} s",
         f"webcam (hw:3,0) is back after {news[1].gap_s:.1f} s; listening goes on",
     ]
-    assert [kind for _, kind, _ in watched.told] == ["lost", "lost"]
+    assert [kind for _, kind, _ in watched.notified] == ["lost", "lost"]
 
 
 def test_a_second_interrupt_cannot_leave_the_process_hanging(audio):
@@ -90,8 +91,8 @@ def test_a_second_interrupt_cannot_leave_the_process_hanging(audio):
     Ctrl-C while close waits for a server that hangs gets through; the process may end then, and
     standard error is there.
     """
-    watched = WatchedConnection(audio)
-    watched.connection.open()
+    watched = WatchedMicrophone(audio)
+    watched.microphone.open()
     audio.closing_s = lambda: math.inf
     watched.read(1.0)
 
@@ -100,8 +101,8 @@ def test_a_second_interrupt_cannot_leave_the_process_hanging(audio):
 
     audio.at(1.0 + CLOSE_TIMEOUT_S / 2, interrupt)
     with pytest.raises(KeyboardInterrupt):
-        watched.connection.close()
+        watched.microphone.close()
 
     assert audio.time.now_s == pytest.approx(1.0 + CLOSE_TIMEOUT_S / 2, abs=BLOCK_S)
-    assert audio.n_given_up == 1
-    assert audio.hushed_s[-1][1] is False
+    assert audio.n_abandoned == 1
+    assert audio.silenced_s[-1][1] is False

@@ -12,11 +12,11 @@ import pytest
 from support.fake_audio import FakeAudio
 from support.fake_portaudio import FakePortAudioSystem, PortAudioError
 from support.logged import messages
-from support.watched import WatchedConnection
+from support.watched import WatchedMicrophone
 
-from kws.audio import microphone
+from kws.audio import devices
 from kws.audio.microphone import Microphone
-from kws.audio.quiet_stderr import QuietStderr
+from kws.audio.portaudio_workarounds import StderrSilencer
 from kws.errors import DeviceError
 
 
@@ -53,10 +53,10 @@ def test_standard_error_is_back_when_nobody_wants_it_away(tmp_path, first_back):
     """
     Two that overlap, in any order: gone until both are done, then back.
     """
-    quiet = [QuietStderr(), QuietStderr()]
+    quiet = [StderrSilencer(), StderrSilencer()]
     with stderr_to(tmp_path / "stderr"):
-        quiet[0].start()
-        quiet[1].start()
+        quiet[0].silence()
+        quiet[1].silence()
         os.write(2, b"both ")
         quiet[first_back].restore()
         os.write(2, b"one ")
@@ -72,12 +72,12 @@ def test_nobody_looks_again_under_an_open_microphone(portaudio):
     """
     opened = [Microphone(), Microphone()]
 
-    assert microphone.look_again() is False
+    assert devices.rescan_devices() is False
     assert all(stream.active for stream in portaudio.streams)
     opened[0].close()
-    assert microphone.look_again() is False
+    assert devices.rescan_devices() is False
     opened[1].close()
-    assert microphone.look_again() is True
+    assert devices.rescan_devices() is True
 
 
 def test_a_microphone_that_could_not_be_opened_is_in_nobodys_way(portaudio, monkeypatch):
@@ -86,24 +86,24 @@ def test_a_microphone_that_could_not_be_opened_is_in_nobodys_way(portaudio, monk
     """
     with pytest.raises(DeviceError, match="no such input device"):
         Microphone("gramophone")
-    assert microphone.look_again() is True
+    assert devices.rescan_devices() is True
 
     def start(stream: object) -> None:
         raise PortAudioError("Device unavailable")
 
-    monkeypatch.setattr("fake_portaudio.FakeInputStream.start", start)
+    monkeypatch.setattr("support.fake_portaudio.FakeInputStream.start", start)
     with pytest.raises(DeviceError, match="cannot be started"):
         Microphone()
-    assert microphone.look_again() is True
+    assert devices.rescan_devices() is True
 
 
 def test_where_it_cannot_look_it_says_so_once_a_loss(audio, caplog):
     """
     A device in its old place is found all the same.
     """
-    audio.look_again = lambda: False
-    watched = WatchedConnection(audio)
-    watched.connection.open()
+    audio.rescan_devices = lambda: False
+    watched = WatchedMicrophone(audio)
+    watched.microphone.open()
     for start_s in (2.0, 12.0):
         audio.at(start_s, audio.unplug)
         audio.at(start_s + 5.0, audio.plug_in)
@@ -111,10 +111,10 @@ def test_where_it_cannot_look_it_says_so_once_a_loss(audio, caplog):
         watched.read(20.0)
 
     assert messages(caplog) == 2 * [
-        "device fake microphone: found again only where it was, for PortAudio cannot look at what "
-        "is plugged in now while another microphone of this process is open"
+        "device fake microphone: found again only where it was, because PortAudio cannot "
+        "rescan devices while another microphone of this process is open"
     ]
-    assert len([piece for _, piece in watched.pieces if piece.news]) == 2
+    assert len([chunk for _, chunk in watched.chunks if chunk.status_text]) == 2
 
 
 def test_a_rate_that_is_not_quite_whole_is_rounded(portaudio, monkeypatch):

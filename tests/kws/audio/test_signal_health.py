@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kws.audio.signal_health import CLIPPED_SPAN_S, SILENT_S, SignalHealth
+from kws.audio.conditioning import CLIPPED_SPAN_S, SILENT_S, SignalHealth
 
 RATE = 16_000
 BLOCK = 800

@@ -1,6 +1,7 @@
 """`kws-listen` as a user meets it: real processes, real files, real pipes."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+from support.interrupts import obey_interrupts
 from support.listen_runs import DEMO, listen, of_type, records
 
 from kws import __version__, models
@@ -149,21 +151,46 @@ def test_failing_command_is_logged_and_listening_goes_on():
     assert b"ended with 1" in done.stderr
 
 
-def test_interrupt_ends_with_the_summary():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("source", [[str(DEMO), "--realtime"], ["-"]], ids=["file", "pipe"])
+def test_a_signal_ends_with_the_summary(source, number):
     """
-    Ctrl-C ends a running session with one summary line and exit code 130.
+    Ctrl-C and SIGTERM end it with one summary line and exit code 130, also at a silent pipe.
     """
-    command = [sys.executable, "-m", "kws", "--input", str(DEMO), "--realtime", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "kws", "--json", "--input", *source]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=obey_interrupts,
+    ) as process:
         first = json.loads(process.stdout.readline())
-        heard = json.loads(process.stdout.readline())
-        process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=20)
+        process.send_signal(number)
+        # Not closed before the end: the pipe stays silent.
+        rest = process.stdout.read()
+        errors = process.stderr.read()
+        code = process.wait(20)
 
-    assert "status" == first["type"]
-    assert "detection" == heard["type"]
+    assert "listening" == first["event"]
     assert "summary" == records(rest)[-1]["type"]
-    assert 130 == process.returncode
+    assert "" == errors
+    assert 130 == code
+
+
+def test_an_interrupt_during_the_imports_is_silent(tmp_path):
+    """
+    Ctrl-C while the program loads ends it with exit code 130 and no traceback.
+    """
+    (tmp_path / "numpy.py").write_text("import signal; signal.raise_signal(signal.SIGINT)\n")
+
+    done = listen(
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"},
+        preexec_fn=obey_interrupts,
+    )
+
+    assert (130, b"", b"") == (done.returncode, done.stdout, done.stderr)
 
 
 def test_version_and_help(capsys):

@@ -8,7 +8,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import threading
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from support.life_pipe import Life
 from support.listen_runs import DEMO
 
 from kws.audio.files import read_file, read_pcm
-from kws.cli import program
 from kws.cli.listen import main
 
 KWS_LISTEN = [sys.executable, "-m", "kws"]
@@ -90,9 +88,9 @@ def test_settings_that_are_not_given_are_the_microphones_own():
     assert given == CaptureConfig(channel=2, gain_db=-3, latency=80.0, block_ms=20, reconnect=False)
 
 
-def test_who_waits_for_a_pipe_comes_round():
+def test_a_silent_pipe_is_polled():
     """
-    While nothing comes on_wait is called again and again; then the audio is read as ever.
+    While the pipe is silent `poll` is called again and again; then the audio is read.
     """
     ours, theirs = os.pipe()
     n_waits = itertools.count(1)
@@ -103,7 +101,7 @@ def test_who_waits_for_a_pipe_comes_round():
             os.close(theirs)
 
     with os.fdopen(ours, "rb") as stream:
-        samples = np.concatenate(list(read_pcm(stream, on_wait=wait)))
+        samples = np.concatenate(list(read_pcm(stream, poll=wait)))
 
     np.testing.assert_array_equal(samples, np.arange(100))
     assert next(n_waits) == 4
@@ -134,7 +132,7 @@ def test_a_command_is_ended_while_a_pipe_pauses(life):
         assert process.poll() is None
         _, errors = process.communicate(timeout=60)
 
-    assert "has run for 0.2 s; told to end" in errors
+    assert "has run for 0.2 s; sent SIGTERM" in errors
     assert process.returncode == 0
 
 
@@ -158,7 +156,7 @@ def test_commands_are_waited_for_at_the_end_of_a_file(life, tmp_path):
 
     assert waits == "kws-listen: --exec: waiting for 1 command(s) that still run\n"
     assert life.end() == "done\n"
-    assert "left alone" not in rest
+    assert "left running" not in rest
     assert "1 detection(s)" in rest
     assert code == 0
 
@@ -181,7 +179,7 @@ def test_commands_are_ended_at_their_time_out_after_the_end_of_a_file(life):
         errors = process.stderr.read()
         code = process.wait(60)
 
-    assert "has run for 0.2 s; told to end" in errors
+    assert "has run for 0.2 s; sent SIGTERM" in errors
     assert "1 detection(s)" in errors
     assert code == 0
 
@@ -205,67 +203,6 @@ def test_nobody_waits_for_commands_after_an_interrupt(life):
         errors = process.stderr.read()
     life.end()
 
-    assert f"left alone: process {number} for yes" in errors
+    assert f"left running: process {number} for yes" in errors
     assert "1 detection(s)" in errors.splitlines()[-1]
     assert code == 130
-
-
-@pytest.fixture
-def handlers():
-    """The signals' handlers as a terminal has them, whatever runs the tests."""
-    kept = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, kept)
-
-
-@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
-def test_only_the_first_interrupt_counts_for_two_seconds(monkeypatch, clock, handlers, second):
-    """
-    The second Ctrl-C of an impatient user does not cut off the end; a later one gets through.
-    """
-    monkeypatch.setattr(program.time, "monotonic", clock)
-    before = [signal.getsignal(number) for number in program.ENDING_SIGNALS]
-    with program.first_interrupt_only():
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-        clock.now_s += 1.9
-        try:
-            signal.raise_signal(second)
-        except KeyboardInterrupt:
-            # Would end the tests, too.
-            pytest.fail("the second one got through")
-        clock.now_s += 0.2
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(second)
-
-    assert before == [signal.getsignal(number) for number in program.ENDING_SIGNALS]
-
-
-def test_an_interrupt_that_breaks_a_lock_is_still_one(handlers):
-    """
-    Where an interrupt comes in the middle of a `threading.Condition`, leaving that fails: it ends
-    as the interrupt. An error of another origin stays what it is.
-    """
-    changed = threading.Condition()
-
-    def wait() -> None:
-        with changed:
-            # As its own `wait` does first.
-            changed.release()
-            signal.raise_signal(signal.SIGINT)
-
-    with pytest.raises(KeyboardInterrupt), program.first_interrupt_only():
-        wait()
-    with pytest.raises(RuntimeError, match="dictionary"), program.first_interrupt_only():
-        raise RuntimeError("dictionary changed size during iteration")
-
-
-def test_who_ignores_interrupts_goes_on_doing_so(handlers):
-    """
-    A shell starts what runs in the background with SIGINT ignored.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with program.first_interrupt_only():
-        signal.raise_signal(signal.SIGINT)
-
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN

@@ -16,7 +16,6 @@ from support.listen_runs import DEMO, of_type, records
 from kws import KeywordSpotter
 from kws.audio.files import read_file
 from kws.cli.meter import Meter
-from kws.live.sinks import Outlets
 
 
 @pytest.fixture(scope="module")
@@ -84,13 +83,6 @@ def test_on_one_terminal_detections_and_panel_do_not_mix(two_words):
     )
 
 
-@pytest.fixture
-def meter():
-    made = Meter(["yes", "no"], ["yes", "no"])
-    yield made
-    made.close()
-
-
 def shown(meter: Meter) -> list[list[str]]:
     """Return the cells of the panel, row by row."""
     columns = [list(column.cells) for column in meter._table(-96.0).columns]
@@ -99,22 +91,24 @@ def shown(meter: Meter) -> list[list[str]]:
 
 def test_time_goes_on_while_the_gate_is_closed():
     """
-    Half a minute of silence behind a word: the time is that of now, and the word's score is gone.
+    After half a minute of silence the panel shows the current time, and no old score.
     """
     spotter = KeywordSpotter.from_model("default", gate_db=-60)
-    meter = Meter(spotter.manifest.labels, spotter.keywords)
+    meter = Meter(
+        spotter.manifest.labels,
+        spotter.keywords,
+        state=lambda: {"audio_s": spotter.time_s, "lost_samples": 0, "listening": True},
+    )
     spotter.on_posterior = meter.show_scores
-    outlets = Outlets(meter=meter)
     demo = np.concatenate(list(read_file(DEMO)))[: 2 * spotter.sample_rate]
     highest = []
     for piece in (demo, np.zeros(30 * spotter.sample_rate, dtype=np.int16)):
         for at in range(0, len(piece), 1_600):
             spotter.process(piece[at : at + 1_600])
-            counts = {"audio_s": spotter.time_s, "lost_samples": 0}
-            outlets.tend(lambda counts=counts: counts, listening=True)
+            meter.poll()
         rows = shown(meter)
         highest.append(max(float(row[2]) for row in rows[1:-2]))
-    outlets.close(0.0)
+    meter.close()
 
     assert highest[0] > 0.9
     assert highest[1] == 0.0
@@ -124,25 +118,29 @@ def test_time_goes_on_while_the_gate_is_closed():
 @pytest.mark.parametrize(("hop_s", "expected"), [(0.1, "0.00"), (2.0, "0.90")])
 def test_a_score_stays_until_a_newer_one_is_due(hop_s, expected):
     """
-    Where scores come every two seconds, one of 1.9 s ago is the latest.
+    With scores every two seconds, one of 1.9 s ago is still the latest.
     """
-    meter = Meter(["yes"], ["yes"], hop_s=hop_s)
+    state = {"audio_s": 3.9, "lost_samples": 0, "listening": True}
+    meter = Meter(["yes"], ["yes"], state=lambda: state, hop_s=hop_s)
     meter.show_scores(2.0, np.array([0.9], np.float32), None)
-    meter.show_state(3.9, trouble="")
+    meter.poll()
     rows = shown(meter)
     meter.close()
 
     assert rows[1][2] == expected
 
 
-def test_it_says_when_there_is_no_microphone(meter):
+def test_a_missing_microphone_is_shown():
     """
-    Not only that it was lost once.
+    The last row shows lost samples and losses, and whether there is a microphone now.
     """
-    outlets = Outlets(meter=meter)
-    counts = {"audio_s": 7.0, "lost_samples": 5, "losses": 1}
-    outlets.tend(lambda: counts, listening=False)
-    assert shown(meter)[-1][1] == "no microphone; 5 sample(s) lost, 1 loss(es) of the device"
-    outlets.tend(lambda: counts, listening=True)
+    state = {"audio_s": 7.0, "lost_samples": 5, "losses": 1, "listening": False}
+    meter = Meter(["yes", "no"], ["yes", "no"], state=lambda: state)
+    meter.poll()
+    missing = shown(meter)[-1][1]
+    state["listening"] = True
+    meter.poll()
+    meter.close()
 
+    assert missing == "no microphone; 5 sample(s) lost, 1 loss(es) of the device"
     assert shown(meter)[-1][1] == "5 sample(s) lost, 1 loss(es) of the device"

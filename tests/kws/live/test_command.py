@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from support.interrupts import obey_interrupts
 from support.life_pipe import Life
 from support.logged import messages
 
@@ -38,7 +39,7 @@ def shell(clock):
     yield make
     for runner in made:
         clock.now_s += 1_000
-        runner.tend()
+        runner.poll()
         clock.now_s += 1_000
         runner.close(timeout_s=60)
 
@@ -48,7 +49,7 @@ def test_the_command_knows_the_detection_and_writes_to_stderr(shell, capfd):
     Keyword, score and time are in its environment; what it prints never mixes with results.
     """
     runner = shell('echo "$KWS_KEYWORD $KWS_SCORE $KWS_TIME_S"')
-    runner.run(YES)
+    runner.detection(YES)
     runner.close(timeout_s=60)
 
     assert capfd.readouterr() == ("", "yes 0.9712 1.700\n")
@@ -69,7 +70,7 @@ def test_how_a_command_failed_is_logged(shell, caplog, script, message):
     Exit code or signal, with the names of command and keyword; success is silent.
     """
     runner = shell(script)
-    runner.run(YES)
+    runner.detection(YES)
     runner.close(timeout_s=60)
 
     assert messages(caplog) == ([] if message is None else [message])
@@ -82,7 +83,7 @@ def test_many_failures_are_few_lines(shell, caplog):
     """
     runner = shell("exit 3")
     for _ in range(5):
-        runner.run(YES)
+        runner.detection(YES)
     runner.close(timeout_s=60)
 
     first, last = messages(caplog)
@@ -96,14 +97,14 @@ def test_no_more_than_eight_run_at_once(shell, life, caplog):
     """
     runner = shell(f"exec 3> {life.path}; echo $$ >&3; exec sleep 1000")
     for _ in range(MAX_RUNNING + 3):
-        runner.run(YES)
+        runner.detection(YES)
     pids = [int(life.line()) for _ in range(MAX_RUNNING)]
     n_running, dropped = runner.n_running, runner.dropped
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     rest = life.end()
     runner.close(timeout_s=60)
-    runner.run(YES)
+    runner.detection(YES)
 
     assert (n_running, dropped) == (MAX_RUNNING, 3)
     assert rest == ""
@@ -118,7 +119,7 @@ def test_a_command_that_cannot_start_is_logged(tmp_path, caplog):
     (tmp_path / "lamp").write_bytes(b"\x7fno program")
     (tmp_path / "lamp").chmod(0o700)
     runner = CommandRunner(str(tmp_path / "lamp"))
-    runner.run(YES)
+    runner.detection(YES)
 
     assert messages(caplog) == ["--exec for yes: lamp: Exec format error"]
     assert (runner.n_running, runner.dropped) == (0, 1)
@@ -129,21 +130,23 @@ def test_a_command_whose_time_is_over_is_told_to_end_with_its_children(shell, li
     After 30 s the whole group gets SIGTERM, which is logged once; before it is left in peace.
     """
     runner = shell(f"exec 3> {life.path}; sleep 1000 & echo $$ >&3; wait")
-    runner.run(YES)
+    runner.detection(YES)
     pid = int(life.line())
     clock.now_s += 29.9
-    runner.tend()
+    runner.poll()
     early = messages(caplog)
     clock.now_s += 0.1
-    runner.tend()
-    runner.tend()
+    runner.poll()
+    runner.poll()
     life.end()
     clock.now_s += GRACE_S
-    runner.tend()
+    runner.poll()
     runner.close(timeout_s=60)
 
     assert early == []
-    assert messages(caplog) == [f"--exec for yes: sh (process {pid}) has run for 30 s; told to end"]
+    assert messages(caplog) == [
+        f"--exec for yes: sh (process {pid}) has run for 30 s; sent SIGTERM"
+    ]
     assert runner.n_running == 0
 
 
@@ -156,26 +159,26 @@ def test_a_command_that_does_not_end_when_told_to_is_killed(shell, life, clock, 
         f"exec 3> {life.path}; echo $$ >&3; while :; do sleep 1000 & wait; done"
     )
     runner = shell(script, timeout_s=5)
-    runner.run(YES)
+    runner.detection(YES)
     pid = int(life.line())
     clock.now_s += 5
-    runner.tend()
+    runner.poll()
     assert life.line() == "told"
     clock.now_s += GRACE_S - 0.1
-    runner.tend()
+    runner.poll()
     os.kill(pid, signal.SIGUSR1)
     assert life.line() == "alive"
     told = messages(caplog)
     clock.now_s += 0.1
-    runner.tend()
+    runner.poll()
     rest = life.end()
     runner.close(timeout_s=60)
 
     assert rest == ""
-    assert told == [f"--exec for yes: sh (process {pid}) has run for 5 s; told to end"]
+    assert told == [f"--exec for yes: sh (process {pid}) has run for 5 s; sent SIGTERM"]
     assert messages(caplog) == [
         *told,
-        f"--exec for yes: sh (process {pid}) did not end when told to; killed",
+        f"--exec for yes: sh (process {pid}) did not end on SIGTERM; killed",
     ]
     assert runner.n_running == 0
 
@@ -187,17 +190,17 @@ def test_a_child_that_outlives_its_ended_command_is_killed(shell, life, clock, c
     runner = shell(
         f"exec 3> {life.path}; (trap '' TERM; echo up >&3; exec sleep 1000) & exec 3>&-; wait"
     )
-    runner.run(YES)
+    runner.detection(YES)
     assert life.line() == "up"
     clock.now_s += 30
-    runner.tend()
+    runner.poll()
     clock.now_s += GRACE_S
-    runner.tend()
+    runner.poll()
     life.end()
     runner.close(timeout_s=60)
 
     assert len(messages(caplog)) == 1
-    assert "told to end" in messages(caplog)[0]
+    assert "sent SIGTERM" in messages(caplog)[0]
     assert runner.n_running == 0
 
 
@@ -206,11 +209,11 @@ def test_what_a_command_leaves_in_the_background_is_its_own_affair(shell, life, 
     A command that has ended in time is done with: a player that it started plays on.
     """
     runner = shell(f"exec 3> {life.path}; sleep 1000 & echo $! >&3")
-    runner.run(YES)
+    runner.detection(YES)
     child = int(life.line())
     runner.close(timeout_s=60)
     clock.now_s += 1_000
-    runner.tend()
+    runner.poll()
     os.kill(child, signal.SIGKILL)  # raises if it is gone
     life.end()
 
@@ -222,14 +225,14 @@ def test_close_leaves_a_running_command_alone_and_says_so_once(shell, life, capl
     The end of listening does not cut a command short, nor wait for it.
     """
     runner = shell(f"exec 3> {life.path}; echo $$ >&3; exec sleep 1000")
-    runner.run(YES)
+    runner.detection(YES)
     pid = int(life.line())
     runner.close(timeout_s=0)
     runner.close(timeout_s=0)
     os.kill(pid, signal.SIGKILL)  # raises if it is gone
     life.end()
 
-    assert messages(caplog) == [f"--exec: sh still runs; left alone: process {pid} for yes"]
+    assert messages(caplog) == [f"--exec: sh still runs; left running: process {pid} for yes"]
 
 
 def test_close_kills_what_was_told_to_end(shell, life, clock, caplog):
@@ -237,16 +240,16 @@ def test_close_kills_what_was_told_to_end(shell, life, clock, caplog):
     A command whose time was over before the end does not outlive it.
     """
     runner = shell(f"trap '' TERM; exec 3> {life.path}; echo $$ >&3; sleep 1000 & wait")
-    runner.run(YES)
+    runner.detection(YES)
     pid = int(life.line())
     clock.now_s += 30
-    runner.tend()
+    runner.poll()
     runner.close(timeout_s=60)
     life.end()
 
     assert messages(caplog) == [
-        f"--exec for yes: sh (process {pid}) has run for 30 s; told to end",
-        f"--exec for yes: sh (process {pid}) did not end when told to; killed",
+        f"--exec for yes: sh (process {pid}) has run for 30 s; sent SIGTERM",
+        f"--exec for yes: sh (process {pid}) did not end on SIGTERM; killed",
     ]
     assert runner.n_running == 0
 
@@ -271,7 +274,11 @@ def test_ctrl_c_at_the_terminal_does_not_reach_the_command(tmp_path, life):
         *("--exec", f"sh -c {shlex.quote(script)}"),
     ]
     with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=obey_interrupts,
     ) as process:
         assert life.line() == "up"
         os.killpg(process.pid, signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Live listening under seeded schedules of trouble; `fuzz.fuzz_schedules` runs many more."""
+"""Live listening under random schedules; `fuzz.fuzz_schedules` runs many more."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fuzz import fuzz_schedules
 from fuzz.schedules import draw
 
 from kws.audio.conditioning import Conditioner
-from kws.audio.reconnect import Connection
+from kws.audio.reconnect import ReconnectingMicrophone
 from kws.live.listener import Listener
 
 N_SCHEDULES = 200
@@ -19,7 +19,7 @@ N_SCHEDULES = 200
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
-    """Keep thousands of warnings that belong to the schedules out of the report."""
+    """Keep thousands of expected warnings out of the report."""
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
@@ -29,32 +29,32 @@ def _quiet() -> Iterator[None]:
 @pytest.mark.timeout(300)
 def test_no_schedule_breaks_a_promise():
     """
-    Whatever a device, a machine and a caller do: no hang, no other error than those promised, all
-    samples accounted for, time as it went by, devices closed, no thread left.
+    No hang, only the documented errors, all samples accounted for, correct stream time, all devices
+    closed, no thread left.
     """
     tally = fuzz_schedules.run(1, N_SCHEDULES, keep_going=False)
 
     assert tally.counts["schedules"] == N_SCHEDULES
-    # It was about something.
+    # The schedules are not trivial.
     assert tally.counts["losses"] > N_SCHEDULES / 2
     assert tally.counts["detections"] > N_SCHEDULES
     assert tally.counts["overflows"] > 10
-    assert tally.counts["calls left behind"] > 5
+    assert tally.counts["abandoned calls"] > 5
     assert {"listened", "ended: DeviceError", "ended: KeyboardInterrupt"} <= set(tally.outcomes)
 
 
 def test_a_seed_is_always_the_same_schedule():
     """
-    What is found once is found again.
+    A failure can be reproduced by its seed.
     """
     assert draw(4_711).steps == draw(4_711).steps != draw(4_712).steps
 
 
-def no_close(connection: Connection) -> None:
+def no_close(connection: ReconnectingMicrophone) -> None:
     connection.closed = True
 
 
-def no_gap(connection: Connection) -> float:
+def no_gap(connection: ReconnectingMicrophone) -> float:
     return 0.0
 
 
@@ -63,13 +63,13 @@ def no_rest(conditioner: Conditioner) -> object:
 
 
 def no_report(listener: Listener) -> None:
-    if listener._report._dropped:
-        listener._tell("overload", "all the time")
+    if listener._losses._dropped:
+        listener._notify("overload", "all the time")
 
 
 def no_detection(listener: Listener, samples: np.ndarray, clipped: int) -> list[object]:
     if len(samples):
-        listener.on_samples(samples)
+        listener._sinks.samples(samples)
     listener.spotter.process(0 * samples)
     return []
 
@@ -77,16 +77,16 @@ def no_detection(listener: Listener, samples: np.ndarray, clipped: int) -> list[
 @pytest.mark.parametrize(
     ("broken", "name", "instead", "promise"),
     [
-        (Connection, "close", no_close, "all devices closed"),
-        (Connection, "leave_gap_s", no_gap, "audio time within"),
+        (ReconnectingMicrophone, "close", no_close, "all devices closed"),
+        (ReconnectingMicrophone, "take_gap_s", no_gap, "audio time within"),
         (Conditioner, "finish", no_rest, "no more held back"),
-        (Listener, "_tick", no_report, "a second between"),
-        (Listener, "_hear", no_detection, "detections"),
+        (Listener, "_poll", no_report, "a second between"),
+        (Listener, "_process", no_detection, "detections"),
     ],
 )
 def test_a_broken_promise_is_seen(monkeypatch, broken, name, instead, promise):
     """
-    Each of the checks can fail.
+    Each check can fail.
     """
     monkeypatch.setattr(broken, name, instead)
     with pytest.raises(AssertionError, match=promise):

@@ -1,4 +1,4 @@
-"""What systemd is told: real datagram sockets, as its manager has them."""
+"""States sent to systemd, through real datagram sockets."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ from pathlib import Path
 
 import pytest
 
+from kws.live.reports import ListenerEvent
 from kws.live.systemd import ServiceNotifier
 
-# systemd reads no more of a datagram.
+# The most that systemd reads of a datagram.
 DATAGRAM_BYTES = 4096
+
+
+def lost(text: str) -> ListenerEvent:
+    return ListenerEvent("lost", text, 0.0)
 
 
 class Manager:
@@ -50,26 +55,16 @@ def manager() -> Iterator[Manager]:
         made.socket.close()
 
 
-class Clock:
-    """A clock that goes when told to."""
-
-    def __init__(self) -> None:
-        self.now_s = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 def test_states_arrive_as_systemd_reads_them(manager):
     """
-    Ready, a new status, a sign of life and the end, each a datagram in the words of sd_notify(3).
+    Ready, a new status, a keep-alive and the end, each a datagram as in sd_notify(3).
     """
     notifier = ServiceNotifier(manager.address, watchdog_s=30)
 
     notifier.ready("listening to USB at 16000 Hz")
-    notifier.status("USB is lost")
-    notifier.alive()
-    notifier.stopping()
+    notifier.status(lost("USB is lost"))
+    notifier.poll()
+    notifier.close()
 
     assert [
         b"READY=1\nSTATUS=listening to USB at 16000 Hz",
@@ -79,13 +74,13 @@ def test_states_arrive_as_systemd_reads_them(manager):
     ] == manager.heard()
 
 
-def test_an_abstract_socket_is_reached():
+def test_an_abstract_socket_works():
     """
     A name that begins with @ is an abstract socket, as in containers and user sessions.
     """
     manager = Manager(f"@kws-{secrets.token_hex(8)}")
 
-    ServiceNotifier(manager.address).status("here")
+    ServiceNotifier(manager.address).status(lost("here"))
 
     assert [b"STATUS=here"] == manager.heard()
     manager.socket.close()
@@ -93,31 +88,30 @@ def test_an_abstract_socket_is_reached():
 
 def test_nothing_happens_without_a_manager(caplog):
     """
-    Started by hand, there is nobody to tell: no error, no log, no open file.
+    Started by hand: no error, no log, no open file.
     """
     files = set(Path("/proc/self/fd").iterdir())
     notifier = ServiceNotifier.from_environment({"HOME": "/"})
 
     notifier.ready("listening")
-    notifier.alive()
-    notifier.stopping()
+    notifier.poll()
+    notifier.close()
 
     assert [] == caplog.records
     assert files == set(Path("/proc/self/fd").iterdir())
 
 
-def test_signs_of_life_come_at_half_of_the_watchdogs_time(manager):
+def test_keep_alives_come_at_half_of_the_watchdog_time(manager, clock):
     """
-    However often the loop comes round, one datagram goes every half of WATCHDOG_USEC.
+    However often the loop polls, one datagram goes out every half of WATCHDOG_USEC.
     """
-    clock = Clock()
     environment = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "2000000"}
     notifier = ServiceNotifier.from_environment(environment, clock=clock)
 
     sent_at = []
     for _ in range(41):
-        notifier.alive()
-        sent_at += [clock.now_s - 1_000 for _ in manager.heard()]
+        notifier.poll()
+        sent_at += [clock.now_s - 100 for _ in manager.heard()]
         clock.now_s += 0.125
 
     assert [0, 1, 2, 3, 4, 5] == sent_at
@@ -134,20 +128,20 @@ def test_signs_of_life_come_at_half_of_the_watchdogs_time(manager):
     ],
     ids=["ours", "another's", "zero", "nonsense", "none"],
 )
-def test_only_the_process_that_is_watched_gives_signs_of_life(manager, watchdog, expected):
+def test_only_the_watched_process_sends_keep_alives(manager, watchdog, expected):
     """
-    Without a watchdog, or with that of another process, no sign of life is sent.
+    Without a watchdog, or with that of another process, nothing is sent.
     """
     environment = {"NOTIFY_SOCKET": manager.address, **watchdog}
 
-    ServiceNotifier.from_environment(environment).alive()
+    ServiceNotifier.from_environment(environment).poll()
 
     assert expected == manager.heard()
 
 
 def test_child_processes_do_not_inherit_the_manager(manager, monkeypatch):
     """
-    A command run at a detection cannot speak in the service's name.
+    A command run at a detection cannot send states in the service's name.
     """
     monkeypatch.setenv("NOTIFY_SOCKET", manager.address)
     monkeypatch.setenv("WATCHDOG_USEC", "2000000")
@@ -158,7 +152,7 @@ def test_child_processes_do_not_inherit_the_manager(manager, monkeypatch):
     child = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
-    notifier.alive()
+    notifier.poll()
 
     assert "[]" == child.stdout.strip()
     assert [b"WATCHDOG=1"] == manager.heard()
@@ -166,14 +160,14 @@ def test_child_processes_do_not_inherit_the_manager(manager, monkeypatch):
 
 def test_a_lost_manager_is_logged_once_and_never_raised(tmp_path, caplog):
     """
-    A socket that is not there costs one line in the log, however often it is spoken to.
+    A missing socket costs one line in the log, however many states there are.
     """
     notifier = ServiceNotifier(str(tmp_path / "gone"), watchdog_s=1)
 
     notifier.ready("listening")
     for _ in range(5):
-        notifier.alive()
-    notifier.stopping()
+        notifier.poll()
+    notifier.close()
 
     (record,) = caplog.records
     assert logging.WARNING == record.levelno
@@ -183,20 +177,19 @@ def test_a_lost_manager_is_logged_once_and_never_raised(tmp_path, caplog):
 @pytest.mark.parametrize("address", ["vsock:2:1234", "/" + 200 * "x", "@\0\0", "/a\0b"])
 def test_an_address_that_cannot_be_used_is_no_error(address, caplog):
     """
-    What is no local socket is logged, not raised.
+    An address that is no local socket is logged, not raised.
     """
     notifier = ServiceNotifier(address)
 
-    notifier.status("here")
+    notifier.status(lost("here"))
 
     assert 1 == len(caplog.records)
 
 
-def test_a_manager_that_does_not_read_cannot_hold_up_the_listener(manager):
+def test_a_manager_that_does_not_read_cannot_block_the_listener(manager, clock):
     """
-    With its queue full, calls return all the same, and the sign of life follows when it reads.
+    With its queue full, calls return, and the keep-alive follows when it reads.
     """
-    clock = Clock()
     notifier = ServiceNotifier(manager.address, watchdog_s=2, clock=clock)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as flood:
         flood.setblocking(False)
@@ -204,9 +197,9 @@ def test_a_manager_that_does_not_read_cannot_hold_up_the_listener(manager):
             while True:
                 flood.sendto(b"STATUS=busy", manager.address)
 
-    notifier.alive()
+    notifier.poll()
     missed = manager.heard()
-    notifier.alive()
+    notifier.poll()
 
     assert {b"STATUS=busy"} == set(missed)
     assert [b"WATCHDOG=1"] == manager.heard()
@@ -214,21 +207,21 @@ def test_a_manager_that_does_not_read_cannot_hold_up_the_listener(manager):
 
 def test_a_device_name_cannot_smuggle_a_state(manager):
     """
-    Line breaks in a status, which could hold a state of their own, become blanks.
+    Line breaks in a status, which could start a state of their own, become blanks.
     """
     ServiceNotifier(manager.address).ready("listening to USB\nMAINPID=1\r\n\n at 16 kHz")
 
     assert [b"READY=1\nSTATUS=listening to USB MAINPID=1 at 16 kHz"] == manager.heard()
 
 
-def test_no_text_is_too_long_or_too_odd(manager):
+def test_long_and_odd_texts_are_sent(manager):
     """
     A long status is cut to what systemd reads; what UTF-8 cannot hold is replaced.
     """
     notifier = ServiceNotifier(manager.address)
 
     notifier.ready(2_000 * "\U0001f399")
-    notifier.status("USB \udcff")
+    notifier.status(lost("USB \udcff"))
 
     long, odd = manager.heard()
     assert "READY=1\nSTATUS=" + 1_000 * "\U0001f399" == long.decode()
@@ -236,9 +229,9 @@ def test_no_text_is_too_long_or_too_odd(manager):
     assert b"STATUS=USB ?" == odd
 
 
-def test_systemd_notify_and_this_module_say_the_same(manager):
+def test_systemd_notify_and_this_module_send_the_same(manager):
     """
-    The datagram is the one that systemd's own program sends, where there is one.
+    The datagram equals that of systemd's own program, where it is installed.
     """
     try:
         subprocess.run(
@@ -255,22 +248,3 @@ def test_systemd_notify_and_this_module_say_the_same(manager):
 
     (ours,) = manager.heard()
     assert set(ours.split(b"\n")) <= set(theirs)
-
-
-def test_importing_it_costs_nothing():
-    """
-    Started by hand, kws-listen does not even load the socket library for this.
-    """
-    code = "import sys, kws.live.systemd; print('socket' in sys.modules)"
-    root = Path(__file__).parents[3]
-
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-
-    assert "False" == done.stdout.strip()

@@ -25,8 +25,8 @@ def test_voices_are_private(record, folder, audio):
     before = os.umask(0)
     try:
         recorder = record()
-        recorder.push(audio[: 2 * RATE])
-        recorder.keep(Detection("yes", 0.9, 1.0))
+        recorder.samples(audio[: 2 * RATE])
+        recorder.detection(Detection("yes", 0.9, 1.0))
     finally:
         os.umask(before)
 
@@ -57,9 +57,9 @@ def test_nothing_is_overwritten(record, folder, audio):
     recorders = [record() for _ in range(8)]
 
     def work(recorder: DetectionRecorder) -> None:
-        recorder.push(audio[: 2 * RATE])
+        recorder.samples(audio[: 2 * RATE])
         for _ in range(5):
-            recorder.keep(Detection("yes", 0.9, 1.0))
+            recorder.detection(Detection("yes", 0.9, 1.0))
 
     threads = [threading.Thread(target=work, args=[recorder]) for recorder in recorders]
     for thread in threads:
@@ -83,9 +83,9 @@ def test_the_cap_counts_what_is_there_already(record, folder, audio, caplog):
     (folder / "notes.txt").write_bytes(bytes(1_000_000))
     recorder = record(max_bytes=3 * CLIP_BYTES)
     for second in range(8):
-        recorder.push(audio[second * RATE : (second + 1) * RATE])
-        recorder.keep(Detection("yes", 0.9, second + 1))
-    recorder.flush()
+        recorder.samples(audio[second * RATE : (second + 1) * RATE])
+        recorder.detection(Detection("yes", 0.9, second + 1))
+    recorder.close()
 
     sizes = [path.stat().st_size for path in folder.glob("*.wav")]
     assert sum(sizes) <= 3 * CLIP_BYTES
@@ -102,14 +102,14 @@ def test_a_folder_that_goes_away_is_one_warning(record, folder, audio, caplog):
     A disk that fails while listening stops the recording and nothing else.
     """
     recorder = record()
-    recorder.push(audio[: 2 * RATE])
-    recorder.keep(Detection("yes", 0.9, 1.0))
+    recorder.samples(audio[: 2 * RATE])
+    recorder.detection(Detection("yes", 0.9, 1.0))
     next(folder.iterdir()).unlink()
     folder.rmdir()
-    recorder.keep(Detection("yes", 0.9, 1.0))
-    recorder.keep(Detection("yes", 0.9, 1.0))
-    recorder.push(audio[: 2 * RATE])
-    recorder.flush()
+    recorder.detection(Detection("yes", 0.9, 1.0))
+    recorder.detection(Detection("yes", 0.9, 1.0))
+    recorder.samples(audio[: 2 * RATE])
+    recorder.close()
 
     assert not recorder.recording
     assert recorder.n_clips == 1
@@ -128,12 +128,12 @@ def test_a_disk_that_is_full_leaves_no_half_file(folder):
         "from kws.decision.policy import Detection\n"
         "from kws.live.recorder import DetectionRecorder\n"
         f"recorder = DetectionRecorder(sys.argv[1], sample_rate={RATE})\n"
-        f"recorder.push(numpy.ones(2 * {RATE}, numpy.int16))\n"
-        "recorder.keep(Detection('yes', 0.9, 1.0))\n"
+        f"recorder.samples(numpy.ones(2 * {RATE}, numpy.int16))\n"
+        "recorder.detection(Detection('yes', 0.9, 1.0))\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
-        "recorder.keep(Detection('no', 0.9, 1.0))\n"
-        f"recorder.push(numpy.ones(2 * {RATE}, numpy.int16))\n"
-        "recorder.keep(Detection('no', 0.9, 1.0))\n"
+        "recorder.detection(Detection('no', 0.9, 1.0))\n"
+        f"recorder.samples(numpy.ones(2 * {RATE}, numpy.int16))\n"
+        "recorder.detection(Detection('no', 0.9, 1.0))\n"
         "print(recorder.recording, recorder.n_clips)\n"
     )
     done = subprocess.run(
@@ -206,8 +206,8 @@ def test_a_keyword_makes_no_path(record, folder, audio, keyword, part):
     Labels are anybody's: in a name they are letters, digits, hyphens and underscores, not many.
     """
     recorder = record()
-    recorder.push(audio[: 2 * RATE])
-    recorder.keep(Detection(keyword, 0.9, 1.0))
+    recorder.samples(audio[: 2 * RATE])
+    recorder.detection(Detection(keyword, 0.9, 1.0))
 
     (name,) = clips(folder)
     assert re.fullmatch(rf"20261122T032501-0001\.000s-{part}-0\.90\.wav", name)

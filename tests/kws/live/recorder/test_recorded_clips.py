@@ -25,11 +25,11 @@ def test_a_clip_holds_the_two_seconds_around_the_detection(record, folder, audio
     recorder = record()
     told = False
     for start in range(0, len(audio), chunk_samples):
-        recorder.push(audio[start : start + chunk_samples])
+        recorder.samples(audio[start : start + chunk_samples])
         if start + chunk_samples >= 4.1 * RATE and not told:
-            recorder.keep(Detection("yes", 0.971, 4.1))
+            recorder.detection(Detection("yes", 0.971, 4.1))
             told = True
-    recorder.flush()
+    recorder.close()
 
     ((name, samples),) = clips(folder).items()
     assert name == "20261122T032501-0004.100s-yes-0.97.wav"
@@ -42,11 +42,11 @@ def test_a_clip_is_written_as_soon_as_it_is_whole(record, folder, audio):
     With the sample that completes it, not before, and whatever becomes of the program later.
     """
     recorder = record()
-    recorder.push(audio[: 4 * RATE])
-    recorder.keep(Detection("yes", 0.9, 4.0))
-    recorder.push(audio[4 * RATE : 4 * RATE + RATE // 2 - 1])
+    recorder.samples(audio[: 4 * RATE])
+    recorder.detection(Detection("yes", 0.9, 4.0))
+    recorder.samples(audio[4 * RATE : 4 * RATE + RATE // 2 - 1])
     before = clips(folder)
-    recorder.push(audio[:1])
+    recorder.samples(audio[:1])
 
     assert before == {}
     assert len(clips(folder)) == 1
@@ -59,9 +59,9 @@ def test_detections_close_to_each_other_get_a_clip_each(record, folder, audio):
     recorder = record()
     times = (3.0, 3.1, 3.4)
     for start, time_s in zip((0, *times), times):
-        recorder.push(audio[round(start * RATE) : round(time_s * RATE)])
-        recorder.keep(Detection("yes", 0.9, time_s))
-    recorder.push(audio[round(times[-1] * RATE) :])
+        recorder.samples(audio[round(start * RATE) : round(time_s * RATE)])
+        recorder.detection(Detection("yes", 0.9, time_s))
+    recorder.samples(audio[round(times[-1] * RATE) :])
 
     found = list(clips(folder).values())
     assert len(found) == 3
@@ -76,13 +76,13 @@ def test_the_start_and_the_end_are_shorter(record, folder, audio):
     there is; a detection in the silence that is fed after the end counts too.
     """
     recorder = record()
-    recorder.push(audio[:RATE])
-    recorder.keep(Detection("no", 0.8, 1.0))
-    recorder.push(audio[RATE : 4 * RATE])
-    recorder.keep(Detection("yes", 0.9, 4.3))
-    recorder.keep(Detection("up", 0.9, 99.0))
-    recorder.flush()
-    recorder.flush()
+    recorder.samples(audio[:RATE])
+    recorder.detection(Detection("no", 0.8, 1.0))
+    recorder.samples(audio[RATE : 4 * RATE])
+    recorder.detection(Detection("yes", 0.9, 4.3))
+    recorder.detection(Detection("up", 0.9, 99.0))
+    recorder.close()
+    recorder.close()
 
     no, yes = clips(folder).values()
     np.testing.assert_array_equal(no, audio[: round(1.5 * RATE)])
@@ -96,13 +96,13 @@ def test_a_clip_never_spans_a_gap(record, folder, audio, n_lost):
     """
     recorder = record()
     gap = 4 * RATE
-    recorder.push(audio[:gap])
-    recorder.keep(Detection("yes", 0.9, 3.9))
-    recorder.lost(n_lost)
+    recorder.samples(audio[:gap])
+    recorder.detection(Detection("yes", 0.9, 3.9))
+    recorder.gap(n_lost)
     at_the_gap = len(clips(folder))
-    recorder.push(audio[gap : gap + RATE])
-    recorder.keep(Detection("no", 0.9, (gap + n_lost + RATE) / RATE))
-    recorder.push(audio[gap + RATE : gap + 2 * RATE])
+    recorder.samples(audio[gap : gap + RATE])
+    recorder.detection(Detection("no", 0.9, (gap + n_lost + RATE) / RATE))
+    recorder.samples(audio[gap + RATE : gap + 2 * RATE])
 
     before, after = clips(folder).values()
     assert at_the_gap == 1
@@ -118,9 +118,9 @@ def test_memory_does_not_grow(record, audio):
 
     def push(n_blocks: int) -> None:
         for number in range(n_blocks):
-            recorder.push(audio[: 1 + 73 * (number % 9)])
+            recorder.samples(audio[: 1 + 73 * (number % 9)])
             if number % 1_000 == 0:
-                recorder.keep(Detection("yes", 0.9, 0.0))
+                recorder.detection(Detection("yes", 0.9, 0.0))
 
     push(1_000)
     tracemalloc.start()
@@ -140,9 +140,9 @@ def test_what_is_kept_is_a_copy(record, folder, audio):
     """
     recorder = record()
     block = audio[: 2 * RATE].copy()
-    recorder.push(block)
+    recorder.samples(block)
     block[:] = 0
-    recorder.keep(Detection("yes", 0.9, 1.5))
+    recorder.detection(Detection("yes", 0.9, 1.5))
 
     np.testing.assert_array_equal(*clips(folder).values(), audio[: 2 * RATE])
 
@@ -155,11 +155,11 @@ def test_the_clips_of_the_demo_hold_its_words(folder):
     recorder = DetectionRecorder(folder, sample_rate=spotter.sample_rate)
     heard = []
     for chunk in read_file(DEMO):
-        recorder.push(chunk)
+        recorder.samples(chunk)
         for detection in spotter.process(chunk):
             heard.append(detection.keyword)
-            recorder.keep(detection)
-    recorder.flush()
+            recorder.detection(detection)
+    recorder.close()
 
     again = {
         name.split("-")[2]: {
