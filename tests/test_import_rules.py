@@ -33,7 +33,7 @@ RUNTIMES = {"ai_edge_litert", "tflite_runtime", "tensorflow"}
 FORBIDDEN = {"training", "keras", "librosa", "matplotlib", "sklearn", "tensorflow", "torch"}
 # Costly or native libraries, with the modules that may import them.
 ONLY_IN = {
-    "sounddevice": {"kws.audio.microphone"},
+    "sounddevice": {"kws.audio.devices"},
     "soundfile": {"kws.audio.files"},
     "soxr": {"kws.audio.resample"},
 }
