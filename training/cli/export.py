@@ -1,18 +1,30 @@
-"""`kws-train export`: from a training run to int8 files, and to C source."""
+"""`kws-train export`: from a training run to int8 models, and from a model to C source."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from kws import models
+from kws.audio.files import read_file
 from kws.cli import program
 from kws.errors import ConfigError, MissingDependencyError, ModelError
+from kws.features.frontends import WholeFeatures
+from kws.manifest import ModelManifest, read_manifest
+from training.cli.terminal import check_picture
+
+if TYPE_CHECKING:
+    from training.tflite.stream_rewrite import StreamingModel
 
 EXAMPLES = """\
-  kws-train export runs/default --out my_models          both forms and the manifest
-  kws-train export runs/default --float --out my_models  in float32, as default-float
-  kws-train export default --c-array --out firmware/src  C source of a model that is there
+  kws-train export runs/default --out my_models           both models and the manifest
+  kws-train export runs/default --float --out my_models   in float32, as default-float
+  kws-train export default --hop-frames 2 --out fast      a streaming model with steps of 20 ms
+  kws-train export default --picture stream.png           what each layer computes and keeps
+  kws-train export default --c-array --out firmware/src   C source for TFLite Micro
 """
 
 
@@ -22,12 +34,12 @@ def add_parser(commands: Any) -> None:
         commands,
         "export",
         examples=EXAMPLES,
-        text="int8 .tflite and manifest from a run, checked; C source from any model",
+        text="int8 .tflite files and manifest from a run; streaming model and C source of a model",
     )
     made.add_argument(
         "source",
         metavar="RUN|MODEL",
-        help="folder of a training run, or with --c-array a model: its name or manifest",
+        help="folder of a training run, or the name or manifest of an exported model",
     )
     made.add_argument(
         "--out",
@@ -41,6 +53,25 @@ def add_parser(commands: Any) -> None:
         "--float", action="store_true", help="float32 instead of int8, as NAME-float, to compare"
     )
     made.add_argument(
+        "--hop-frames",
+        type=int,
+        metavar="N",
+        help="make a streaming model with N new frames a step, a multiple of the network's stride "
+        "in time (default for a RUN: the recipe's, mostly 10; 0 makes none)",
+    )
+    made.add_argument(
+        "--audio",
+        type=Path,
+        metavar="FILE",
+        help="speech on which a MODEL and its streaming model must agree (default: the demo)",
+    )
+    made.add_argument(
+        "--picture",
+        type=Path,
+        metavar="FILE",
+        help="draw what each layer of the streaming model computes and keeps (.png, .svg, .pdf)",
+    )
+    made.add_argument(
         "--c-array",
         action="store_true",
         help="also write C source for TFLite Micro: NAME_model.h and NAME_model.cc",
@@ -49,53 +80,54 @@ def add_parser(commands: Any) -> None:
 
 
 def export(arguments: argparse.Namespace) -> int:
-    """Export a run, or only write C source of a model that is exported already."""
-    written: dict[str, Any] = {}
+    """Export a run, or add a streaming model or C source to a model."""
+    if arguments.picture:
+        check_picture(arguments.picture)
+    report: dict[str, Any] = {}
+    lines: list[str] = []
     if _is_run(arguments.source):
-        manifest, out = _export_run(arguments)
-        written["manifest"] = str(manifest)
+        path, out = _export_run(arguments)
+        report["manifest"] = str(path)
+        lines.append(str(path))
     else:
-        manifest, out = _exported_model(arguments), arguments.out or Path()
+        path, out = _exported_model(arguments), arguments.out or Path()
+        if arguments.hop_frames is not None:
+            manifest, made = _add_streaming_model(read_manifest(path), arguments, out)
+            path = manifest.path
+            assert manifest.stream is not None
+            report |= {"manifest": str(path), "sha256": manifest.stream.sha256, **_summary(made)}
+            lines.append(_text(path, made))
+    if arguments.picture:
+        _draw(read_manifest(path), arguments.picture)
     if arguments.c_array:
-        written["c_array"] = [str(path) for path in _write_c_arrays(manifest, out)]
+        report["c_array"] = [str(file) for file in _write_c_source(path, out)]
+        lines += report["c_array"]
     if arguments.json:
-        program.print_json(written)
-    else:
-        print(*filter(None, [written.get("manifest"), *written.get("c_array", [])]), sep="\n")
+        program.print_json(report)
+    elif lines:
+        print("\n".join(lines))
     return 0
 
 
-def _write_c_arrays(manifest: Path, out: Path) -> list[Path]:
-    from kws.manifest import read_manifest
-
-    try:
-        from training.export.c_source import write_c_source
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            f"kws-train export --c-array needs {error.name}; pip install ai-edge-litert "
-            "(Python 3.10 and newer, 64 bit)"
-        ) from error
-    return write_c_source(read_manifest(manifest), out)
-
-
 def _is_run(source: str) -> bool:
-    """Return whether `source` is a run's folder; one named like a model must hold a run."""
-    from kws import models
-
+    """Return whether `source` is a run's folder; a folder named like a model must hold a run."""
     return Path(source, "recipe.json").is_file() or (
         Path(source).is_dir() and source not in models.names()
     )
 
 
 def _export_run(arguments: argparse.Namespace) -> tuple[Path, Path]:
+    """Return the manifest of an exported run, and its folder."""
     from training.config.run_folder import RunFolder
     from training.export.export import export as export_run
 
     out = arguments.out or Path("firmware_models")
     if arguments.float and arguments.c_array:
         raise ConfigError("--float and --c-array: C source is for int8 models; leave one out")
+    if arguments.audio:
+        raise ConfigError("--audio: a run is compared on its validation clips; leave it out")
     run = RunFolder(Path(arguments.source))
-    # Never in the place of the int8 model.
+    # A float model never replaces the int8 model.
     name = arguments.name or (f"{run.read_recipe().name}-float" if arguments.float else None)
     manifest = export_run(
         run,
@@ -103,14 +135,13 @@ def _export_run(arguments: argparse.Namespace) -> tuple[Path, Path]:
         name=name,
         version=arguments.model_version or "1",
         as_float=arguments.float,
+        hop_frames=arguments.hop_frames,
     )
     return manifest, out
 
 
 def _exported_model(arguments: argparse.Namespace) -> Path:
-    """Return the manifest of a model that was exported before."""
-    from kws import models
-
+    """Return the manifest of a model that is already exported."""
     source = arguments.source
     try:
         manifest = models.find(source)
@@ -128,6 +159,76 @@ def _exported_model(arguments: argparse.Namespace) -> Path:
         )
     if arguments.float:
         raise ConfigError(f"{source}: --float needs the training run; this model is made already")
-    if not arguments.c_array:
-        raise ConfigError(f"{source}: exported already; add --c-array to write it as C source")
+    if arguments.hop_frames is None and not (arguments.c_array or arguments.picture):
+        raise ConfigError(
+            f"{source}: exported already; add --hop-frames for a streaming model, or --c-array for "
+            "C source"
+        )
     return manifest
+
+
+def _add_streaming_model(
+    manifest: ModelManifest, arguments: argparse.Namespace, out: Path
+) -> tuple[ModelManifest, StreamingModel]:
+    from training.tflite.stream_export import add_streaming_model
+
+    audio = arguments.audio or models.FIRMWARE_MODELS / "demo.wav"
+    features = WholeFeatures(manifest.frontend)
+    blocks = list(read_file(audio, sample_rate=features.input_rate))
+    frames = features(np.concatenate([np.zeros(0, dtype=np.int16), *blocks]))
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out}: expected a folder, got a file")
+    out.mkdir(parents=True, exist_ok=True)
+    return add_streaming_model(manifest, frames, hop_frames=arguments.hop_frames, out=out)
+
+
+def _draw(manifest: ModelManifest, picture: Path) -> None:
+    from training.tflite.stream_picture import draw_streaming
+    from training.tflite.stream_rewrite import make_streaming
+
+    if manifest.stream is None:
+        raise ConfigError(f"--picture: {manifest.path} has no streaming model; add --hop-frames")
+    hop_frames = manifest.stream.hop_frames
+    made = make_streaming(manifest.read_form(manifest.window), hop_frames=hop_frames)
+    step_ms = manifest.frontend.duration_ms(hop_frames)
+    draw_streaming(made, picture, title=f"{manifest.name}: one step of {step_ms:g} ms")
+
+
+def _write_c_source(manifest: Path, out: Path) -> list[Path]:
+    try:
+        from training.export.c_source import write_c_source
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"kws-train export --c-array needs {error.name}; pip install ai-edge-litert "
+            "(Python 3.10 and newer, 64 bit)"
+        ) from error
+    return write_c_source(read_manifest(manifest), out)
+
+
+def _summary(made: StreamingModel) -> dict[str, Any]:
+    """Return what a step costs and keeps, and the ratio that the layers' lengths let expect."""
+    convolutions = [layer for layer in made.layers if layer.macs and layer.n_steps > 1]
+    n_steps = sum(layer.n_steps for layer in convolutions)
+    return {
+        "multiplications": made.macs,
+        "window_multiplications": made.window_macs,
+        "multiplications_ratio": round(made.macs / made.window_macs, 4),
+        "length_ratio": round(sum(layer.n_new for layer in convolutions) / n_steps, 4),
+        "state_bytes": sum(int(np.prod(state.shape)) for state in made.states),
+        "states": {state.name: list(state.shape) for state in made.states},
+    }
+
+
+def _text(path: Path, made: StreamingModel) -> str:
+    report = _summary(made)
+    lines = [
+        f"{path}: streaming model equal to the non-streaming model at every hop",
+        f"a step: {made.macs} multiplications, {100 * report['multiplications_ratio']:.1f} % of "
+        f"the window's {made.window_macs} (new over all steps of the layers: "
+        f"{100 * report['length_ratio']:.1f} %)",
+        f"kept from step to step: {report['state_bytes']} values",
+    ]
+    for state in made.states:
+        kept, total = state.n_steps, state.n_steps + state.n_new
+        lines.append(f"  {state.name:<28}{kept:>3} of {total:>3} steps, shape {list(state.shape)}")
+    return "\n".join(lines)

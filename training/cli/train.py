@@ -18,7 +18,6 @@ from training.cli import export as exporting
 from training.cli import few_shot as backbones
 from training.cli import fit_workers as together
 from training.cli import pictures as picturing
-from training.cli import stream as streaming
 from training.cli import transfer as transferring
 
 if TYPE_CHECKING:
@@ -39,13 +38,14 @@ EXAMPLES = """\
   kws-train transfer yamnet-esc10 --export               a head on YAMNet, as one model
   kws-train export runs/default --out my_models
   kws-train export default --c-array --out firmware/src   for microcontrollers
-  kws-train stream default --hop-frames 2 --out fast      a stream form with steps of 20 ms
+  kws-train export default --hop-frames 2 --out fast      a streaming model, steps of 20 ms
 """
 # Subcommands of release 0.1.
 RENAMED = {
     "bank": "kws-train cache",
     "teach": "kws-train soft-labels",
     "mine": "kws-train hard-negatives",
+    "stream": "kws-train export MODEL --hop-frames N",
     "ablate": "kws-train fit RECIPE --set SECTION.KEY=VALUE, once for each case and seed",
 }
 # TensorFlow narrates its start on stderr otherwise.
@@ -71,7 +71,6 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         "pictures": lambda arguments: picturing.pictures(arguments, _load),
         "recipes": _recipes,
         "show": _show,
-        "stream": streaming.stream,
         "synthesise": caching.synthesise,
         "soft-labels": caching.soft_labels,
         "transfer": lambda arguments: transferring.transfer(arguments, _load),
@@ -116,7 +115,6 @@ def _parser() -> argparse.ArgumentParser:
     comparing.add_parser(commands)
     exporting.add_parser(commands)
     picturing.add_parser(commands, _add_recipe)
-    streaming.add_parser(commands)
     transferring.add_parser(commands, _add_recipe)
     listed = program.add_command(
         commands, "recipes", examples=EXAMPLES, text="list the recipes that ship"

@@ -1,10 +1,10 @@
-"""Turn a trained run into int8 TFLite and a manifest, and prove that nothing was lost."""
+"""Export a trained run as int8 TFLite with a manifest, after checking that it kept its accuracy."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import platform
+import tempfile
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -15,14 +15,14 @@ import numpy as np
 import tensorflow as tf
 
 import kws
-from kws.config import FrontendConfig
 from kws.errors import KwsError
-from kws.files import write_atomically
+from kws.files import sha256, write_atomically
 from kws.manifest import ModelManifest, WindowForm, write_manifest
 from training.architectures.recipe_model import build_model
 from training.batches.picture_tree import on_audio
 from training.batches.task import Task, open_task
 from training.config import recipe as recipes
+from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
 from training.evaluation.clips import ClipScorer
 from training.evaluation.metrics import classification_report
@@ -31,15 +31,15 @@ from training.tflite.stream_export import StreamDiffersError, add_streaming_mode
 from training.tflite.stream_plan import NotStreamableError
 
 logger = logging.getLogger(__name__)
-# Between posteriors through the training's features and the runtime's own: the two FFTs differ in
-# the last bits, so a feature can fall on the other side of an int8 step and move a near-tie.
+# Between posteriors from the features of training and those of the runtime: the two FFTs differ in
+# the last bits, so a feature can be rounded to another int8 step.
 MAX_FEATURE_DIFFERENCE = 0.05
-# Laid end to end for the comparison of both forms: enough for every state to matter.
+# Concatenated to compare the streaming model on: enough for every state to be used.
 MIN_CLIPS = 10
 
 
 class ParityError(KwsError, RuntimeError):
-    """The exported model does not do what the trained one did."""
+    """The exported model is not close enough to the trained one."""
 
 
 def export(
@@ -49,19 +49,37 @@ def export(
     name: str | None = None,
     version: str = "1",
     as_float: bool = False,
+    hop_frames: int | None = None,
 ) -> Path:
     """Write ``out/NAME.tflite``, ``out/NAME.stream.tflite`` and ``out/NAME.json`` from a run.
 
-    The weights are the best of the run. Returns the manifest's path. Files appear only when
-    every check has passed; a network that cannot stream has the window form alone. With
-    `as_float` nothing is quantized: four times the size, to compare with.
+    Files appear only when every check has passed.
+
+    Parameters
+    ----------
+    run : RunFolder
+        Its best weights are exported.
+    out : Path
+        The folder to write to.
+    name, version : str
+        For the manifest; by default the recipe's name, and ``1``.
+    as_float : bool
+        Write float32 instead of int8, four times the size, to compare with.
+    hop_frames : int, optional
+        New frames in each step of the streaming model, 0 for none; by default the recipe's. A
+        network that cannot stream is exported without one.
+
+    Returns
+    -------
+    path : Path
+        The manifest.
 
     Raises
     ------
     ParityError
-        If int8 loses too much accuracy, or the runtime computes something else.
+        If int8 loses too much accuracy, or the runtime computes other posteriors.
     """
-    # A network that learned from pictures draws them itself from here on.
+    # A network that was trained on pictures draws them itself from here on.
     task = open_task(on_audio(run.read_recipe()))
     recipe = task.recipe
     name = name or recipe.name
@@ -75,40 +93,34 @@ def export(
         logger.info("quantizing with %d calibration clips", recipe.export.calibration_clips)
         content = convert_int8(model, task.calibration_features())
     out.mkdir(parents=True, exist_ok=True)
-    staging = out / f".{name}.staging"
-    staging.mkdir(exist_ok=True)
-    try:
+    hop_frames = recipe.export.hop_frames if hop_frames is None else hop_frames
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=out) as folder:
         manifest = _manifest(task, model, content, name=name, version=version)
-        (staging / manifest.window.file).write_bytes(content)
-        manifest = replace(manifest, path=staging / f"{name}.json")
+        (Path(folder) / manifest.window.file).write_bytes(content)
+        manifest = replace(manifest, path=Path(folder) / f"{name}.json")
         manifest = replace(manifest, metrics=check_parity(model, manifest, task))
-        _write(manifest, task, out)
-    finally:
-        for leftover in staging.iterdir():
-            leftover.unlink()
-        staging.rmdir()
+        _write(manifest, task, out, hop_frames=hop_frames)
     logger.info("%s: %d bytes", out / manifest.window.file, len(content))
     return out / f"{name}.json"
 
 
-def _write(manifest: ModelManifest, task: Task, out: Path) -> None:
-    """Write both forms and the manifest; without a stream form, say why there is none."""
-    config = task.recipe.export
-    if config.hop_frames:
-        clips = task.clips("validation")[: max(MIN_CLIPS, config.parity_clips)]
-        frames = np.concatenate([ClipScorer.open(manifest).features(clip) for clip in clips])
+def _write(manifest: ModelManifest, task: Task, out: Path, *, hop_frames: int) -> None:
+    """Write both models and the manifest; warn if there is no streaming model."""
+    if hop_frames:
+        clips = task.clips("validation")[: max(MIN_CLIPS, task.recipe.export.parity_clips)]
+        scorer = ClipScorer.open(manifest)
+        frames = np.concatenate([scorer.features(clip) for clip in clips])
         try:
-            add_streaming_model(manifest, frames, hop_frames=config.hop_frames, out=out)
+            add_streaming_model(manifest, frames, hop_frames=hop_frames, out=out)
             return
         except StreamDiffersError as error:
             raise StreamDiffersError(
-                f"{error}; --set export.hop_frames=0 in training, or hop_frames 0 in the run's "
-                "recipe.json, exports the window form alone"
+                f"{error}; --hop-frames 0 exports the non-streaming model alone"
             ) from error
         except NotStreamableError as error:
-            logger.warning("window form only: %s", error)
+            logger.warning("non-streaming model only: %s", error)
     content = manifest.read_form(manifest.window)
-    # One of an earlier export belongs to other weights.
+    # A streaming model of an earlier export has other weights.
     (out / stream_file(manifest)).unlink(missing_ok=True)
     write_atomically(out / manifest.window.file, content)
     write_manifest(manifest, out / f"{manifest.name}.json")
@@ -120,13 +132,12 @@ def check_parity(model: keras.Model, manifest: ModelManifest, task: Task) -> dic
     Raises
     ------
     ParityError
-        If accuracy drops by more than the recipe allows, or the runtime's own path from
-        samples to posterior differs from the one through the training features.
+        If accuracy drops by more than the recipe allows, or the features of the runtime lead to
+        other posteriors than those of training.
     """
     recipe, labels = task.recipe, task.labels
     clips = task.clips("validation")
-    truth = task.truth(clips)
-    features = task.features(clips)
+    truth, features = task.truth(clips).tolist(), task.features(clips)
     of_float = model.predict(features, batch_size=256, verbose=0)
     scorer = ClipScorer.open(manifest)
     of_int8 = scorer.posteriors(clips)
@@ -136,27 +147,9 @@ def check_parity(model: keras.Model, manifest: ModelManifest, task: Task) -> dic
     difference = float(np.abs(through_training - of_int8[list(sample)]).max())
     report = classification_report(truth, of_int8.argmax(axis=1), labels)
     accuracy_float = float(np.mean(of_float.argmax(axis=1) == np.asarray(truth)))
-    loss = accuracy_float - report["accuracy"]
     agreement = float(np.mean(of_float.argmax(axis=1) == of_int8.argmax(axis=1)))
-    logger.info(
-        "validation: trained %.2f %%, exported %.2f %%, same label %.2f %%, "
-        "features differ by %.4f",
-        100 * accuracy_float,
-        100 * report["accuracy"],
-        100 * agreement,
-        difference,
-    )
-    if loss > recipe.export.max_accuracy_loss:
-        raise ParityError(
-            f"int8 loses {100 * loss:.2f} points of validation accuracy "
-            f"({100 * accuracy_float:.2f} to {100 * report['accuracy']:.2f} %), at most "
-            f"{100 * recipe.export.max_accuracy_loss:.2f} are allowed; "
-            "calibrate with more clips or train longer"
-        )
-    if difference > MAX_FEATURE_DIFFERENCE:
-        raise ParityError(
-            f"the runtime's features differ from the training's: posteriors by {difference:.3f}"
-        )
+    logger.info("validation: same label as the trained network at %.2f %%", 100 * agreement)
+    _require_parity(accuracy_float, report["accuracy"], difference, recipe)
     return {
         "data": task.describe(),
         "split": "validation",
@@ -168,11 +161,33 @@ def check_parity(model: keras.Model, manifest: ModelManifest, task: Task) -> dic
     }
 
 
+def _require_parity(trained: float, exported: float, difference: float, recipe: Recipe) -> None:
+    """Raise `ParityError` if accuracies, or posteriors from both kinds of features, are apart."""
+    allowed = recipe.export.max_accuracy_loss
+    logger.info(
+        "validation: accuracy of the trained network %.2f %%, exported %.2f %%; posteriors from "
+        "the features of training and runtime differ by %.4f",
+        100 * trained,
+        100 * exported,
+        difference,
+    )
+    if trained - exported > allowed:
+        raise ParityError(
+            f"int8 loses {100 * (trained - exported):.2f} points of validation accuracy "
+            f"({100 * trained:.2f} to {100 * exported:.2f} %), at most {100 * allowed:.2f} are "
+            "allowed; calibrate with more clips or train longer"
+        )
+    if difference > MAX_FEATURE_DIFFERENCE:
+        raise ParityError(
+            f"the runtime's features differ from the training's: posteriors by {difference:.3f}, "
+            f"at most {MAX_FEATURE_DIFFERENCE} is allowed"
+        )
+
+
 def _manifest(
     task: Task, model: keras.Model, content: bytes, *, name: str, version: str
 ) -> ModelManifest:
     recipe = task.recipe
-    frontend: FrontendConfig = recipe.frontend
     table = recipes.to_table(recipe)
     return ModelManifest(
         name=name,
@@ -181,10 +196,10 @@ def _manifest(
         licence=recipe.data.licence,
         attribution=tuple(recipe.data.attribution),
         labels=recipe.data.labels,
-        frontend=frontend,
+        frontend=recipe.frontend,
         window=WindowForm(
             file=f"{name}.tflite",
-            sha256=hashlib.sha256(content).hexdigest(),
+            sha256=sha256(content),
             window_samples=recipe.window_samples,
             window_frames=recipe.model.window_frames,
         ),

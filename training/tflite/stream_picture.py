@@ -1,4 +1,4 @@
-"""A picture of a stream form: what each layer computes anew at a hop, and what it keeps."""
+"""Draw a streaming model: what each layer computes at a hop, and what it keeps."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from training.tflite.stream_rewrite import LayerSteps, StreamingModel
 NEW, KEPT, REST = "#d95f02", "#7fb3d5", "#eeeeee"
 
 
-def draw_stream(made: StreamingModel, path: Path, *, title: str) -> None:
-    """Write a picture with a row a layer and a cell a step, on the time axis of the window."""
+def draw_streaming(made: StreamingModel, path: Path, *, title: str) -> None:
+    """Write a picture with one row a layer and one cell a step, on the time axis of the window."""
     rows = [layer for layer in made.layers if layer.n_steps > 1]
     window_frames = rows[0].n_steps
     figure = new_figure(11, 0.34 * len(rows) + 1.6)
@@ -29,7 +29,7 @@ def draw_stream(made: StreamingModel, path: Path, *, title: str) -> None:
     axes.set_title(title, fontsize=10)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    names = ((NEW, "computed at a hop"), (KEPT, "kept from before"), (REST, "not needed again"))
+    names = ((NEW, "computed at a hop"), (KEPT, "kept from earlier"), (REST, "not needed any more"))
     axes.legend(
         handles=[Patch(facecolor=colour, edgecolor="grey", label=name) for colour, name in names],
         loc="lower left",
@@ -39,7 +39,7 @@ def draw_stream(made: StreamingModel, path: Path, *, title: str) -> None:
 
 
 def _draw_row(axes: Axes, layer: LayerSteps, y: float, window_frames: int) -> None:
-    """Draw the steps of a layer; each stands where the audio it is made of is centred."""
+    """Draw the steps of a layer, each at the centre of the audio that it depends on."""
     width = layer.stride
     left = (window_frames - layer.n_steps * width) / 2
     for step in range(layer.n_steps):

@@ -215,7 +215,6 @@ def test_the_command_needs_no_tensorflow(tmp_path):
     ("arguments", "message"),
     [
         (["nosuch", "--c-array"], "nosuch: expected the folder of a training run"),
-        (["default"], "default: exported already; add --c-array"),
         (["default", "--c-array", "--name", "x"], "--name and --model-version are for"),
     ],
 )

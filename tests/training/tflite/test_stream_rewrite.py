@@ -222,7 +222,7 @@ def test_a_stream_form_that_differs_is_found(manifest_of, speech, tmp_path):
     (tmp_path / streamed.stream.file).write_bytes(changed)
     damaged_manifest = replace(streamed, stream=replace(streamed.stream, sha256=sha256(changed)))
 
-    with pytest.raises(StreamDiffersError, match="expected the window form's posteriors"):
+    with pytest.raises(StreamDiffersError, match="expected the posteriors of the non-streaming"):
         check_equality(damaged_manifest, speech)
 
 

@@ -1,4 +1,4 @@
-"""`kws-train stream`: a stream form for a model that is exported already."""
+"""`kws-train export MODEL`: a streaming model for a model that is already exported."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from training.cli.train import main
 
 def test_a_faster_hop_is_made_from_the_shipped_model(tmp_path, capsys, demo_audio):
     """
-    Steps of 20 ms: written with picture and figures, run by the spotter, equal to the window form.
+    Steps of 20 ms: with picture and figures; the spotter gets the same posteriors in both modes.
     """
     picture = tmp_path / "kept.png"
-    arguments = ["stream", "default", "--hop-frames", "2", "--out", str(tmp_path), "--json"]
+    arguments = ["export", "default", "--hop-frames", "2", "--out", str(tmp_path), "--json"]
 
     assert 0 == main([*arguments, "--picture", str(picture)])
     report = json.loads(capsys.readouterr().out)
@@ -48,9 +48,9 @@ def test_a_faster_hop_is_made_from_the_shipped_model(tmp_path, capsys, demo_audi
 
 def test_the_text_says_what_is_kept(tmp_path, capsys):
     """
-    Without --json: the work of a step beside the window's, and every state with its steps.
+    Without --json: the cost of a step and of a window, and every state with its steps.
     """
-    assert 0 == main(["stream", "default", "--out", str(tmp_path)])
+    assert 0 == main(["export", "default", "--hop-frames", "10", "--out", str(tmp_path)])
     text = capsys.readouterr().out
 
     assert "1026112 multiplications, 16.2 % of the window's 6327040" in text
@@ -63,8 +63,9 @@ def test_the_text_says_what_is_kept(tmp_path, capsys):
         (["default", "--hop-frames", "3"], "multiple of the network's total stride in time, 2"),
         (["default", "--hop-frames", "98"], "less than a window"),
         (["default", "--hop-frames", "-2"], "expected 1 to 97"),
-        (["nothing"], "model 'nothing': expected one of"),
-        (["default", "--audio", "nothing.wav"], "nothing.wav"),
+        (["nothing", "--hop-frames", "2"], "nothing: expected the folder of a training run"),
+        (["default", "--hop-frames", "2", "--audio", "nothing.wav"], "nothing.wav"),
+        (["default"], "default: exported already; add --hop-frames"),
     ],
 )
 def test_wrong_options_are_one_line_and_nothing_is_written(tmp_path, capsys, arguments, message):
@@ -73,8 +74,18 @@ def test_wrong_options_are_one_line_and_nothing_is_written(tmp_path, capsys, arg
     """
     out = tmp_path / "out"
 
-    assert 1 == main(["stream", *arguments, "--out", str(out)])
+    assert 1 == main(["export", *arguments, "--out", str(out)])
     error = capsys.readouterr().err
     assert message in error
     assert 1 == len(error.strip().splitlines())
     assert not out.exists() or [] == list(out.iterdir())
+
+
+def test_the_former_command_names_the_new_one(capsys):
+    """
+    ``kws-train stream`` ends with one line that says what to type.
+    """
+    with pytest.raises(SystemExit):
+        main(["stream", "default", "--out", "x"])
+
+    assert "renamed to 'kws-train export MODEL --hop-frames N'" in capsys.readouterr().err
