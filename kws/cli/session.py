@@ -10,21 +10,22 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kws.audio.capture_config import CaptureConfig
 from kws.audio.files import read_file, read_pcm
+from kws.audio.microphone import Source
 from kws.cli.output import Output, say
 from kws.decision.policy import Detection
 from kws.errors import AudioError
 from kws.live.command import CommandRunner
+from kws.live.listener import Listener
 from kws.live.sinks import Sink, SinkGroup
+from kws.live.systemd import ServiceNotifier
 from kws.spotter import KeywordSpotter
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from kws.audio.capture_config import CaptureConfig
-    from kws.audio.microphone import Source
-    from kws.live.listener import Listener
 
 logger = logging.getLogger(__name__)
 # After an interrupt, commands may run on for so long before they are left running.
@@ -125,9 +126,6 @@ class Session:
 
     def listen_live(self, device: str | None, config: CaptureConfig) -> None:
         """Listen to a microphone until interrupted."""
-        from kws.live.listener import Listener
-        from kws.live.systemd import ServiceNotifier
-
         service = ServiceNotifier.from_environment()
         sinks = [*self._sinks, service, _Stopper(self._check_stop)]
         listener = self._counts.listener = Listener(
