@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -11,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kws.cli import program
-from kws.errors import ConfigError, MissingDependencyError
+from kws.errors import MissingDependencyError
 from training.cli import cache as caching
-from training.cli import compare as comparing
 from training.cli import export as exporting
 from training.cli import few_shot as backbones
-from training.cli import fit_workers as together
+from training.cli import fit as fitting
 from training.cli import pictures as picturing
 from training.cli import transfer as transferring
 
@@ -34,7 +32,6 @@ EXAMPLES = """\
   kws-train show simple --out augmentation.png
   kws-train hard-negatives runs/default-1 --out runs/hard.csv
   kws-train pictures cnn2d-pictures-random               spectrograms as PNG
-  kws-train compare runs/one runs/two --out curves.png
   kws-train transfer yamnet-esc10 --export               a head on YAMNet, as one model
   kws-train export runs/default --out my_models
   kws-train export default --c-array --out firmware/src   for microcontrollers
@@ -61,10 +58,9 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     commands = {
         "backbone": backbones.backbone,
         "cache": lambda arguments: caching.cache(arguments, _load),
-        "compare": comparing.compare,
         "fetch": _fetch,
         "few-shot": backbones.few_shot,
-        "fit": _fit,
+        "fit": lambda arguments: fitting.fit(arguments, _load(arguments)),
         "hard-negatives": _mine,
         "negatives": backbones.negatives,
         "export": exporting.export,
@@ -78,6 +74,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     try:
         return commands[arguments.command](arguments)
     except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("kws", "training"):
+            raise
         raise MissingDependencyError(
             f"kws-train {arguments.command} needs {error.name}; "
             "pip install '.[train]' in a checkout of kws"
@@ -91,14 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         examples=EXAMPLES,
     )
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    fit = program.add_command(
-        commands, "fit", examples=EXAMPLES, text="train by a recipe into a folder of its own"
-    )
-    _add_recipe(fit)
-    fit.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/RECIPE)")
-    fit.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
-    fit.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    together.add_options(fit)
+    fitting.add_parser(commands, _add_recipe)
     mine = program.add_command(
         commands,
         "hard-negatives",
@@ -112,7 +103,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     backbones.add_parsers(commands)
     caching.add_parsers(commands, _add_recipe)
-    comparing.add_parser(commands)
     exporting.add_parser(commands)
     picturing.add_parser(commands, _add_recipe)
     transferring.add_parser(commands, _add_recipe)
@@ -166,37 +156,6 @@ def _load(arguments: argparse.Namespace) -> Recipe:
 
     overrides = dict(recipes.parse_override(text) for text in arguments.overrides)
     return recipes.load(arguments.recipe, overrides=overrides)
-
-
-def _fit(arguments: argparse.Namespace) -> int:
-    recipe = _load(arguments)
-    if recipe.transfer.backbone:
-        raise ConfigError(
-            f"{recipe.name}: teaches a head on {recipe.transfer.backbone}, which is not trained; "
-            f"kws-train transfer {recipe.name}"
-        )
-    from training.config.cluster import read_cluster
-
-    cluster = read_cluster()
-    if cluster is not None:
-        return together.fit(arguments, recipe, cluster)
-    from training.fit import trainer as fit
-
-    out = arguments.out or Path("runs") / recipe.name
-    verbose = 1 if sys.stderr.isatty() else 2
-    try:
-        # Keras reports progress on stdout, which is for results.
-        with contextlib.redirect_stdout(sys.stderr):
-            run = fit.fit(recipe, out, resume=arguments.resume, verbose=verbose)
-    except KeyboardInterrupt:
-        print(f"\nkws-train: stopped; go on with --out {out} --resume", file=sys.stderr, flush=True)
-        # TensorFlow's input threads can wait for Python's lock for ever while it shuts down.
-        os._exit(program.EXIT_INTERRUPTED)
-    if arguments.json:
-        program.print_json({"run": str(run.path), "weights": str(run.best)})
-    else:
-        print(f"{run.path}: weights in {run.best.name}, curves in {run.curves.name}")
-    return 0
 
 
 def _mine(arguments: argparse.Namespace) -> int:

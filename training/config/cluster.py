@@ -1,118 +1,160 @@
-"""Who trains together: what the variable TF_CONFIG says of this worker and the others."""
+"""The workers that train together, as the variable TF_CONFIG lists them."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
+import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kws.errors import ConfigError
+from kws.errors import ConfigError, KwsError
 
 VARIABLE = "TF_CONFIG"
 EXAMPLE = (
     '{"cluster": {"worker": ["10.0.0.1:4711", "10.0.0.2:4711"]}, '
     '"task": {"type": "worker", "index": 0}}'
 )
+ADDRESS = re.compile(r"[^\s/]+:\d{1,5}")
+CONNECT_S = 2.0
+RETRY_S = 0.2
+
+
+class WorkerError(KwsError):
+    """The workers cannot train together: one is missing, lost, or runs another recipe."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """The workers' addresses, the chief's first, and which of them this process is."""
+    """The addresses of all workers, the chief's first, and the index of this process."""
 
     addresses: tuple[str, ...]
     index: int
 
     @property
     def n_workers(self) -> int:
-        """How many train together."""
+        """Number of workers."""
         return len(self.addresses)
 
     @property
     def is_chief(self) -> bool:
-        """Whether this is the one that writes the run folder."""
+        """Whether this worker writes the run folder."""
         return self.index == 0
 
     def name(self, index: int | None = None) -> str:
-        """Return how to speak of a worker; of this one where no index is given."""
+        """Return the name of a worker in messages (default: of this one)."""
         number = self.index if index is None else index
         return f"worker {number} of {self.n_workers} ({self.addresses[number]})"
 
     def rows(self, n_rows: int) -> slice:
-        """Return this worker's part of `n_rows`; the parts of all workers are all rows."""
+        """Return this worker's share of `n_rows`; the shares of all workers cover every row."""
         first, end = (n_rows * n // self.n_workers for n in (self.index, self.index + 1))
         return slice(first, end)
+
+    def unreachable(self) -> list[int]:
+        """Return the indices of the other workers whose address accepts no connection."""
+        others = [index for index in range(self.n_workers) if index != self.index]
+        return [index for index in others if not _accepts(self.addresses[index])]
 
 
 ALONE = Cluster(("",), 0)
 
 
-def read_cluster(environment: Mapping[str, str] = os.environ) -> Cluster | None:
-    """Return the cluster of TF_CONFIG; None where there is none, or a single worker.
+def read_cluster(environment: Mapping[str, str] = os.environ) -> Cluster:
+    """Return the cluster of TF_CONFIG; `ALONE` without the variable or with a single worker.
 
     Raises
     ------
     ConfigError
-        If the variable does not say who the workers are and which of them this is.
+        If the variable does not list the workers or does not identify this one.
     """
     text = environment.get(VARIABLE, "").strip()
     if not text:
-        return None
+        return ALONE
     try:
         table = json.loads(text)
     except json.JSONDecodeError as error:
         raise _wrong("JSON", f"{error} in {text!r}") from error
-    jobs = _object(_object(table, "an object").get("cluster", {}), "cluster: an object")
-    if not jobs:
-        return None
-    strange = sorted(set(jobs) - {"chief", "worker"})
-    if strange:
-        raise _wrong("cluster: worker, and maybe chief", ", ".join(strange))
-    members = [(job, n, at) for job in ("chief", "worker") for n, at in _addresses(jobs, job)]
-    cluster = Cluster(tuple(at for _, _, at in members), _index(table, members))
-    return cluster if cluster.n_workers > 1 else None
-
-
-def _addresses(jobs: Mapping[str, Any], job: str) -> list[tuple[int, str]]:
-    given = jobs.get(job, [])
-    if not isinstance(given, list) or not all(map(_is_address, given)):
-        raise _wrong(f'cluster: {job}: a list of "host:port"', repr(given))
-    if job == "chief" and len(given) > 1:
-        raise _wrong("cluster: one chief", repr(given))
-    return list(enumerate(given))
-
-
-def _is_address(value: object) -> bool:
-    if not isinstance(value, str):
-        return False
-    host, _, port = value.rpartition(":")
-    return bool(host) and port.isdecimal() and 0 < int(port) < 65_536
-
-
-def _index(table: Mapping[str, Any], members: list[tuple[str, int, str]]) -> int:
-    addresses = [address for _, _, address in members]
+    jobs = table.get("cluster", {}) if isinstance(table, dict) else None
+    if not isinstance(jobs, dict):
+        raise _wrong('an object with "cluster" and "task"', text)
+    if set(jobs) - {"chief", "worker"}:
+        raise _wrong("cluster: worker, and optionally chief", ", ".join(sorted(jobs)))
+    members = {
+        (job, index): address
+        for job in ("chief", "worker")
+        for index, address in enumerate(_addresses(jobs, job))
+    }
+    addresses = tuple(members.values())
     if len(set(addresses)) < len(addresses):
-        raise _wrong("an address of its own for each worker", ", ".join(addresses))
-    task = _object(table.get("task", {}), "task: an object")
-    # Some schedulers write the number as text; TensorFlow takes that too.
-    index = task.get("index")
-    number = int(index) if isinstance(index, str) and index.isdecimal() else index
-    known = [(job, n) for job, n, _ in members]
-    if isinstance(number, bool) or (task.get("type"), number) not in known:
-        choices = " or ".join(
-            f"{job} 0..{max(n for other, n in known if other == job)}"
-            for job in dict.fromkeys(job for job, _ in known)
-        )
-        raise _wrong(f"task: type and index, {choices}", json.dumps(task))
-    return known.index((task["type"], number))
+        raise _wrong("a different address for each worker", ", ".join(addresses))
+    if not members:
+        return ALONE
+    cluster = Cluster(addresses, _index(table.get("task"), list(members)))
+    return cluster if cluster.n_workers > 1 else ALONE
 
 
-def _object(value: object, expected: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise _wrong(expected, repr(value))
-    return value
+def _addresses(jobs: Mapping[str, Any], job: str) -> list[str]:
+    given = jobs.get(job, [])
+    right = isinstance(given, list) and all(
+        isinstance(one, str) and ADDRESS.fullmatch(one) and 0 < int(one.rpartition(":")[2]) < 65_536
+        for one in given
+    )
+    if not right or (job == "chief" and len(given) > 1):
+        expected = "one" if job == "chief" else "a list of"
+        raise _wrong(f'cluster: {job}: {expected} "host:port"', json.dumps(given))
+    return list(given)
+
+
+def _index(task: Any, members: list[tuple[str, int]]) -> int:
+    """Return the position of this worker among all of them."""
+    try:
+        # Some schedulers write the index as text, which TensorFlow accepts too.
+        return members.index((task["type"], int(task["index"])))
+    except (KeyError, TypeError, ValueError) as error:
+        choices = " or ".join(f"{job} {index}" for job, index in members)
+        raise _wrong(f"task: type and index of {choices}", json.dumps(task)) from error
 
 
 def _wrong(expected: str, got: str) -> ConfigError:
     return ConfigError(f"{VARIABLE}: expected {expected}, got {got}; for example {EXAMPLE}")
+
+
+def wait_for_workers(cluster: Cluster, *, timeout_s: float) -> None:
+    """Return once every other worker accepts connections at its address.
+
+    TensorFlow itself would wait for an hour and ignore SIGINT meanwhile. Its server opens the same
+    port later, so a worker that is already further counts as present.
+
+    Raises
+    ------
+    WorkerError
+        If a worker is missing after `timeout_s`, or this worker's own port is taken.
+    """
+    end = time.monotonic() + timeout_s
+    try:
+        server = socket.create_server(("", int(cluster.addresses[cluster.index].split(":")[-1])))
+    except OSError as error:
+        raise WorkerError(f"{cluster.name()}: cannot open the port: {error.strerror}") from error
+    with contextlib.closing(server):
+        while missing := cluster.unreachable():
+            if time.monotonic() > end:
+                names = ", ".join(map(cluster.name, missing))
+                raise WorkerError(
+                    f"{cluster.name()}: no answer from {names} within {timeout_s:g} s; "
+                    "start all workers with the same addresses"
+                )
+            time.sleep(RETRY_S)
+
+
+def _accepts(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
+    except OSError:
+        return False
+    return True

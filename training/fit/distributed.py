@@ -1,227 +1,229 @@
-"""Train one network with several workers: each batch is shared out, gradients are added up.
+"""Several workers train one network: each takes a part of every batch, gradients are added up.
 
-Keras 3 keeps its variables and its `fit` out of TensorFlow's multi-worker strategy. So every worker
-has plain Keras variables of its own, begun alike, and a step of our own adds up gradients over all
-workers before the optimizer sees them: all take the same step, and stay alike. Batch normalisation
-takes its statistics over the whole batch too, so that N workers train what one would.
+Keras 3 cannot ``fit`` under `tf.distribute.MultiWorkerMirroredStrategy` (it hands PerReplica values
+to ops that expect tensors; seen with TensorFlow 2.21 and Keras 3.15). So each worker holds plain
+Keras variables that start with the chief's values, and a small loop sums loss and gradients over
+the strategy. All workers then take the same optimizer step. Batch normalisation also takes its
+statistics over the whole batch, so N workers train the network that one would.
+
+Every worker draws the whole batch and keeps its rows: workers speed up the network, not the
+augmentation. Training from a cache of augmented clips makes drawing cheap.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
+import faulthandler
 import json
 import logging
-import tempfile
+import os
 import zlib
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
 
-from kws.errors import ConfigError
-from training.batches.prefetch import Batch, BatchPrefetcher
-from training.batches.task import Task, open_task
 from training.config import recipe as recipes
-from training.config.cluster import Cluster
+from training.config.cluster import Cluster, WorkerError, wait_for_workers
 from training.config.recipe import Recipe
-from training.config.run_folder import RunFolder
-from training.fit import trainer as fits
-from training.fit.malloc_tuning import keep_freed_memory
-from training.fit.start_barrier import TeamError
-from training.fit.synchronous_step import SharedStep, Sums
-from training.fit.validation_shard import ValidationPart
-from training.fit.worker_group import Team
+from training.fit.prefetch import Batch
 
 logger = logging.getLogger(__name__)
-TIMEOUT_S = 600.0
+FloatArray = NDArray[np.float64]
+VALIDATION_BATCH = 256
 
 
-def fit_together(
-    recipe: Recipe,
-    out: Path,
-    *,
-    cluster: Cluster,
-    resume: bool = False,
-    verbose: int = 2,
-    timeout_s: float = TIMEOUT_S,
-) -> RunFolder:
-    """Train by `recipe` with the other workers of `cluster`; the chief alone writes to `out`.
+class Workers:
+    """All workers of a cluster, joined. Each must make the same calls in the same order.
 
     Parameters
     ----------
-    recipe, out, resume, verbose
-        As for `training.fit.trainer.fit`; the same on every worker. Only the chief reads `out`.
     cluster : Cluster
-        What TF_CONFIG says.
+        Equal to TF_CONFIG, which TensorFlow reads itself.
     timeout_s : float
-        Longest wait for the others.
+        Longest wait for the other workers at the start.
 
     Raises
     ------
-    TeamError
-        If another worker is lost, fails, or was given another recipe.
-    ConfigError
-        If `out` holds another run, or data are missing.
+    WorkerError
+        If a worker is missing. All methods raise it if one is lost.
     """
-    run = RunFolder(out)
-    with (
-        Team(cluster, timeout_s=timeout_s) as team,
-        tempfile.TemporaryDirectory(prefix="kws-validation-") as folder,
-    ):
-        keras.utils.set_random_seed(recipe.seed)
-        keep_freed_memory()
-        job = team.agree(lambda: _prepare(recipe, run, cluster, Path(folder), resume=resume))
-        _check_alike(team, job)
-        share_state(team, job.model)
-        first_epoch = int(job.model.optimizer.iterations.numpy()) // recipe.fit.steps_per_epoch
-        # The chief alone has the log.
-        stopped = team.gather([int(fits.stopped_early(recipe, run))])[0, 0]
-        if stopped or first_epoch >= recipe.fit.epochs:
-            logger.info("%s: all %d epochs are done", out, first_epoch)
-        else:
-            with team.agree(lambda: BatchPrefetcher(job.task, cluster)) as feeder:
-                if cluster.is_chief:
-                    run.start(job.recipe)
-                _train(team, job, feeder, first_epoch, verbose=verbose)
-        if cluster.is_chief:
-            fits._score(job.task, run)
-    return run
+
+    joined = False
+    """Whether this process has joined others: its interpreter then shuts down only with them."""
+
+    def __init__(self, cluster: Cluster, *, timeout_s: float) -> None:
+        self.cluster = cluster
+        wait_for_workers(cluster, timeout_s=timeout_s)
+        logger.info("%s: all workers answer; joining them", cluster.name())
+        # TensorFlow holds the interpreter lock while it joins: only this ends the process if a
+        # worker died in the meantime.
+        with open(os.devnull, "w") as nowhere, self._errors():
+            faulthandler.dump_traceback_later(timeout_s, exit=True, file=nowhere)
+            self._strategy = tf.distribute.MultiWorkerMirroredStrategy()
+            faulthandler.cancel_dump_traceback_later()
+        Workers.joined = True
+        self._sum = tf.function(self._sum_graph, autograph=False)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except tf.errors.OpError as error:
+            logger.debug("%s", error)
+            lost = ", ".join(map(self.cluster.name, self.cluster.unreachable()))
+            raise WorkerError(
+                f"{self.cluster.name()}: lost {lost or 'another worker'}; "
+                "start all workers again with --resume"
+            ) from error
+
+    def _sum_graph(self, values: Any) -> Any:
+        def add(given: Any) -> Any:
+            # Identity places the value on this worker's device; an argument has no device.
+            return tf.distribute.get_replica_context().all_reduce("SUM", tf.identity(given))
+
+        return self._strategy.run(add, (values,))
+
+    def sum(self, values: Any) -> FloatArray:
+        """Return the sum over all workers of arrays of one shape; waits for every worker."""
+        with self._errors():
+            total: FloatArray = self._sum(tf.constant(values, tf.float64)).numpy()
+        return total
+
+    def check_recipe(self, recipe: Recipe) -> None:
+        """Raise `WorkerError` unless all workers train by the same recipe."""
+        mine = zlib.crc32(json.dumps(recipes.to_table(recipe), sort_keys=True).encode())
+        numbers = np.eye(self.cluster.n_workers)[self.cluster.index] * mine
+        different = np.flatnonzero(self.sum(numbers) != mine)
+        if len(different):
+            name = self.cluster.name(int(different[0]))
+            raise WorkerError(f"{name} runs another recipe; give all workers the same one")
+
+    def copy_from_chief(self, model: keras.Model) -> None:
+        """Give every worker the chief's weights, averages and optimizer state."""
+        variables = [*model.weights, *model.optimizer.variables]
+        # Doubles hold every float and count exactly, and the others add only zeros.
+        mine = np.concatenate([np.ravel(one.numpy()).astype(np.float64) for one in variables])
+        chiefs = self.sum(mine if self.cluster.is_chief else np.zeros_like(mine))
+        ends = np.cumsum([int(np.prod(one.shape)) for one in variables])
+        for variable, values in zip(variables, np.split(chiefs, ends[:-1])):
+            variable.assign(values.reshape(variable.shape).astype(variable.dtype))
+
+    def fit(
+        self,
+        model: keras.Model,
+        batches: Iterator[Batch],
+        validation: Batch,
+        callbacks: keras.callbacks.CallbackList,
+        *,
+        epochs: range,
+        n_labels: int,
+    ) -> None:
+        """Do what Keras' own ``fit`` does; only the chief's callbacks may stop the training."""
+        step = _Step(self, model, validation, n_labels)
+        model.stop_training = False
+        callbacks.on_train_begin()
+        for epoch in epochs:
+            callbacks.on_epoch_begin(epoch)
+            sums = np.zeros(3)
+            for number, batch in enumerate(islice(batches, callbacks.params["steps"])):
+                callbacks.on_train_batch_begin(number)
+                sums += step.train(*batch)
+                callbacks.on_train_batch_end(number, _means(sums))
+            # Processors of different kinds round differently.
+            self.copy_from_chief(model)
+            callbacks.on_test_begin()
+            logs = {**_means(sums), **step.validate()}
+            callbacks.on_test_end()
+            callbacks.on_epoch_end(epoch, logs)
+            if self.sum([float(self.cluster.is_chief and model.stop_training)])[0]:
+                break
+        callbacks.on_train_end()
+        # The others leave after the chief has written its files: leaving looks like a loss.
+        self.sum([0.0])
 
 
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """What a worker needs for training."""
+class _Step:
+    """Train and validate on this worker's rows as if the batch were whole."""
 
-    task: Task
-    model: keras.Model
-    run: RunFolder
-    validation: ValidationPart
-
-    @property
-    def recipe(self) -> Recipe:
-        """The task's recipe."""
-        return self.task.recipe
-
-
-def _prepare(
-    recipe: Recipe, run: RunFolder, cluster: Cluster, folder: Path, *, resume: bool
-) -> Job:
-    """Do what can fail before training begins."""
-    if recipe.fit.batch_size < cluster.n_workers:
-        raise ConfigError(
-            f"fit.batch_size: expected at least a clip for each of {cluster.n_workers} workers, "
-            f"got {recipe.fit.batch_size}"
+    def __init__(
+        self, workers: Workers, model: keras.Model, validation: Batch, n_labels: int
+    ) -> None:
+        self._workers, self._model = workers, model
+        self._validation, self._n_labels = validation, n_labels
+        # Open shapes: a short last batch must not be traced again, on one worker but not another.
+        signature = [
+            tf.TensorSpec((None, *shape[1:]), tf.float32)
+            for shape in (model.input_shape, model.output_shape)
+        ]
+        train = tf.function(self._train_graph, input_signature=signature, autograph=False)
+        with _synchronized_normalisation(model):
+            self._train = train.get_concrete_function()
+        self._evaluate = tf.function(
+            self._evaluate_graph, input_signature=signature, autograph=False
         )
-    task = open_task(recipe, measure=True)
-    recipe = task.recipe
-    if cluster.is_chief:
-        run.check(recipe, resume=resume)
-        model, _ = fits._model(recipe, run)
-    else:
-        # The chief's weights come later: what training begins with need not lie here.
-        bare = dataclasses.replace(recipe, fit=dataclasses.replace(recipe.fit, start_from=""))
-        model = fits.fresh_model(bare)
-    model.optimizer.build(model.trainable_variables)
-    return Job(task, model, run, ValidationPart(task, cluster, folder))
+
+    def train(self, features: NDArray[np.float32], targets: NDArray[np.float32]) -> FloatArray:
+        """Take one step; return (loss, right answers, clips) of the whole batch."""
+        with self._workers._errors():
+            sums: FloatArray = self._train(tf.constant(features), tf.constant(targets)).numpy()
+        return sums
+
+    def validate(self) -> dict[str, float]:
+        """Return loss and accuracy over the validation clips of all workers."""
+        features, targets = self._validation
+        mine = np.zeros(3)
+        for start in range(0, len(features), VALIDATION_BATCH):
+            rows = slice(start, start + VALIDATION_BATCH)
+            mine += self._evaluate(features[rows], targets[rows]).numpy()
+        return {f"val_{name}": value for name, value in _means(self._workers.sum(mine)).items()}
+
+    def _evaluate_graph(self, features: Any, targets: Any) -> Any:
+        return self._sums(features, targets, training=False)[1]
+
+    def _train_graph(self, features: Any, targets: Any) -> Any:
+        gradients, sums = self._workers._strategy.run(self._reduced, (features, targets))
+        # Outside the strategy, or the optimizer would add the gradients up once more.
+        mean = [gradient / sums[2] for gradient in gradients]
+        self._model.optimizer.apply(mean, self._model.trainable_variables)
+        return sums
+
+    def _reduced(self, features: Any, targets: Any) -> tuple[list[Any], Any]:
+        with tf.GradientTape() as tape:
+            loss, sums = self._sums(features, targets, training=True)
+        gradients = tape.gradient(loss, self._model.trainable_variables)
+        reduced = tf.distribute.get_replica_context().all_reduce("SUM", [*gradients, sums])
+        return reduced[:-1], reduced[-1]
+
+    def _sums(self, features: Any, targets: Any, *, training: bool) -> tuple[Any, Any]:
+        """Return the summed loss, and (loss, right answers, clips) of this worker's rows."""
+        outputs = self._model(features, training=training)
+        n_clips = tf.cast(tf.shape(features)[0], tf.float32)
+        loss = tf.reduce_sum(self._model.loss.call(targets, outputs))
+        if self._model.losses:
+            loss += n_clips * tf.add_n(self._model.losses)
+        wanted, got = (tf.argmax(one[:, : self._n_labels], axis=-1) for one in (targets, outputs))
+        n_right = tf.reduce_sum(tf.cast(tf.equal(wanted, got), tf.float32))
+        return loss, tf.stack([loss, n_right, n_clips])
 
 
-def _check_alike(team: Team, job: Job) -> None:
-    """Make sure that all workers train the same network on the same data."""
-    text = json.dumps(recipes.to_table(job.recipe), sort_keys=True)
-    for what, number in (
-        ("recipe", zlib.crc32(text.encode())),
-        ("number of validation clips", job.validation.n_clips),
-    ):
-        theirs = team.gather([number])[:, 0]
-        if (theirs != theirs[0]).any():
-            who = ", ".join(team.cluster.name(int(n)) for n in np.flatnonzero(theirs != theirs[0]))
-            raise TeamError(
-                f"{team.cluster.name()}: the {what} of {who} differs from the chief's; "
-                "give all workers the same recipe and data"
-            )
+def _means(sums: FloatArray) -> dict[str, float]:
+    loss, right, n_clips = (float(value) for value in sums)
+    return {"accuracy": right / n_clips, "loss": loss / n_clips}
 
 
-def share_state(team: Team, model: keras.Model) -> None:
-    """Give every worker the chief's weights, averages and optimizer state."""
-    seeds = [variable for variable in model.variables if variable.dtype == "uint32"]
-    variables = [*model.weights, *model.optimizer.variables, *seeds]
-    # Doubles hold every float, count and seed exactly; adding zeros changes none of them.
-    mine = np.concatenate([np.ravel(variable.numpy()).astype(np.float64) for variable in variables])
-    chiefs = team.add_up(mine if team.cluster.is_chief else np.zeros_like(mine))
-    start = 0
-    for variable in variables:
-        size = int(np.prod(variable.shape))
-        value = chiefs[start : start + size].reshape(variable.shape).astype(variable.dtype)
-        variable.assign(value)
-        start += size
-    for seed in seeds:
-        # Each worker's clips get dropout masks of their own.
-        first, count = seed.numpy()
-        seed.assign(np.array([first + np.uint32(7_919 * team.cluster.index), count], np.uint32))
-
-
-def _train(
-    team: Team, job: Job, feeder: BatchPrefetcher, first_epoch: int, *, verbose: int
-) -> None:
-    """Do what Keras' `fit` does, with the callbacks that one worker would have."""
-    config, model = job.recipe.fit, job.model
-    callbacks = keras.callbacks.CallbackList(
-        _callbacks(job, is_chief=team.cluster.is_chief),
-        add_progbar=team.cluster.is_chief and verbose != 0,
-        model=model,
-        verbose=verbose,
-        epochs=config.epochs,
-        steps=config.steps_per_epoch,
-    )
-    step = SharedStep(model, team, job.recipe)
-    model.stop_training = False
-    callbacks.on_train_begin()
-    logs: dict[str, float] = {}
-    batches = feeder.batches(first_epoch)
-    for epoch in range(first_epoch, config.epochs):
-        callbacks.on_epoch_begin(epoch)
-        logs = _run_epoch(step, islice(batches, config.steps_per_epoch), callbacks)
-        _stay_alike(team, model, epoch)
-        callbacks.on_test_begin()
-        right_and_loss = step.validate(job.validation.batches())
-        callbacks.on_test_end()
-        logs.update({f"val_{name}": value for name, value in right_and_loss.items()})
-        callbacks.on_epoch_end(epoch, logs)
-        if config.early_stop_epochs:
-            model.stop_training = bool(team.gather([int(model.stop_training)])[0, 0])
-        if model.stop_training:
-            break
-    callbacks.on_train_end(logs)
-
-
-def _callbacks(job: Job, *, is_chief: bool) -> list[keras.callbacks.Callback]:
-    """Return all callbacks for the chief; for the others those that write nothing."""
-    callbacks = fits._callbacks(job.recipe, job.run)
-    if is_chief:
-        return callbacks
-    kind = keras.callbacks.SwapEMAWeights
-    return [callback for callback in callbacks if isinstance(callback, kind)]
-
-
-def _run_epoch(
-    step: SharedStep, batches: Iterator[Batch], callbacks: keras.callbacks.CallbackList
-) -> dict[str, float]:
-    """Train on an epoch's batches and return the means over all workers' clips."""
-    sums = Sums()
-    for number, (features, targets) in enumerate(batches):
-        callbacks.on_train_batch_begin(number)
-        sums.add(step.train(features, targets))
-        callbacks.on_train_batch_end(number, sums.means())
-    return sums.means()
-
-
-def _stay_alike(team: Team, model: keras.Model, epoch: int) -> None:
-    """Say what the weights are; take the chief's where another processor rounded otherwise."""
-    number = zlib.crc32(b"".join(weight.numpy().tobytes() for weight in model.weights))
-    logger.info("%s: epoch %d, weights %08x", team.cluster.name(), epoch + 1, number)
-    theirs = team.gather([number])[:, 0]
-    if (theirs != theirs[0]).any():
-        logger.warning("epoch %d: weights differ between workers; the chief's hold", epoch + 1)
-        share_state(team, model)
+@contextlib.contextmanager
+def _synchronized_normalisation(model: keras.Model) -> Iterator[None]:
+    """Trace with batch statistics over all workers; the saved model stays one worker's."""
+    layers = [layer for layer in model._flatten_layers() if hasattr(layer, "synchronized")]
+    for layer in layers:
+        layer.synchronized = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.synchronized = False

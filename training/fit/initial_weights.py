@@ -20,7 +20,7 @@ from training.fit import pruning as narrowing
 logger = logging.getLogger(__name__)
 
 
-def load_first_weights(model: keras.Model, recipe: Recipe) -> None:
+def load_initial_weights(model: keras.Model, recipe: Recipe) -> None:
     """Give a new network the weights that ``fit.start_from`` names, if it names any.
 
     The head of a run that told other labels apart is not taken over (transfer by fine-tuning).

@@ -1,4 +1,4 @@
-"""The network on spectrogram pictures: trained on PNG files, ablated, exported, run from audio."""
+"""The network on spectrogram pictures: trained on PNG files, exported, run from audio."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 import soundfile
 
 from kws import KeywordSpotter
-from kws.errors import ConfigError
 from kws.features.frontends import WholeFeatures
 from kws.manifest import read_manifest
 from training.cli import evaluate, train
 from training.config import recipe as recipes
-from training.fit import ablation
 
 # Slow to import and to convert: a machine under load needs its time.
 pytestmark = [
@@ -142,43 +140,6 @@ def test_it_is_scored_on_audio(exported, audio, capsys):
 
     assert 0 == code
     assert 4 == json.loads(capsys.readouterr().out)["n"]
-
-
-def test_an_ablation_goes_on_and_prints_a_table(changes, tmp_path, capsys):
-    """
-    Each case with each seed; run again, finished runs are read and say the same.
-    """
-    arguments = [
-        "ablate", "cnn2d-pictures-speaker", "--out", tmp_path, "--seeds", "1", "--case", "none",
-        "pictures.shear_probability=0", "--case", "shear", "pictures.shear_probability=1.0",
-        *sets(*changes, "fit.epochs=1", "pictures.zoom_probability=0"),
-    ]  # fmt: skip
-    capsys.readouterr()
-    assert 0 == run(*arguments)
-    table = capsys.readouterr().out
-    states = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("last.keras")}
-
-    assert 0 == run(*arguments)
-    assert table == capsys.readouterr().out
-    assert {"none-1", "shear-1"} == {path.parent.name for path in states}
-    assert states == {path: path.stat().st_mtime_ns for path in states}
-    recipe = json.loads((tmp_path / "shear-1" / "recipe.json").read_text())
-    assert (1.0, 0) == (
-        recipe["pictures"]["shear_probability"],
-        recipe["pictures"]["zoom_probability"],
-    )
-
-
-def test_the_table_of_an_ablation():
-    """
-    Mean, extremes, and the difference to the first case in points.
-    """
-    table = ablation.rows({"none": [0.80, 0.90], "flip": [0.70, 0.80]})
-
-    assert "| none | 2 | 85.0 % | 80.0 to 90.0 % | - |" in ablation.markdown(table)
-    assert "| flip | 2 | 75.0 % | 70.0 to 80.0 % | -10.0 |" in ablation.markdown(table)
-    with pytest.raises(ConfigError, match="--case: expected a name"):
-        ablation.parse_case(["pictures.shear_probability=0.5"])
 
 
 def test_keywords_are_spotted_through_a_picture(tmp_path, write_tree, demo_audio):

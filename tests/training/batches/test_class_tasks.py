@@ -16,7 +16,7 @@ from support.sound_trees import SOUNDS, write_esc50
 from kws import KeywordSpotter
 from kws.manifest import read_manifest
 from training.cli import evaluate, train
-from training.fit.trainer import read_history
+from training.fit.callbacks import read_history
 
 # Slow to import and to convert: a machine under load needs its time.
 pytestmark = [
@@ -61,8 +61,8 @@ def trained(tree, tmp_path_factory) -> Path:
             def on_epoch_end(self, epoch, logs=None):
                 self.model.stop_training = True
 
-        its_callbacks = fits._callbacks
-        patch.setattr(fits, "_callbacks", lambda *given: [*its_callbacks(*given), Stop()])
+        its_callbacks = fits.make_callbacks
+        patch.setattr(fits, "make_callbacks", lambda *given: [*its_callbacks(*given), Stop()])
         patch.setattr(fits, "_score", lambda *given: None)
         assert 0 == run(train.main, "fit", RECIPE, "--out", out, *changes)
     assert 1 == len(read_history(out / "history.csv"))

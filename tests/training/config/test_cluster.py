@@ -1,13 +1,16 @@
-"""What TF_CONFIG says of the workers that train together."""
+"""The workers that TF_CONFIG lists, and waiting for them."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from kws.errors import ConfigError
-from training.config.cluster import Cluster, read_cluster
+from training.config.cluster import ALONE, Cluster, WorkerError, read_cluster, wait_for_workers
 
 ADDRESSES = ["10.0.0.1:4711", "10.0.0.2:4711"]
 
@@ -27,15 +30,15 @@ def variable(cluster, task):
 )
 def test_one_worker_is_no_cluster(environment):
     """
-    Without TF_CONFIG, or with nobody else in it, training is the usual one.
+    Without TF_CONFIG, or with one worker in it, training is not distributed.
     """
-    assert read_cluster(environment) is None
+    assert read_cluster(environment) is ALONE
 
 
 @pytest.mark.parametrize("index", [1, "1"])
-def test_a_worker_knows_itself_and_the_others(index):
+def test_the_cluster_has_all_addresses_and_this_index(index):
     """
-    The addresses and this worker's number come out, also where a scheduler wrote it as text.
+    An index that a scheduler wrote as text counts too.
     """
     read = read_cluster(variable({"worker": ADDRESSES}, {"type": "worker", "index": index}))
 
@@ -46,7 +49,7 @@ def test_a_worker_knows_itself_and_the_others(index):
 
 def test_a_chief_job_comes_first():
     """
-    Where the cluster names a chief, it is worker 0 and the others follow.
+    A chief of the cluster is worker 0; the others follow.
     """
     cluster = {"worker": ADDRESSES, "chief": ["10.0.0.9:4711"]}
     read = [
@@ -60,9 +63,9 @@ def test_a_chief_job_comes_first():
 
 
 @pytest.mark.parametrize("n_rows", [1, 2, 3, 7, 128])
-def test_the_parts_of_all_workers_are_all_rows(n_rows):
+def test_the_rows_of_all_workers_cover_the_batch(n_rows):
     """
-    Each row belongs to one worker, and no worker has more than one row above another.
+    Each row belongs to one worker, and the shares differ by at most one row.
     """
     parts = [list(range(n_rows))[Cluster(("a", "b", "c"), n).rows(n_rows)] for n in range(3)]
 
@@ -74,33 +77,70 @@ def test_the_parts_of_all_workers_are_all_rows(n_rows):
     ("environment", "message"),
     [
         ({"TF_CONFIG": "{worker: 1}"}, "expected JSON, got Expecting property name"),
-        ({"TF_CONFIG": "[1]"}, r"expected an object, got \[1\]"),
-        (variable([], {}), r"expected cluster: an object, got \[\]"),
-        (variable({"ps": ADDRESSES}, {}), "expected cluster: worker, and maybe chief, got ps"),
-        (variable({"worker": "a:1"}, {}), "cluster: worker: a list of \"host:port\", got 'a:1'"),
-        (variable({"worker": ["here"]}, {}), r"a list of \"host:port\", got \['here'\]"),
+        ({"TF_CONFIG": "[1]"}, r'expected an object with "cluster" and "task", got \[1\]'),
+        (variable([], {}), r'expected an object with "cluster" and "task"'),
+        (variable({"ps": ADDRESSES}, {}), "expected cluster: worker, and optionally chief, got ps"),
+        (variable({"worker": "a:1"}, {}), 'cluster: worker: a list of "host:port", got "a:1"'),
+        (variable({"worker": ["here"]}, {}), r'a list of "host:port", got \["here"\]'),
         (variable({"worker": ["a:99999", "b:1"]}, {}), 'a list of "host:port"'),
-        (variable({"worker": ["a:1", "a:1"]}, {}), "an address of its own for each worker"),
-        (variable({"chief": ["a:1", "b:1"]}, {}), "expected cluster: one chief"),
-        (variable({"worker": ADDRESSES}, 3), "expected task: an object, got 3"),
-        (variable({"worker": ADDRESSES}, {}), r"task: type and index, worker 0\.\.1, got \{\}"),
-        (
-            variable({"worker": ADDRESSES}, {"type": "worker", "index": 2}),
-            r'task: type and index, worker 0\.\.1, got \{"type": "worker", "index": 2\}',
-        ),
-        (
-            variable({"worker": ADDRESSES}, {"type": "worker", "index": True}),
-            r"task: type and index, worker 0\.\.1",
-        ),
+        (variable({"worker": ["a:1", "a:1"]}, {}), "a different address for each worker"),
+        (variable({"chief": ["a:1", "b:1"]}, {}), 'expected cluster: chief: one "host:port"'),
+        (variable({"worker": ADDRESSES}, 3), "task: type and index of worker 0 or worker 1, got 3"),
+        (variable({"worker": ADDRESSES}, {}), "task: type and index of .*, got {}"),
+        (variable({"worker": ADDRESSES}, {"type": "worker", "index": 2}), r'"index": 2\}'),
     ],
 )
 def test_a_malformed_variable_is_one_clear_error(environment, message):
     """
-    Each mistake is told with what was expected, what was got, and an example that works.
+    Each mistake gives what was expected, what was found, and an example that works.
     """
     with pytest.raises(ConfigError, match=message) as raised:
         read_cluster(environment)
 
     assert str(raised.value).startswith("TF_CONFIG: expected ")
     example = str(raised.value).partition("for example ")[2]
-    assert read_cluster({"TF_CONFIG": example}) is not None
+    assert read_cluster({"TF_CONFIG": example}) is not ALONE
+
+
+@pytest.fixture
+def addresses() -> tuple[str, ...]:
+    """Three free addresses of this machine."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+    free = tuple(f"127.0.0.1:{one.getsockname()[1]}" for one in sockets)
+    for one in sockets:
+        one.close()
+    return free
+
+
+def test_a_worker_starts_when_all_others_answer(addresses):
+    """
+    It waits for a late worker, and leaves its own port free for TensorFlow's server.
+    """
+    with ThreadPoolExecutor(1) as pool, contextlib.ExitStack() as servers:
+        waiting = pool.submit(wait_for_workers, Cluster(addresses, 0), timeout_s=60)
+        for address in addresses[1:]:
+            assert not waiting.done()
+            server = socket.create_server(("127.0.0.1", int(address.rpartition(":")[2])))
+            servers.enter_context(server)
+        assert waiting.result() is None
+
+    socket.create_server(("127.0.0.1", int(addresses[0].rpartition(":")[2]))).close()
+
+
+def test_missing_workers_are_named(addresses):
+    """
+    Two of three are absent: the error names both.
+    """
+    with pytest.raises(WorkerError, match=r"worker 0 of 3 .* from worker 1 of 3 .* worker 2 of 3"):
+        wait_for_workers(Cluster(addresses, 0), timeout_s=0.1)
+
+
+def test_a_port_in_use_is_one_clear_error(addresses):
+    """
+    Two processes started as the same worker are told apart from a missing worker.
+    """
+    with (
+        socket.create_server(("", int(addresses[0].rpartition(":")[2]))),
+        pytest.raises(WorkerError, match="cannot open the port: Address already in use"),
+    ):
+        wait_for_workers(Cluster(addresses, 0), timeout_s=1)

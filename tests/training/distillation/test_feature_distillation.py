@@ -24,6 +24,7 @@ from training.distillation.feature_distillation import (
 )
 from training.embedding.extract import Embedder
 from training.fit import trainer as fits
+from training.fit.callbacks import read_history
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 NAME = "speech-embedding"
@@ -75,7 +76,7 @@ def test_a_student_is_trained_kept_and_cut(run, clips):
     model.load_weights(run.best)
 
     assert len(recipe.data.labels) + N_STEPS * SIZE == model.output.shape[-1]
-    history = fits.read_history(run.history)
+    history = read_history(run.history)
     assert 0 <= history[-1]["val_accuracy"] <= 1
     assert fits.fit(recipe, run.path, resume=True, verbose=0).path == run.path
     embedder = Embedder.open(run)

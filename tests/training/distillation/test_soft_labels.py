@@ -24,6 +24,7 @@ from training.config.run_folder import RunFolder
 from training.distillation.soft_labels import blended, teach, teach_by_model, without_false_keywords
 from training.export import export as exports
 from training.fit import trainer as fits
+from training.fit.callbacks import read_history
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -178,7 +179,7 @@ def test_a_student_trains_on_a_taught_bank(taught, clips, tmp_path):
     run = fits.fit(recipe, tmp_path / "student", verbose=0)
 
     assert run.best.is_file()
-    assert 1 == len(fits.read_history(run.history))
+    assert 1 == len(read_history(run.history))
 
 
 def test_a_bank_that_nobody_taught_cannot_teach(cache, clips, tmp_path):

@@ -117,7 +117,7 @@ def test_int8_in_the_runtime_is_close_to_the_float_model(exported, trained, clip
     recipe = make_recipe(clips)
     model = build_model(recipe)
     model.load_weights(trained.best)
-    features, _ = fits.validation_arrays(recipe)
+    features, _ = fits.validation_arrays(open_task(recipe))
     runtime = WindowModel(read_manifest(exported), hop_frames=10)
 
     expected = model.predict(features, verbose=0)

@@ -1,4 +1,4 @@
-"""Two worker processes on one machine train what one would, and none waits for ever."""
+"""Several worker processes train what one would, and none waits forever."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 
+from training.cli import train
 from training.config import recipe as recipes
 from training.fit import trainer as fits
+from training.fit.callbacks import read_history
 
 # Each process loads TensorFlow: seconds on an idle machine, minutes on a busy one.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_800)]
@@ -40,8 +42,8 @@ mixup_probability = 0.5
 [model]
 params = {{stem_filters = 8, blocks = [[8, 5, 1]], head_filters = 8, dropout = 0.0}}
 [fit]
-epochs = 3
-clips_per_epoch = 231
+epochs = 2
+clips_per_epoch = 105
 batch_size = 7
 learning_rate = 0.02
 warmup_epochs = 0.2
@@ -59,7 +61,7 @@ def free_addresses(n: int) -> list[str]:
 
 
 class Worker:
-    """A `kws-train fit` process, its lines read as they come."""
+    """A `kws-train fit` process whose output is read line by line."""
 
     def __init__(self, addresses: list[str], index: int, *arguments: str | Path) -> None:
         task = {"type": "worker", "index": index}
@@ -108,7 +110,7 @@ class Worker:
 
 @pytest.fixture
 def start():
-    """Start workers; those that are left at the end of the test are killed."""
+    """Start workers; those still running at the end of the test are killed."""
     workers: list[Worker] = []
 
     def begin(*outs: Path, recipe: Path, options: tuple[str, ...] = ()) -> list[Worker]:
@@ -137,89 +139,59 @@ def recipe(tmp_path_factory, write_tree) -> Path:
     return path
 
 
-def weights(text: str) -> list[str]:
-    """Return the checksum of the weights after each epoch that a worker told."""
-    return re.findall(r"epoch \d+, weights ([0-9a-f]{8})", text)
-
-
 def test_two_workers_train_what_one_does(recipe, start, tmp_path):
     """
-    One is killed and the other ends; both go on, and the curves are those of a single worker.
+    One worker is killed and the other ends; both resume, and the curves are those of one worker.
     """
     chief, other = start(tmp_path / "run", tmp_path / "other", recipe=recipe)
-    other.wait_for("epoch 2, weights")
-    n_threads = [
-        len(list(Path(f"/proc/{one.process.pid}/task").iterdir())) for one in (chief, other)
-    ]
+    chief.wait_for("Epoch 2/2")
     os.kill(other.process.pid, signal.SIGKILL)
 
     assert chief.end(LOST_S) == 1
-    # TensorFlow's own time limit would keep a thread for every sum: thousands after an epoch.
-    assert max(n_threads) < 700
-    assert f"lost worker 1 of 2 ({address_of(other)})" in chief.lines[-1]
+    assert re.search(r"error: worker 0 of 2 \(\S+\): lost worker 1 of 2 \(\S+\)", chief.lines[-1])
     assert "start all workers again with --resume" in chief.lines[-1]
 
-    first = fits.read_history(tmp_path / "run" / "history.csv")
+    first = read_history(tmp_path / "run" / "history.csv")
     workers = start(tmp_path / "run", tmp_path / "other", recipe=recipe, options=("--resume",))
 
     assert [0, 0] == [worker.end() for worker in workers], workers[0].text + workers[1].text
     alone = fits.fit(recipes.load(str(recipe)), tmp_path / "alone", verbose=0)
-    together = fits.read_history(tmp_path / "run" / "history.csv")
+    together = read_history(tmp_path / "run" / "history.csv")
     assert together[: len(first)] == first
-    assert len(together) == 3
-    for expected, got in zip(fits.read_history(alone.history), together):
+    assert len(together) == 2
+    for expected, got in zip(read_history(alone.history), together):
         # Sums in another order: 3e-5 in the loss after a hundred steps on one machine, 0.014 on
         # one with AVX-512. Without adding up gradients it was 0.2 off after one epoch, with
-        # batch statistics of each worker's 0.07.
+        # batch statistics per worker 0.07.
         assert got == pytest.approx(expected, abs=0.03)
-
-    told = [weights(worker.text) for worker in workers]
-    assert told[0] == told[1]
-    assert len(told[0]) == 3 - len(first)
     assert not (tmp_path / "other").exists()
 
 
-def address_of(worker: Worker) -> str:
-    """Return a worker's own address, from what it told."""
-    told = re.search(r"worker 1 of 2 \(([\d.:]+)\): epoch", worker.text)
-    assert told
-    return told[1]
-
-
-def test_a_worker_does_not_wait_for_ever(recipe, tmp_path):
+def test_a_missing_worker_ends_fit_in_time(recipe, monkeypatch, capsys, tmp_path):
     """
-    Where another worker never comes, the one that waits says so and ends.
+    If another worker never starts, one line names it, and no run folder is left.
     """
     first, second = free_addresses(2)
-    worker = Worker([first, second], 0, recipe, "--out", tmp_path / "run", "--worker-timeout", "5")
+    task = {"type": "worker", "index": 0}
+    cluster = {"worker": [first, second]}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
 
-    assert worker.end() == 1
-    assert worker.lines[-1] == (
-        f"kws-train: error: worker 0 of 2 ({first}): worker 1 of 2 ({second}) did not come "
-        "within 5 s; start all workers again with --resume\n"
+    code = train.main(
+        ["fit", str(recipe), "--out", str(tmp_path / "run"), "--worker-timeout", "0.5"]
     )
+
+    assert code == 1
+    assert (
+        f"kws-train: error: worker 0 of 2 ({first}): no answer from worker 1 of 2 ({second}) "
+        "within 0.5 s; start all workers with the same addresses\n"
+    ) == capsys.readouterr().err
     assert not (tmp_path / "run").exists()
-
-
-def test_what_stops_one_worker_stops_all(recipe, start, tmp_path):
-    """
-    The chief finds another run in its folder: it says so, and the other says who failed.
-    """
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "recipe.json").write_text("{}", encoding="utf-8")
-    chief, other = start(tmp_path / "run", tmp_path / "other", recipe=recipe)
-
-    assert [1, 1] == [chief.end(), other.end()]
-    assert "holds a run already; go on with --resume" in chief.lines[-1]
-    assert re.search(r"worker 0 of 2 \(\S+\) failed; its own message", other.lines[-1])
 
 
 def test_a_malformed_variable_ends_fit(recipe, monkeypatch, capsys, tmp_path):
     """
-    The command refuses a TF_CONFIG that says nothing, before it trains alone by mistake.
+    The command refuses a malformed TF_CONFIG instead of training alone.
     """
-    from training.cli import train
-
     monkeypatch.setenv("TF_CONFIG", "worker 1 of 2")
 
     assert train.main(["fit", str(recipe), "--out", str(tmp_path / "run")]) == 1

@@ -53,7 +53,7 @@ def test_a_run_of_the_same_network_is_begun_with(first, same, monkeypatch):
     wanted = build_model(recipe_for())
     wanted.load_weights(first / "best.weights.h5")
 
-    model = fit.fresh_model(recipe_for(model=same, start_from="$KWS_DATA/first"))
+    model = fit.initial_model(recipe_for(model=same, start_from="$KWS_DATA/first"))
 
     for expected, got in zip(wanted.get_weights(), model.get_weights()):
         np.testing.assert_array_equal(expected, got)
@@ -73,7 +73,7 @@ def test_a_run_of_another_network_is_refused(first, changes, message):
     What the weights do not fit is one clear error, that tells the difference.
     """
     with pytest.raises(ConfigError, match=message):
-        fit.fresh_model(recipe_for(**changes, start_from=str(first)))
+        fit.initial_model(recipe_for(**changes, start_from=str(first)))
 
 
 @pytest.mark.parametrize("keywords", [["lamp"], ["on", "off"]])
@@ -86,7 +86,7 @@ def test_for_other_labels_the_head_begins_anew(first, keywords, caplog):
     theirs.load_weights(first / "best.weights.h5")
 
     with caplog.at_level(logging.INFO):
-        ours = fit.fresh_model(recipe_for(keywords=keywords, start_from=str(first)))
+        ours = fit.initial_model(recipe_for(keywords=keywords, start_from=str(first)))
 
     for expected, got in zip(theirs.layers, ours.layers):
         for weights, taken in zip(expected.get_weights(), got.get_weights()):
@@ -107,7 +107,7 @@ def test_a_network_inside_the_network_goes_on_too(tmp_path):
     theirs.save_weights(run.best)
     other = {"data.keywords": ["on", "off"], "fit.start_from": str(run.path)}
 
-    ours = fit.fresh_model(recipes.load("mel-in-graph", overrides=other))
+    ours = fit.initial_model(recipes.load("mel-in-graph", overrides=other))
 
     kept, before = (
         {"/".join(weight.path.split("/")[-2:]): weight.numpy() for weight in model.weights}
@@ -134,7 +134,7 @@ def test_what_was_imitated_before_may_be_left_out(first, monkeypatch):
     theirs = build_model(imitating)
     theirs.save_weights(run.best)
 
-    ours = fit.fresh_model(recipe_for(start_from=str(run.path)))
+    ours = fit.initial_model(recipe_for(start_from=str(run.path)))
 
     for layer in (layer for layer in ours.layers if layer.weights):
         for expected, got in zip(theirs.get_layer(layer.name).get_weights(), layer.get_weights()):
@@ -148,17 +148,17 @@ def test_a_variable_that_is_not_set_is_told(monkeypatch):
     monkeypatch.delenv("KWS_DATA", raising=False)
 
     with pytest.raises(ConfigError, match=r"fit\.start_from .* the variable is not set"):
-        fit.fresh_model(recipe_for(start_from="$KWS_DATA/first"))
+        fit.initial_model(recipe_for(start_from="$KWS_DATA/first"))
 
 
 def test_frozen_layers_that_are_not_there_are_refused():
     """
     A beginning that no layer's name has is a mistake; one that fits freezes these layers alone.
     """
-    model = fit.fresh_model(recipe_for(frozen_layers=["stem"]))
+    model = fit.initial_model(recipe_for(frozen_layers=["stem"]))
     frozen = {layer.name for layer in model.layers if not layer.trainable}
 
     assert "stem" in frozen
     assert all(name.startswith("stem") for name in frozen)
     with pytest.raises(ConfigError, match=r"frozen_layers: expected .* stem.*, got 'conv0'"):
-        fit.fresh_model(recipe_for(frozen_layers=["stem", "conv0"]))
+        fit.initial_model(recipe_for(frozen_layers=["stem", "conv0"]))

@@ -14,6 +14,8 @@ from support.small_recipes import PARAMS, recipe_for
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
 from training.fit import trainer as fits
+from training.fit.callbacks import read_history, stopped_early
+from training.fit.optimizer import warn_of_long_average
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -47,13 +49,13 @@ def test_a_resumed_run_has_the_curves_of_an_uninterrupted_one(tmp_path, write_tr
     fit = {"epochs": 2, "clips_per_epoch": 128, "learning_rate": 0.01, "weight_decay": 1.0}
     recipe = steady_recipe(small_clips(tmp_path, write_tree), **fit)
     whole = fits.fit(recipe, tmp_path / "whole", verbose=0)
-    its_callbacks = fits._callbacks
+    its_callbacks = fits.make_callbacks
     with monkeypatch.context() as patch:
-        patch.setattr(fits, "_callbacks", lambda *given: [*its_callbacks(*given), Stop()])
+        patch.setattr(fits, "make_callbacks", lambda *given: [*its_callbacks(*given), Stop()])
         fits.fit(recipe, tmp_path / "parts", verbose=0)
     parts = fits.fit(recipe, tmp_path / "parts", resume=True, verbose=0)
 
-    expected, got = fits.read_history(whole.history), fits.read_history(parts.history)
+    expected, got = read_history(whole.history), read_history(parts.history)
     assert [0, 1] == [row["epoch"] for row in got]
     for one, other in zip(expected, got):
         assert other == pytest.approx(one, abs=1e-4)
@@ -66,14 +68,14 @@ def test_a_run_that_stopped_early_stays_stopped(tmp_path, write_tree, monkeypatc
     """
     fit = {"epochs": 4, "clips_per_epoch": 16, "learning_rate": 0.0, "early_stop_epochs": 1}
     recipe = steady_recipe(small_clips(tmp_path, write_tree), **fit)
-    its_callbacks = fits._callbacks
+    its_callbacks = fits.make_callbacks
     with monkeypatch.context() as patch:
-        patch.setattr(fits, "_callbacks", lambda *given: [*its_callbacks(*given), Stop()])
+        patch.setattr(fits, "make_callbacks", lambda *given: [*its_callbacks(*given), Stop()])
         fits.fit(recipe, tmp_path / "run", verbose=0)
 
     for _ in range(2):
         run = fits.fit(recipe, tmp_path / "run", resume=True, verbose=0)
-        assert [0, 1] == [row["epoch"] for row in fits.read_history(run.history)]
+        assert [0, 1] == [row["epoch"] for row in read_history(run.history)]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_the_log_tells_where_a_run_stops(tmp_path, accuracies, patience, stopped
     run.history.write_text("\n".join(["epoch,val_accuracy", *lines]) + "\n")
 
     recipe = steady_recipe(tmp_path, early_stop_epochs=patience)
-    assert stopped == fits.stopped_early(recipe, run)
+    assert stopped == stopped_early(recipe, run)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +109,6 @@ def test_an_average_longer_than_the_run_is_told(clips, caplog, momentum, n_epoch
     Validated and kept are averaged weights: much of the random first ones in them predicts nothing.
     """
     settings = {"epochs": n_epochs, "clips_per_epoch": 120 * 128, "batch_size": 128}
-    fits.warn_of_long_average(recipe_for(clips, fit={**settings, "ema_momentum": momentum}))
+    warn_of_long_average(recipe_for(clips, fit={**settings, "ema_momentum": momentum}))
 
     assert told == ("random first ones" in caplog.text)

@@ -15,9 +15,11 @@ from support.small_fits import make_recipe
 
 from kws.errors import ConfigError
 from training.architectures.recipe_model import build_model
+from training.batches.task import open_task
 from training.config import recipe as recipes
 from training.config.run_folder import RunFolder
 from training.fit import trainer as fits
+from training.fit.callbacks import read_history
 
 # Slow to import, and all on one fit: a machine under load needs its time.
 pytestmark = [
@@ -38,9 +40,9 @@ def interrupted(clips, tmp_path_factory) -> RunFolder:
             self.model.stop_training = True
 
     out = tmp_path_factory.mktemp("runs") / "tiny"
-    its_callbacks = fits._callbacks
+    its_callbacks = fits.make_callbacks
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fits, "_callbacks", lambda *given: [*its_callbacks(*given), Stop()])
+        patch.setattr(fits, "make_callbacks", lambda *given: [*its_callbacks(*given), Stop()])
         fits.fit(make_recipe(clips), out, verbose=0)
     return RunFolder(out)
 
@@ -48,7 +50,7 @@ def interrupted(clips, tmp_path_factory) -> RunFolder:
 @pytest.fixture(scope="module")
 def first_epoch(interrupted) -> list[dict[str, float]]:
     """What the interrupted run had logged."""
-    return fits.read_history(interrupted.history)
+    return read_history(interrupted.history)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +89,7 @@ def test_resume_goes_on_with_the_next_epoch(resumed, first_epoch):
     """
     The second epoch follows the first: one row each, and as many steps as two epochs have.
     """
-    history = fits.read_history(resumed.history)
+    history = read_history(resumed.history)
     state = keras.models.load_model(resumed.state)
 
     assert [row["epoch"] for row in history] == [0, 1]
@@ -102,9 +104,9 @@ def test_best_weights_are_those_of_the_best_epoch(resumed, clips):
     recipe = make_recipe(clips)
     model = build_model(recipe)
     model.load_weights(resumed.best)
-    features, targets = fits.validation_arrays(recipe)
+    features, targets = fits.validation_arrays(open_task(recipe))
     predicted = model.predict(features, verbose=0).argmax(axis=1)
-    best = max(row["val_accuracy"] for row in fits.read_history(resumed.history))
+    best = max(row["val_accuracy"] for row in read_history(resumed.history))
 
     assert np.mean(predicted == targets.argmax(axis=1)) == pytest.approx(best, abs=1e-6)
 
@@ -116,8 +118,8 @@ def test_a_finished_run_has_nothing_left_to_do(resumed, clips, caplog):
     with caplog.at_level(logging.INFO, logger="training"):
         fits.fit(make_recipe(clips), resumed.path, resume=True, verbose=0)
 
-    assert "all 2 epochs are done" in caplog.text
-    assert len(fits.read_history(resumed.history)) == 2
+    assert "training has finished" in caplog.text
+    assert len(read_history(resumed.history)) == 2
 
 
 def test_a_run_is_not_overwritten_nor_mixed(resumed, clips):
