@@ -1,6 +1,6 @@
-"""Broadcasted-residual network: 2-D features over frequency, plus 1-D features over time.
+"""BC-ResNet: 2-D convolutions over frequency, with 1-D convolutions over time broadcast on top.
 
-Kim et al., Broadcasted Residual Learning for Efficient Keyword Spotting, 2021.
+Kim et al., Broadcasted Residual Learning for Efficient Keyword Spotting, 2021, table 1.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from keras import Input, Model, layers
 from training.architectures.registry import register
 from training.architectures.sub_spectral_norm import SubSpectralNorm
 
-# Of each stage, in units of tau: channels, blocks, stride over the bands (Kim et al., table 1).
+# Of each stage: channels in units of tau, blocks, stride over the bands (Kim et al., table 1).
 STAGES = ((8, 2, 1), (12, 2, 2), (16, 4, 2), (20, 4, 1))
 PUBLISHED_DILATIONS = (1, 2, 4, 8)
 
@@ -29,10 +29,21 @@ def bc_resnet(
     n_groups: int = 5,
     dropout: float = 0.1,
 ) -> Model:
-    """Return BC-ResNet-tau; published are 1, 1.5, 2, 3, 6 and 8.
+    """Return BC-ResNet-tau.
 
-    `padding` is that over time. With ``valid`` the network streams, but the published dilations
-    would eat more than a second: ``[1, 1, 2, 2]`` leaves 54 of 98 steps.
+    Parameters
+    ----------
+    tau : float
+        Width; 1, 1.5, 2, 3, 6 and 8 are published.
+    dilations : sequence of int
+        Over time, of each stage. With valid padding the published ones need more than a second;
+        ``[1, 1, 2, 2]`` leaves 54 of 98 steps.
+    padding : str
+        Over time; with ``valid`` the network can stream.
+    n_groups : int
+        Groups of bands in `SubSpectralNorm`.
+    dropout : float
+        Of whole channels, in each block.
     """
     n_frames, n_mels = input_shape
     inputs = Input((n_frames, n_mels), name="log_mel")
@@ -71,7 +82,7 @@ def bc_resnet(
     return Model(inputs, layers.Softmax(name="posterior")(x), name="bc_resnet")
 
 
-def _block(
+def _block(  # noqa: PLR0913
     x: Any,
     channels: int,
     *,
@@ -83,13 +94,13 @@ def _block(
     dropout: float,
     name: str,
 ) -> Any:
-    """Return one residual block; the first of a stage changes channels and bands, without skip."""
+    """Return one residual block; the first of a stage changes channels and bands without a skip."""
     skip = x
     if transition:
         x = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_expand")(x)
         x = layers.BatchNormalization(name=f"{name}_expand_bn")(x)
         x = layers.ReLU(name=f"{name}_expand_relu")(x)
-    # Keras' depthwise layer wants equal strides: a pooling of one takes every second band.
+    # A depthwise layer in Keras needs equal strides, so a pooling of 1 x 1 takes every second band.
     x = layers.DepthwiseConv2D((1, 3), use_bias=False, name=f"{name}_bands")(_over_bands(x, 1))
     if stride > 1:
         x = layers.MaxPooling2D((1, 1), strides=(1, stride), name=f"{name}_stride")(x)
@@ -118,5 +129,5 @@ def _over_bands(x: Any, width: int) -> Any:
 
 
 def _over_time(x: Any, width: int, padding: str) -> Any:
-    """Pad in time, unless the network is to be valid there."""
+    """Pad in time, except with valid padding."""
     return x if padding == "valid" else layers.ZeroPadding2D(((width, width), (0, 0)))(x)

@@ -1,7 +1,7 @@
-"""A 2-D network on pictures of spectrograms, 64 x 64 in three colours, as write-ups have it.
+"""A 2-D network on colour pictures of spectrograms, 64 x 64, as many write-ups have it.
 
-Fed by frames, it begins with drawing the picture; fed by a picture, with what looks at it. The
-weights are the same, so a network that learned from PNG files can be run from audio.
+With frames as input its first layer draws the picture; with a picture as input that layer is left
+out. The weights are the same, so a network trained on PNG files runs on audio.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from training.datasets.spectrogram_images import colour_ramps as ramps
 class SpectrogramPicture(layers.Layer):
     """Levels ``(batch, n_frames, n_bands)`` to pictures ``(batch, 64, 64, 3)``, 0..1.
 
-    Time before frequency. The same as `spectrogram_picture` writes, but for its rounding to 8 bits;
-    nothing in it is trained.
+    Time before frequency. The pictures equal the PNG files of
+    `training.datasets.spectrogram_images` except for their rounding to 8 bits; nothing in this layer is trained.
     """
 
     def call(self, levels: Any) -> Any:
@@ -51,20 +51,20 @@ def cnn2d(
     dense: int = 64,
     dropout: float = 0.4,
 ) -> Model:
-    """Return convolutions of 3 x 3, each with a 2 x 2 max pooling behind it, and two dense layers.
+    """Return 3 x 3 convolutions, each with batch normalisation and 2 x 2 max pooling, then 2 dense.
 
     Parameters
     ----------
     input_shape : tuple of int
-        ``(n_frames, n_bands)`` of levels 0..1, or ``(64, 64, 3)`` of pictures.
+        ``(n_frames, n_bands)`` for levels 0..1, or ``(64, 64, 3)`` for pictures.
     n_labels : int
         Classes.
     filters : sequence of int
-        Of the convolutions; each block halves the picture.
+        Filters of the convolutions; each block halves the picture.
     dense : int
         Units of the first dense layer.
     dropout : float
-        Before each dense layer; more against learning by heart.
+        Before each dense layer; more reduces overfitting.
     """
     inputs = Input(input_shape, name="features")  # (98, 64), or (64, 64, 3)
     is_frames = len(input_shape) == 2

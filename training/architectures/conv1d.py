@@ -1,7 +1,7 @@
 """Stacked 1-D convolutions on the waveform, or on frames with their bands as channels.
 
-The shape of waveform networks since Dai et al., Very Deep Convolutional Neural Networks for Raw
-Waveforms, 2017: one long first convolution that learns its own filters, then short ones.
+As in Dai et al., Very Deep Convolutional Neural Networks for Raw Waveforms, 2017: a long first
+convolution that learns its own filters, then short ones.
 """
 
 from __future__ import annotations
@@ -26,9 +26,16 @@ def conv1d(
     stages: Sequence[Sequence[int]] = STAGES,
     dropout: float = 0.2,
 ) -> Model:
-    """Return the network; `stem` is (filters, kernel, stride), each stage too.
+    """Return the network without skip connections; see `conv1d_skip` for the other one.
 
-    A stage is two convolutions, of which the first one takes the stride.
+    Parameters
+    ----------
+    stem : sequence of int
+        Filters, kernel and stride of the first convolution.
+    stages : sequence of (filters, kernel, stride)
+        Each is two convolutions; the first has the stride.
+    dropout : float
+        Before the dense layer.
     """
     return network(input_shape, n_labels, stem, stages, dropout=dropout, skips=False, name="conv1d")
 
@@ -43,10 +50,10 @@ def network(
     skips: bool,
     name: str,
 ) -> Model:
-    """Return the network with or without a skip around each stage; all else is the same.
+    """Return the network with or without a skip connection around each stage.
 
-    Convolutions are 2-D with a width of 1: TFLite has no 1-D ones, and this way the int8 graph
-    needs a single reshape instead of one pair a layer.
+    Convolutions are 2-D with a width of 1: TFLite has no 1-D ones, and so the int8 graph needs a
+    single reshape instead of two for each layer.
     """
     n_steps, n_channels = (*input_shape, 1)[:2]
     inputs = Input(input_shape, name="features")  # (8000,) or (126, 130)
@@ -70,7 +77,7 @@ def network(
 
 
 def _convolution(x: Any, size: Sequence[int], *, name: str) -> Any:
-    """Return a convolution over time and its normalisation; `size` is filters, kernel, stride."""
+    """Return a convolution over time with batch normalisation; `size`: filters, kernel, stride."""
     filters, kernel, stride = size
     x = layers.Conv2D(
         filters, (kernel, 1), strides=(stride, 1), padding="same", use_bias=False, name=name
@@ -79,7 +86,7 @@ def _convolution(x: Any, size: Sequence[int], *, name: str) -> Any:
 
 
 def _skip(x: Any, filters: int, stride: int, *, name: str) -> Any:
-    """Return `x` to be added to a stage's output; a 1 x 1 convolution fits it where it must."""
+    """Return `x` in the shape of a stage's output, by a 1 x 1 convolution if it differs."""
     if stride == 1 and x.shape[-1] == filters:
         return x
     return _convolution(x, (filters, 1, stride), name=f"{name}_skip")

@@ -1,4 +1,7 @@
-"""The 1-D convolutions of `conv1d` with a skip connection around each stage."""
+"""The 1-D convolutions of `conv1d` with a skip connection around each stage.
+
+Residual connections as in He et al., Deep Residual Learning for Image Recognition, 2016.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ def conv1d_skip(
     stages: Sequence[Sequence[int]] = STAGES,
     dropout: float = 0.2,
 ) -> Model:
-    """Return the network; the skips cost a 1 x 1 convolution where a stage changes the shape."""
+    """Return the network; parameters as in `conv1d`.
+
+    A skip is a 1 x 1 convolution where a stage changes the shape.
+    """
     # Shapes as in conv1d: (8000,) (500, 1, 32) (250, 1, 48) (125, 1, 64) (63, 1, 96) (32, 1, 128)
     return network(
         input_shape, n_labels, stem, stages, dropout=dropout, skips=True, name="conv1d_skip"

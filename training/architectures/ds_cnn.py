@@ -1,4 +1,7 @@
-"""Depthwise-separable 2-D network: the reference of the field (Zhang et al., Hello Edge, 2017)."""
+"""DS-CNN: a depthwise-separable 2-D network, the usual reference for keyword spotting.
+
+Zhang et al., Hello Edge: Keyword Spotting on Microcontrollers, 2017.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from training.architectures.registry import register
 
 
 @register("ds_cnn")
-def ds_cnn(
+def ds_cnn(  # noqa: PLR0913
     input_shape: tuple[int, int],
     n_labels: int,
     *,
@@ -22,9 +25,19 @@ def ds_cnn(
 ) -> Model:
     """Return a strided convolution followed by `n_blocks` depthwise-separable ones.
 
-    64 filters and 4 blocks make DS-CNN-S; 172 and 4 (276 and 5) with `stem_stride` (2, 1) and a
-    `first_stride` of 2 in the first block DS-CNN-M (DS-CNN-L). `padding` is that of time and
-    frequency alike.
+    Parameters
+    ----------
+    filters, n_blocks : int
+        64 and 4 make DS-CNN-S. With a `stem_stride` of (2, 1) and a `first_stride` of 2, 172 and 4
+        make DS-CNN-M, 276 and 5 DS-CNN-L.
+    stem_kernel, stem_stride : (int, int)
+        Time and frequency.
+    first_stride : int
+        Of the first block, in time and frequency.
+    dropout : float
+        Before the dense layer.
+    padding : str
+        In time and frequency; with ``valid`` the network can stream.
     """
     n_frames, n_mels = input_shape
     inputs = Input((n_frames, n_mels), name="log_mel")

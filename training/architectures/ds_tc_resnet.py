@@ -1,8 +1,9 @@
-"""1-D depthwise-separable residual network over time, mel bands as channels.
+"""DS-TC-ResNet: a depthwise-separable residual network over time, with mel bands as channels.
 
-The topology of MatchboxNet (Majumdar and Ginsburg, 2020) and `ds_tc_resnet` (Rybakov et al.,
-2020), with *valid* padding in time, so that each output depends on absolute frames alone and can
-later be kept from hop to hop, and kernels shortened so that a second of audio survives it.
+The topology of MatchboxNet (Majumdar and Ginsburg, MatchboxNet, 2020) and of `ds_tc_resnet` in
+Rybakov et al., Streaming Keyword Spotting on Mobile Devices, 2020. Padding in time is *valid* here,
+so that each output step depends only on its own frames and can be kept from hop to hop. The kernels
+are shorter, so that enough steps of a second are left. The shipped models are of this architecture.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ MIN_STEPS = 8
 
 
 @register("ds_tc_resnet")
-def ds_tc_resnet(
+def ds_tc_resnet(  # noqa: PLR0913
     input_shape: tuple[int, int],
     n_labels: int,
     *,
@@ -31,13 +32,29 @@ def ds_tc_resnet(
     mel_filters: Sequence[int] = (),
     dropout: float = 0.1,
 ) -> Model:
-    """Return the network; `blocks` holds (filters, kernel, repeats) for each residual block.
+    """Return the network.
 
-    With `mel_filters` small convolutions over time *and* mel come first, which halve the bands
-    each: a voice that is higher moves a pattern over the bands, and they follow it.
+    Convolutions are 2-D with a width of 1: TFLite has no 1-D ones, and so the int8 graph needs a
+    single reshape instead of two for each layer.
 
-    Convolutions are 2-D with a width of 1: TFLite has no 1-D ones, and this way the int8 graph
-    needs a single reshape instead of one pair a layer.
+    Parameters
+    ----------
+    stem_filters, stem_kernel, stem_stride : int
+        Of the first convolution over time; with `mel_filters` its kernel is 1.
+    blocks : sequence of (filters, kernel, repeats)
+        The residual blocks.
+    head_filters : int
+        Of the 1 x 1 convolution before the pooling: the size of the embedding.
+    mel_filters : sequence of int
+        Filters of 3 x 3 convolutions over time and mel that come first. Each halves the bands. A
+        higher voice shifts a pattern along the bands, and these convolutions tolerate the shift.
+    dropout : float
+        Before the dense layer.
+
+    Raises
+    ------
+    ConfigError
+        If fewer than `MIN_STEPS` steps are left for the pooling.
     """
     n_frames, n_mels = input_shape
     inputs = Input((n_frames, n_mels), name="log_mel")
@@ -70,7 +87,7 @@ def ds_tc_resnet(
 def _mel_part(inputs: Any, filters: Sequence[int], stride: int) -> Any:
     """Return (time, 1, bands * filters) of convolutions over time and mel; the first has `stride`.
 
-    Padded over the bands, where the edges mean something, but never over time.
+    They pad over the bands but never over time.
     """
     x = layers.Reshape((*inputs.shape[1:], 1))(inputs)  # (98, 40, 1)
     for index, n_filters in enumerate(filters):
@@ -84,7 +101,7 @@ def _mel_part(inputs: Any, filters: Sequence[int], stride: int) -> Any:
 
 
 def _block(x: Any, filters: int, kernel: int, repeats: int, *, name: str) -> Any:
-    """Return `repeats` separable convolutions with a skip around all of them."""
+    """Return `repeats` separable convolutions with one skip connection around them."""
     skip = x
     for repeat in range(repeats):
         part = f"{name}_{repeat}"
@@ -93,7 +110,7 @@ def _block(x: Any, filters: int, kernel: int, repeats: int, *, name: str) -> Any
         x = layers.BatchNormalization(name=f"{part}_bn")(x)
         if repeat < repeats - 1:
             x = layers.ReLU(name=f"{part}_relu")(x)
-    # Valid padding shortened x evenly at both ends: cut the skip to the same steps.
+    # Valid padding removed the same number of steps at both ends: crop the skip to match.
     lost = skip.shape[1] - x.shape[1]
     skip = layers.Cropping2D(((lost // 2, lost - lost // 2), (0, 0)), name=f"{name}_crop")(skip)
     if skip.shape[-1] != filters:

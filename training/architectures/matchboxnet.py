@@ -1,4 +1,8 @@
-"""MatchboxNet (Majumdar and Ginsburg, 2020): 1-D time-channel separable residual blocks."""
+"""MatchboxNet: residual blocks of 1-D time-channel separable convolutions.
+
+Majumdar and Ginsburg, MatchboxNet: 1D Time-Channel Separable Convolutional Neural Network
+Architecture for Speech Commands Recognition, 2020, table 1.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from keras import Input, Model, layers
 
 from training.architectures.registry import register
 
-# Kernels over time: of the stem, of each block, of the dilated layer behind them (their table 1).
+# Kernels over time: of the stem, of each block, and of the dilated layer after them (table 1).
 STEM_KERNEL, BLOCK_KERNELS, TAIL_KERNEL = 11, (13, 15, 17, 19, 21), 29
 
 
@@ -23,10 +27,18 @@ def matchboxnet(
     edge_filters: int = 128,
     dropout: float = 0.1,
 ) -> Model:
-    """Return MatchboxNet-`n_blocks`x`repeats`x`filters`: 3x1x64 and 3x2x64 in the paper.
+    """Return MatchboxNet-`n_blocks`x`repeats`x`filters`; the paper has 3x1x64 and 3x2x64.
 
-    Padding is *same*, as published, so that it has no stream form (`ds_tc_resnet` is the same
-    topology with one).
+    Padding is *same*, as published, so the network cannot stream; `ds_tc_resnet` can.
+
+    Parameters
+    ----------
+    n_blocks, repeats : int
+        Residual blocks, at most 5, and separable convolutions in each.
+    filters, edge_filters : int
+        Of the blocks, and of the layers before and after them.
+    dropout : float
+        After each block and between its convolutions.
     """
     n_frames, n_mels = input_shape
     inputs = Input((n_frames, n_mels), name="log_mel")
@@ -47,7 +59,7 @@ def matchboxnet(
 def _separable(
     x: Any, filters: int, kernel: int, *, stride: int = 1, dilation: int = 1, name: str
 ) -> Any:
-    # Keras' depthwise layer wants equal strides and dilations; the width is 1, so they do no harm.
+    # A depthwise layer in Keras needs equal strides and dilations in both axes; the width is 1.
     x = layers.DepthwiseConv2D(
         (kernel, 1),
         strides=(stride, stride),
@@ -61,7 +73,7 @@ def _separable(
 
 
 def _block(x: Any, filters: int, kernel: int, repeats: int, dropout: float, *, name: str) -> Any:
-    """Return `repeats` separable convolutions with a 1 x 1 convolution round all of them."""
+    """Return `repeats` separable convolutions with a 1 x 1 convolution as skip around them."""
     skip = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_skip")(x)
     skip = layers.BatchNormalization(name=f"{name}_skip_bn")(skip)
     for repeat in range(repeats):

@@ -18,7 +18,10 @@ def maxpool4(
     filters: Sequence[int] = (32, 64, 128, 256),
     dropout: float = 0.3,
 ) -> Model:
-    """Return 4 convolutions of 3 x 3, each with a 2 x 2 max pooling behind it."""
+    """Return 3 x 3 convolutions with the given `filters`, each followed by 2 x 2 max pooling.
+
+    `dropout` comes before the dense layer.
+    """
     n_frames, n_bands = input_shape
     inputs = Input((n_frames, n_bands), name="log_mel")
     x: Any = layers.Reshape((n_frames, n_bands, 1))(inputs)  # (98, 40, 1)

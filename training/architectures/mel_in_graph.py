@@ -1,9 +1,9 @@
-"""The log-mel front end inside the network, so that one file takes samples to posteriors.
+"""The log-mel front end inside the network, so that one file turns samples into posteriors.
 
-`tf.signal` converts to builtin TFLite operators, but those of the FFT know float32 alone, and the
-converter would squeeze the samples before and the energies behind it, which span ten decades, into
-8 bits each. So such a model is exported with ``--float``. It goes through the whole window again
-at every hop, where `kws`'s own front end computes each frame once.
+`tf.signal` converts to builtin TFLite operators, but the FFT exists in float32 only. The converter
+would also quantize the samples and the energies, which span ten decades, to 8 bits. So such a model
+is exported with ``--float``. It computes the whole window at every hop, whereas the front end of
+`kws` computes each frame once.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class LogMel(layers.Layer):
             fft_length=config.n_fft,
             window_fn=tf.signal.hann_window,
         )  # (batch, 98, 257), complex
-        # Real and imaginary part, for the converter cannot square a magnitude without a root.
+        # Real and imaginary part: the magnitude would add a square root.
         power = tf.math.real(spectrum) ** 2 + tf.math.imag(spectrum) ** 2
         energy = tf.matmul(power, self._filters)  # (batch, 98, 40)
         log_energy = tf.math.log(tf.maximum(energy, np.float32(config.log_floor)))
@@ -66,7 +66,7 @@ class LogMel(layers.Layer):
         return (input_shape[0], self.frontend.n_frames(input_shape[1]), self.frontend.n_mels)
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `LogMel` was made with."""
+        """Return the arguments of the constructor."""
         return {**super().get_config(), "frontend": asdict(self.frontend)}
 
 
@@ -83,9 +83,9 @@ def mel_in_graph(
     Parameters
     ----------
     frontend : mapping, optional
-        Settings of the front end within; the recipe's own hands samples on.
+        Settings of the front end in the network; that of the recipe only passes samples on.
     body : Any
-        Parameters of `ds_tc_resnet`, which is the layer of that name.
+        Parameters of `ds_tc_resnet`, the rest of the network.
     """
     if len(input_shape) != 1:
         raise ConfigError(

@@ -13,7 +13,7 @@ _BUILDERS: dict[str, Builder] = {}
 
 
 def register(name: str) -> Callable[[Builder], Builder]:
-    """Return a decorator that files a builder under `name`.
+    """Return a decorator that registers a builder under `name`.
 
     A builder takes ``(input_shape, n_labels, **params)`` and returns an uncompiled Keras model
     from normalised features ``(batch, *input_shape)`` to softmax ``(batch, n_labels)``.
@@ -32,7 +32,7 @@ def names() -> list[str]:
 
 
 def all_params(name: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of the architecture `name`, those that are not given by default.
+    """Return all parameters of the architecture `name`: `params`, and defaults for the others.
 
     Raises
     ------

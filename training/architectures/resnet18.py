@@ -1,4 +1,7 @@
-"""ResNet-18 (He et al., Deep Residual Learning for Image Recognition, 2016) on a spectrogram."""
+"""ResNet-18 on a spectrogram.
+
+He et al., Deep Residual Learning for Image Recognition, 2016, table 1.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,16 @@ def resnet18(
     stem_stride: int = 1,
     dropout: float = 0.0,
 ) -> Model:
-    """Return the network for one channel, with the 3 x 3 stem that is usual on small pictures.
+    """Return the network for one channel, with the 3 x 3 stem that is usual for small pictures.
 
-    `filters` narrows it; a `stem_stride` of 2 quarters the work on windows of some seconds.
+    Parameters
+    ----------
+    filters, blocks : sequence of int
+        Of each stage; smaller `filters` make a narrower network.
+    stem_stride : int
+        2 quarters the work, for windows of several seconds.
+    dropout : float
+        Before the dense layer.
     """
     n_frames, n_bands = input_shape
     inputs = Input((n_frames, n_bands), name="log_mel")
@@ -43,7 +53,7 @@ def resnet18(
 
 
 def _block(x: Any, size: int, stride: int, *, name: str) -> Any:
-    """Return two 3 x 3 convolutions with a skip; a 1 x 1 convolution fits it where it must."""
+    """Return two 3 x 3 convolutions with a skip, a 1 x 1 convolution where the shape changes."""
     skip = x
     for number, step in enumerate((stride, 1)):
         part = f"{name}_{number}"

@@ -1,9 +1,9 @@
-"""2-D CNN of Google's speech embedding, with a small classifying head.
+"""The 2-D CNN of Google's speech embedding, with a small classifier as head.
 
-Lin et al., "Training keyword spotters with limited and synthesized speech data" (2020): a network
-trained on many keywords from millions of clips, whose embedding another head is put on. The
-layers are those of the published network, so that its weights fit (`training.architectures.pretrained`):
-3 x 3 at first, then pairs of 1 x 3 over frequency and 3 x 1 over time, nothing padded in time.
+Lin et al., Training Keyword Spotters with Limited and Synthesized Speech Data, 2020: a network
+trained on many keywords from millions of clips, used with new heads. The layers are those of the
+published network, so that its weights fit (see `pretrained`): first 3 x 3, then pairs of 1 x 3 over
+frequency and 3 x 1 over time, without padding in time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from keras import Input, Model, layers, ops
 
 from training.architectures.registry import register
 
-# Pairs of convolutions of a stage, and (time, mel) pooling behind it.
+# Of each stage: pairs of convolutions, and the (time, mel) pooling after them.
 STAGES: Sequence[tuple[int, tuple[int, int]]] = (
     (1, (2, 2)),
     (2, (1, 2)),
@@ -40,12 +40,19 @@ def speech_embedding(
     head_filters: int = 192,
     dropout: float = 0.2,
 ) -> Model:
-    """Return the network; the frames must be at least 76.
+    """Return the network; the window must have at least 76 frames.
 
-    Each step of the embedding sees 76 frames, and one comes every 8 frames. Where the front end
-    has other bands than the published network, a linear map makes its 32 of them. With fewer
-    `filters` it is a smaller network of the same form, for `training.fit.pruning` to start. Without
-    `head_filters` the embedding itself is pooled.
+    Each step of the embedding covers 76 frames, one step every 8 frames. If the front end has other
+    bands than the published 32, a linear map converts them.
+
+    Parameters
+    ----------
+    filters : sequence of int
+        Of each stage; smaller ones make a network that `training.fit.pruning` can start.
+    head_filters : int
+        Of a 1 x 1 convolution before the pooling; 0 pools the embedding itself.
+    dropout : float
+        Before the dense layer.
     """
     n_frames, n_mels = input_shape
     inputs = Input((n_frames, n_mels), name="log_mel")
@@ -74,11 +81,11 @@ def speech_embedding(
 
 
 def _pair(x: Any, filters: int, name: str) -> Any:
-    """Return a convolution over frequency and one over time, each activated."""
+    """Return a convolution over frequency and one over time, each with its activation."""
     x = _activated(layers.Conv2D(filters, (1, 3), padding="same", name=f"{name}_mel")(x))
     return _activated(layers.Conv2D(filters, (3, 1), name=f"{name}_time")(x))
 
 
 def _activated(x: Any) -> Any:
-    """Return the published activation: a leaky rectifier that never falls below -0.4."""
+    """Return the published activation: a leaky ReLU, not below -0.4."""
     return ops.maximum(layers.LeakyReLU(negative_slope=0.2)(x), -0.4)

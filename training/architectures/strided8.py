@@ -1,4 +1,4 @@
-"""Eight convolutions on a spectrogram, strides instead of pooling."""
+"""Eight convolutions on a spectrogram, with strides instead of pooling."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ def strided8(
     filters: Sequence[int] = (32, 32, 64, 64, 128, 128, 256, 256),
     dropout: float = 0.3,
 ) -> Model:
-    """Return 8 convolutions of 3 x 3; every second one halves time and frequency."""
+    """Return 3 x 3 convolutions with the given `filters`; every second one halves both axes.
+
+    `dropout` comes before the dense layer.
+    """
     n_frames, n_bands = input_shape
     inputs = Input((n_frames, n_bands), name="log_mel")
     x: Any = layers.Reshape((n_frames, n_bands, 1))(inputs)  # (98, 40, 1)

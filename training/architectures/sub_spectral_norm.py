@@ -13,11 +13,11 @@ from kws.errors import ConfigError
 
 @keras.saving.register_keras_serializable("kws")
 class SubSpectralNorm(layers.Layer):
-    """Batch normalisation apart for each group of neighbouring bands.
+    """Batch normalisation with separate statistics for each group of neighbouring bands.
 
-    Works on ``(batch, time, bands, channels)``. While training, statistics are taken within a
-    group; at inference all is one multiplication and one addition per (band, channel), because the
-    published reshape form adds dozens of reshapes and transposes to the int8 graph.
+    Works on ``(batch, time, bands, channels)``. At inference it is one multiplication and one
+    addition per (band, channel): the published form adds dozens of reshapes and transposes to the
+    int8 graph.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ class SubSpectralNorm(layers.Layer):
     ) -> None:
         super().__init__(**options)
         self.n_groups, self.momentum, self.epsilon = n_groups, momentum, epsilon
-        # As in BatchNormalization: statistics over all workers that train together.
+        # As in BatchNormalization: statistics over all workers of a distributed fit.
         self.synchronized = False
 
     def build(self, input_shape: Sequence[int | None]) -> None:
@@ -87,7 +87,7 @@ class SubSpectralNorm(layers.Layer):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Return what `from_config` needs."""
+        """Return the arguments of the constructor."""
         return {
             **super().get_config(),
             "n_groups": self.n_groups,

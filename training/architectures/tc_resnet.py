@@ -1,4 +1,4 @@
-"""Temporal-convolution residual network: mel bands as channels, long kernels over time.
+"""TC-ResNet: a residual network with mel bands as channels and long kernels over time.
 
 Choi et al., Temporal Convolution for Real-time Keyword Spotting on Mobile Devices, 2019.
 """
@@ -24,10 +24,22 @@ def tc_resnet(
     width: float = 1.0,
     dropout: float = 0.5,
 ) -> Model:
-    """Return TC-ResNet8; two blocks a stage make TC-ResNet14, `width` 1.5 the wider ones.
+    """Return TC-ResNet8.
 
-    The first block of a stage halves the time; padding is *same*, as published, so that it has no
-    stream form.
+    Padding is *same*, as published, so the network cannot stream.
+
+    Parameters
+    ----------
+    channels : sequence of int
+        Of the stem and of each stage; the first block of a stage halves the time.
+    blocks_per_stage : int
+        2 makes TC-ResNet14.
+    kernel : int
+        Over time, of each block.
+    width : float
+        Multiplies `channels`; 1.5 makes the published wider networks.
+    dropout : float
+        Before the dense layer.
     """
     n_frames, n_mels = input_shape
     sizes = [round(size * width) for size in channels]
@@ -47,7 +59,7 @@ def tc_resnet(
 
 
 def _block(x: Any, size: int, kernel: int, stride: int, *, name: str) -> Any:
-    """Return two convolutions with a skip; a 1 x 1 convolution fits the skip where it must."""
+    """Return two convolutions with a skip, a 1 x 1 convolution where the shape changes."""
     skip = x
     for number, step in enumerate((stride, 1)):
         part = f"{name}_{number}"
