@@ -1,7 +1,7 @@
-"""Print the time steps and multiplications of each layer of a model's forms, as JSON.
+"""Print the time steps and multiplications of a model's streaming and non-streaming file, as JSON.
 
-What a hop must cost follows from these: the stream form computes fewer steps of the same layers.
-Instruction counts are held against that ratio. Runs on any machine, in the environment of kws.
+The cost of a hop follows from these: the streaming model computes fewer steps of the same layers.
+Instruction counts are compared with that ratio. Runs where kws and ai-edge-litert are installed.
 
     python layer_lengths.py --model default --modes window stream
 """
@@ -10,49 +10,34 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
-
-import numpy as np
 
 from kws import models
-from kws.inference.interpreter import open_model
+from training.tflite.cost import file_cost
+from training.tflite.graph import Graph
 
 
-def layer_costs(interpreter: Any) -> dict[str, float]:
-    """Return the summed time steps and the multiplications of the layers with weights."""
-    shapes = {item["index"]: item["shape"] for item in interpreter.get_tensor_details()}
-    steps = multiplications = 0
-    # Private, but there is no other way to ask which tensors are weights.
-    for operation in interpreter._get_ops_details():
-        name = operation["op_name"]
-        if name not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
-            continue
-        output, weights = shapes[operation["outputs"][0]], shapes[operation["inputs"][1]]
-        if name == "FULLY_CONNECTED":
-            # After the pooling there is no time: it costs the same in both forms.
-            multiplications += int(np.prod(weights))
-            continue
-        # Weights are (out, height, width, in), or (1, height, width, channels) if depthwise.
-        depth = int(weights[3]) if name == "CONV_2D" else 1
-        steps += int(output[1])
-        multiplications += int(np.prod(output)) * int(weights[1]) * int(weights[2]) * depth
-    return {"steps": steps, "multiplications": multiplications}
+def layer_costs(content: bytes, *, where: str) -> dict[str, int]:
+    """Return the summed time steps of the convolutions, and all multiplications."""
+    graph = Graph(content, where=where)
+    steps = [
+        graph.shape(int(operator.outputs[0]))[1]
+        for operator in graph.operators
+        if graph.op_name(operator) in ("CONV_2D", "DEPTHWISE_CONV_2D")
+    ]
+    return {"steps": sum(steps), "multiplications": file_cost(content, where=where).macs}
 
 
 def main() -> None:
-    """Print one JSON object, a key a form."""
+    """Print one JSON object, a key a mode."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="default")
     parser.add_argument("--modes", nargs="+", default=["window"])
     given = parser.parse_args()
     manifest = models.load(given.model)
-    table = {}
-    for mode in given.modes:
-        form = getattr(manifest, mode)
-        content = manifest.read_form(form)
-        # Reference kernels: no delegate takes layers together.
-        opened = open_model(content, where=form.file, kernels="reference")
-        table[mode] = layer_costs(opened.interpreter)
+    forms = {mode: getattr(manifest, mode) for mode in given.modes}
+    table = {
+        mode: layer_costs(manifest.read_form(form), where=form.file) for mode, form in forms.items()
+    }
     print(json.dumps(table))
 
 

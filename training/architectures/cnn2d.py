@@ -23,8 +23,8 @@ from training.datasets.spectrogram_images import colour_ramps as ramps
 class SpectrogramPicture(layers.Layer):
     """Levels ``(batch, n_frames, n_bands)`` to pictures ``(batch, 64, 64, 3)``, 0..1.
 
-    Time before frequency. The pictures equal the PNG files of
-    `training.datasets.spectrogram_images` except for their rounding to 8 bits; nothing in this layer is trained.
+    Time before frequency. The pictures equal those of `training.datasets.spectrogram_images`
+    except for the rounding to 8 bits; nothing in this layer is trained.
     """
 
     def call(self, levels: Any) -> Any:

@@ -1,4 +1,4 @@
-"""From a Keras network to a .tflite file, int8 or float."""
+"""Convert a Keras network to a .tflite file, int8 or float."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from training.tflite.graph import Graph
 
 
 def convert_int8(model: keras.Model, calibration: NDArray[np.float32]) -> bytes:
-    """Return a full-int8 .tflite of `model`; ranges come from features ``(n, *input)``.
+    """Return a full-int8 .tflite file of `model`; ranges come from features ``(n, *input)``.
 
-    It computes what `quantize` gives, in a file without what that has twice.
+    It computes the same as that of `quantize`, but stores nothing twice.
 
     Raises
     ------
     ConfigError
-        If a layer cannot do with 8 bits.
+        If a layer needs float32.
     """
     return Graph(quantize(model, calibration), where=model.name).compact()
 
 
 def quantize(model: keras.Model, calibration: NDArray[np.float32]) -> bytes:
-    """Return a full-int8 .tflite as the converter writes it; see `convert_int8`."""
+    """Return a full-int8 .tflite file as the converter writes it; see `convert_int8`."""
     for layer in model.layers:
         if getattr(layer, "float_only", False):
             raise ConfigError(
@@ -48,13 +48,13 @@ def quantize(model: keras.Model, calibration: NDArray[np.float32]) -> bytes:
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = tf.int8
     converter.inference_output_type = tf.int8
-    # Old runtimes know per-tensor dense layers only (FULLY_CONNECTED up to version 9).
+    # Old runtimes have only per-tensor dense layers (FULLY_CONNECTED up to version 9).
     converter._experimental_disable_per_channel_quantization_for_dense_layers = True
     return _convert(converter)
 
 
 def convert_float(model: keras.Model) -> bytes:
-    """Return a float32 .tflite of `model`."""
+    """Return a float32 .tflite file of `model`."""
     return _convert(_converter(model))
 
 
@@ -66,6 +66,6 @@ def _converter(model: keras.Model) -> Any:
 
 
 def _convert(converter: Any) -> bytes:
-    # Keras tells of the SavedModel that the converter makes on its way.
+    # Keras prints a message about the SavedModel that the converter makes.
     with contextlib.redirect_stdout(io.StringIO()):
         return bytes(converter.convert())
