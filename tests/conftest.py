@@ -162,6 +162,9 @@ class LoudModel:
     def reset(self) -> None:
         self._frames = np.zeros((0, 40), dtype=np.float32)
 
+    def time_invoke(self, around: object) -> None:
+        """Do nothing: there is no interpreter."""
+
     def push(self, frames: np.ndarray) -> np.ndarray:
         self._frames = np.concatenate((self._frames, frames))
         posteriors = []

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from kws.config import DecisionConfig, FrontendConfig
 from kws.decision.policy import Detection
-from kws.features.frontends import WholeFeatures
+from kws.features.frontends import ClipFeatures
 from kws.manifest import ModelManifest, WindowForm
 from kws.spotter import KeywordSpotter
 
@@ -144,7 +144,7 @@ def test_the_posteriors_are_those_of_the_windows(spotter, whole, demo_audio):
     Each hop's window is the stretch of the whole recording's features that ends there.
     """
     frontend, window_frames, hop_frames = FRONTENDS[spotter.manifest.name]
-    features = WholeFeatures(frontend)(demo_audio)
+    features = ClipFeatures(frontend)(demo_audio)
     model = SumModel(window_frames, hop_frames, frontend.n_bands)
     starts = range(0, len(features) - window_frames + 1, hop_frames)
     expected = [model.predict(features[at : at + window_frames]).tobytes() for at in starts]

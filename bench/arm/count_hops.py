@@ -46,7 +46,7 @@ def hops(spotter: KeywordSpotter, samples: np.ndarray, n_hops: int) -> Iterator[
 
 
 def run_laps(
-    make: Callable[[], KeywordSpotter], samples: np.ndarray, n_hops: int
+    make: Callable[..., KeywordSpotter], samples: np.ndarray, n_hops: int
 ) -> KeywordSpotter:
     """Run the laps and return the spotter of the last one."""
     marks = Marks()
@@ -59,29 +59,25 @@ def run_laps(
 
     spotter = make()
     lap(spotter, marks.around("whole", spotter.process))
-    stages: list[tuple[Any, str]] = [
-        (spotter.frontend, "front_end"),
-        (spotter.model, "model"),
-        (spotter.smoother, "smoothing"),
-        (spotter.policy, "decision"),
-    ]
-    for stage, name in stages:
-        stage.push = marks.around(name, stage.push)
-    # Part of the decision: what runs several times in a hop counts with all of them.
-    for method in ("push", "weigh"):
-        original = getattr(spotter.context, method)
-        setattr(spotter.context, method, marks.around("decision", original))
-    lap(spotter, spotter.process)
-    # On the class, and before the spotter is made: the model may keep the bound method.
-    kind = type(spotter.model.opened.interpreter)
-    kind.invoke = marks.around("invoke", kind.invoke)
-    spotter = make()
-    lap(spotter, spotter.process)
+    for stages in (("front_end", "model", "smoothing", "decision"), ("invoke",)):
+        spotter = make(timers=Only(marks, stages))
+        lap(spotter, spotter.process)
     nothing = marks.around("nothing", lambda: None)
     marks.active = True
     for _ in range(N_NOTHING):
         nothing()
     return spotter
+
+
+class Only:
+    """Mark some stages of a spotter and leave the others alone."""
+
+    def __init__(self, marks: Marks, stages: tuple[str, ...]) -> None:
+        self._marks, self._stages = marks, stages
+
+    def around(self, stage: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `call`, with marks if it is one of the stages."""
+        return self._marks.around(stage, call) if stage in self._stages else call
 
 
 def describe(spotter: KeywordSpotter, n_hops: int) -> dict[str, Any]:
@@ -117,7 +113,7 @@ def main() -> int:
 
     manifest = models.load(given.model)
 
-    def make() -> KeywordSpotter:
+    def make(**options: Any) -> KeywordSpotter:
         return KeywordSpotter.from_model(
             given.model,
             # Both forms at the hop that the stream form was made for.
@@ -125,6 +121,7 @@ def main() -> int:
             mode=given.mode,
             runtime=given.runtime,
             kernels=given.kernels,
+            **options,
         )
 
     samples = np.concatenate(list(read_file(given.input)))

@@ -16,6 +16,8 @@ import io
 import json
 import platform
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,29 +50,26 @@ class HopRecorder:
         opened = spotter.model.opened
         self._features = only_one(opened.inputs, but="state/")
         self._output = only_one(opened.outputs, but="next/")
-        self._push = spotter.frontend.push
-        spotter.frontend.push = self._on_push
-        # On the class: the model may keep the bound method.
-        kind = type(opened.interpreter)
-        invoke = kind.invoke
 
-        def recorded(interpreter: Any) -> None:
-            if interpreter is opened.interpreter:
-                self._before_invoke(interpreter)
-            invoke(interpreter)
-            if interpreter is opened.interpreter:
-                self._last = interpreter.get_tensor(self._output.index)[0].copy()
+    def around(self, stage: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what the spotter is to call in place of a stage (`kws.spotter.StageTimers`)."""
+        if stage == "front_end":
+            return lambda *arguments, **options: self._on_frames(call(*arguments, **options))
+        return partial(self._on_invoke, call) if stage == "invoke" else call
 
-        kind.invoke = recorded
-
-    def _on_push(self, *arguments: Any, **options: Any) -> np.ndarray:
-        frames = self._push(*arguments, **options)
+    def _on_frames(self, frames: np.ndarray) -> np.ndarray:
         if self._replayed is not None:
             start, end = self._n_replayed, self._n_replayed + len(frames)
             frames[:] = self._replayed[start:end]
             self._n_replayed = end
         self.frames.append(frames.copy())
         return frames
+
+    def _on_invoke(self, invoke: Callable[[], Any]) -> None:
+        interpreter = self.spotter.model.opened.interpreter
+        self._before_invoke(interpreter)
+        invoke()
+        self._last = interpreter.get_tensor(self._output.index)[0].copy()
 
     def _before_invoke(self, interpreter: Any) -> None:
         n_mels = self.spotter.manifest.frontend.n_mels
@@ -134,7 +133,7 @@ def main() -> int:
         if options["hop_ms"] is None:
             # Both forms at the hop that the stream form was made for: they are compared.
             options["hop_ms"] = own_hop_ms(models.load(model))
-        spotter = make(kind, model, **options)
+        spotter = make(kind, model, **options, timers=recorder)
         recorder.attach(spotter)
         return spotter
 

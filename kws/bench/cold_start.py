@@ -44,7 +44,7 @@ SPOTTER = (
     + """\
 import json, sys
 import kws.cli
-from kws.audio_file import read_pcm
+from kws.audio.files import read_pcm
 from kws.spotter import KeywordSpotter
 options = json.loads(sys.argv[1])
 spotter = KeywordSpotter.from_model(**options)

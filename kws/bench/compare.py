@@ -13,7 +13,7 @@ from kws.bench import cold_start as bench_process
 from kws.bench import model_under_test as bench_subject
 from kws.bench.cold_start import Start
 from kws.bench.model_under_test import Round, Subject
-from kws.bench.stage_timers import ClockCost
+from kws.bench.stage_timers import TimerCost
 from kws.errors import ConfigError
 from kws.inference.interpreter import RUNTIMES
 from kws.spotter import MODES
@@ -69,7 +69,7 @@ def run_in_turn(
     samples: NDArray[np.int16],
     *,
     n_rounds: int,
-    cost: ClockCost,
+    cost: TimerCost,
     paced: bool = False,
     progress: Callable[[], None] = lambda: None,
 ) -> tuple[list[Round], list[Round]]:

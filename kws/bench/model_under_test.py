@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kws.bench import cold_start as bench_process
 from kws.bench import timing as benchmark
-from kws.bench.stage_timers import PARTS, ClockCost, HopClocks, Split, run_split
+from kws.bench.stage_timers import PARTS, HopTimers, Split, TimerCost, run_split
 from kws.bench.timing import Timings, percentiles_us
 from kws.spotter import KeywordSpotter
 
@@ -41,8 +41,8 @@ class Subject:
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = dict(options)
         self.plain = KeywordSpotter.from_model(**options)
-        self._clocked = KeywordSpotter.from_model(**options)
-        self._clocks = HopClocks(self._clocked)
+        self._timers = HopTimers()
+        self._timed = KeywordSpotter.from_model(**options, timers=self._timers)
         self.opened = self.plain.model.opened
         manifest = self.plain.manifest
         stream = manifest.stream if self.plain.model.mode == "stream" else None
@@ -71,11 +71,11 @@ class Subject:
         return f"{self.options['name_or_path']}:{self.plain.model.mode}@{self.opened.runtime}"
 
     def run_round(
-        self, samples: NDArray[np.int16], *, cost: ClockCost, paced: bool = False
+        self, samples: NDArray[np.int16], *, cost: TimerCost, paced: bool = False
     ) -> Round:
         """Run over the audio twice: for the whole hop, then for its parts."""
         plain = benchmark.run(self.plain, samples, paced=paced)
-        return Round(plain, run_split(self._clocked, self._clocks, samples, cost=cost, paced=paced))
+        return Round(plain, run_split(self._timed, self._timers, samples, cost=cost, paced=paced))
 
     def programs(self) -> list[bench_process.Program]:
         """Return the fresh processes of this subject: its own, and its floor."""
@@ -103,7 +103,7 @@ def figures(rounds: Sequence[Round]) -> dict[str, Any]:
         "hop_us": {**percentiles_us(hop_s), **parts},
         "split_run": {
             "hop_us": _mean_us(clocked_s),
-            "clocks_us": round(1e6 * float(np.mean([item.split.clocks_s for item in rounds])), 2),
+            "timers_us": round(1e6 * float(np.mean([item.split.timers_s for item in rounds])), 2),
         },
         "p50_by_part_us": benchmark.p50_by_part_us([item.plain.hop_s for item in rounds]),
         "cpu_s_per_audio_s": round(

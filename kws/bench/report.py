@@ -145,7 +145,7 @@ def _single(report: Mapping[str, Any]) -> list[str]:
         _row("invoke alone", "".join(f"{invoke[name]:>9.1f}" for name in COLUMNS)),
         _row(
             "parts of a hop, mean",
-            f"{split['hop_us']:>9.1f}        (runs with clocks in them, {split['clocks_us']} "
+            f"{split['hop_us']:>9.1f}        (runs with clocks in them, {split['timers_us']} "
             "of clocks taken off)",
         ),
         *parts,

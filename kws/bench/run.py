@@ -19,7 +19,7 @@ from kws.bench import timing as benchmark
 from kws.bench import warnings as bench_doubts
 from kws.bench.histogram import Histogram, histogram
 from kws.bench.model_under_test import Round, Subject
-from kws.bench.stage_timers import ClockCost, clock_cost
+from kws.bench.stage_timers import TimerCost, timer_cost
 from kws.errors import ConfigError
 
 # The back-to-back runs beside paced ones: enough to set against them, and done in seconds.
@@ -70,7 +70,7 @@ def measure(options: Mapping[str, Any], plan: Plan, *, progress: Progress) -> Me
     around = _Machine()
     subject = Subject(options)
     samples = _samples((subject,), plan)
-    cost = clock_cost()
+    cost = timer_cost()
     around.begin()
     beside = _beside_paced(subject, plan, cost, progress) if plan.paced else {}
     rounds = []
@@ -117,7 +117,7 @@ def compare(
     samples = _samples(pair, plan)
     if pair[0].plain.sample_rate != pair[1].plain.sample_rate:
         raise ConfigError("--compare: expected two models at the same sample rate")
-    cost = clock_cost()
+    cost = timer_cost()
     todo = iter(range(2 * plan.n_rounds))
     around.begin()
     rounds = bench_compare.run_in_turn(
@@ -194,7 +194,7 @@ def _heard(subjects: Sequence[Subject], plan: Plan) -> NDArray[np.int16]:
 
 
 def _beside_paced(
-    subject: Subject, plan: Plan, cost: ClockCost, progress: Progress
+    subject: Subject, plan: Plan, cost: TimerCost, progress: Progress
 ) -> dict[str, Any]:
     """Return the back-to-back figures that paced ones are set against."""
     progress("back to back, for comparison")

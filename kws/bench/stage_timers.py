@@ -1,27 +1,48 @@
-"""Clocks in a hop: how its time splits into front end, model, decision and the rest."""
+"""How the time of a hop splits into front end, model, decision and the rest."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from types import MethodType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.bench import timing as benchmark
+from kws.bench import timing
 from kws.errors import ModelError
-from kws.spotter import KeywordSpotter
+from kws.spotter import STAGES, Call, KeywordSpotter
 
 # Parts that the report shows, in the order of the data.
 PARTS = ("front_end", "model", "decision", "overhead")
-# Clocked each for itself, shown as the decision.
-DECIDING = ("smoothing", "decision", "context_push", "context_weigh")
 
 
-class StageClock:
-    """Stand in for a stage's method and add up the time and number of its calls."""
+@dataclass(frozen=True)
+class TimerCost:
+    """What one `StageTimer` adds to a call, in seconds."""
+
+    inside_s: float
+    """To the time that it measures."""
+
+    outside_s: float
+    """To the time of the caller."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Seconds per hop of one timed run, with the cost of the timers subtracted."""
+
+    hop_s: NDArray[np.float64]
+    invoke_s: NDArray[np.float64]
+    parts_s: dict[str, NDArray[np.float64]]
+    """`PARTS` of the hop; ``model`` includes the invoke. They add up to `hop_s`."""
+
+    timers_s: float
+    """Mean cost of all timers that was subtracted from a hop."""
+
+
+class StageTimer:
+    """Call a function, and add up the time and number of its calls."""
 
     def __init__(self, call: Any) -> None:
         self._call = call
@@ -29,7 +50,7 @@ class StageClock:
         self.n_calls = 0
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        """Call through, and note how long it took."""
+        """Call the function, and note how long it took."""
         before = time.perf_counter()
         result = self._call(*arguments, **keywords)
         self.seconds += time.perf_counter() - before
@@ -37,125 +58,91 @@ class StageClock:
         return result
 
     def take(self) -> tuple[float, int]:
-        """Return seconds and calls since the last time, and start anew."""
+        """Return seconds and calls since the last time, and set both to 0."""
         taken = (self.seconds, self.n_calls)
         self.seconds, self.n_calls = 0.0, 0
         return taken
 
 
-@dataclass(frozen=True)
-class ClockCost:
-    """What one `StageClock` adds to a call, in seconds."""
+class HopTimers:
+    """Timers for the stages of one spotter (`kws.spotter.StageTimers`)."""
 
-    inside_s: float
-    """To the time that it measures itself."""
+    def __init__(self) -> None:
+        self._timers: dict[str, StageTimer] = {}
+        self._hops: dict[str, list[tuple[float, int]]] = {stage: [] for stage in STAGES}
 
-    outside_s: float
-    """To the time of whoever calls."""
-
-
-@dataclass(frozen=True)
-class Split:
-    """Seconds per hop of one clocked run, the cost of the clocks taken off."""
-
-    hop_s: NDArray[np.float64]
-    invoke_s: NDArray[np.float64]
-    parts_s: dict[str, NDArray[np.float64]]
-    """`PARTS` of the hop; ``model`` holds the invoke. They add up to `hop_s`."""
-
-    clocks_s: float
-    """Cost of all clocks that was taken off a hop, on average."""
-
-
-class HopClocks:
-    """Clocks in place of the methods of a spotter's stages; the spotter is used up by it."""
-
-    def __init__(self, spotter: KeywordSpotter) -> None:
-        model = spotter.model
-        places = {
-            "front_end": (spotter.frontend, "push"),
-            "model": (model, "push"),
-            "smoothing": (spotter.smoother, "push"),
-            "context_push": (spotter.context, "push"),
-            "context_weigh": (spotter.context, "weigh"),
-            "decision": (spotter.policy, "push"),
-            "invoke": (model.opened.interpreter, "invoke"),
-        }
-        self._clocks: dict[str, StageClock] = {}
-        for name, (owner, method) in places.items():
-            original = getattr(owner, method)
-            self._clocks[name] = StageClock(original)
-            setattr(owner, method, self._clocks[name])
-            # Somebody may have kept the method itself, to save looking it up at each hop.
-            _replace_kept((spotter, model), original, self._clocks[name])
-        self._hops: dict[str, list[tuple[float, int]]] = {name: [] for name in places}
+    def around(self, stage: str, call: Call) -> Call:
+        """Return a timed function in place of `call`."""
+        self._timers[stage] = StageTimer(call)
+        return cast(Call, self._timers[stage])
 
     def begin(self) -> None:
         """Forget the warm-up."""
-        for name, clock in self._clocks.items():
-            clock.take()
-            self._hops[name] = []
+        for stage, timer in self._timers.items():
+            timer.take()
+            self._hops[stage] = []
 
     def after_hop(self) -> None:
-        """Note what each clock counted in this hop."""
-        for name, clock in self._clocks.items():
-            self._hops[name].append(clock.take())
+        """Note what each timer counted in this hop."""
+        for stage, timer in self._timers.items():
+            self._hops[stage].append(timer.take())
 
-    def split(self, hop_s: NDArray[np.float64], cost: ClockCost) -> Split:
-        """Return the parts of the hops since `begin`, given how long each took in all.
+    def split(self, hop_s: NDArray[np.float64], cost: TimerCost) -> Split:
+        """Return the parts of the hops since `begin`, given the whole time of each.
 
         Raises
         ------
         ModelError
-            If a stage was never called: then it does not go through the clocked method.
+            If a stage was never called.
         """
-        table = {name: np.array(hops, dtype=np.float64) for name, hops in self._hops.items()}
-        calls = {name: hops[:, 1] for name, hops in table.items()}
-        for name, counted in calls.items():
-            if not counted.any():
-                raise ModelError(f"the {name} of this model is not called where it can be timed")
-        seconds = {
-            name: np.maximum(0.0, hops[:, 0] - calls[name] * cost.inside_s)
-            for name, hops in table.items()
+        table = {
+            stage: np.array(hops, dtype=np.float64).reshape(-1, 2)
+            for stage, hops in self._hops.items()
         }
-        # The model's clock also ran while the one inside it, of invoke, did its own work.
+        calls = {stage: hops[:, 1] for stage, hops in table.items()}
+        for stage, counted in calls.items():
+            if not counted.any():
+                raise ModelError(f"the {stage} of this model is not called where it can be timed")
+        seconds = {
+            stage: np.maximum(0.0, hops[:, 0] - calls[stage] * cost.inside_s)
+            for stage, hops in table.items()
+        }
+        # The timer of the model also measured what the timer of the invoke cost.
         seconds["model"] = np.maximum(
             seconds["invoke"], seconds["model"] - calls["invoke"] * cost.outside_s
         )
-        clocks_s = sum(calls.values(), np.zeros(len(hop_s))) * cost.outside_s
-        decision = sum(
-            (seconds[name] for name in DECIDING if name in seconds), np.zeros(len(hop_s))
-        )
+        timers_s = sum(calls.values(), np.zeros(len(hop_s))) * cost.outside_s
+        decision = seconds["smoothing"] + seconds["decision"]
         staged = seconds["front_end"] + seconds["model"] + decision
-        whole = np.maximum(staged, hop_s - clocks_s)
+        whole = np.maximum(staged, hop_s - timers_s)
         parts = (seconds["front_end"], seconds["model"], decision, whole - staged)
-        return Split(whole, seconds["invoke"], dict(zip(PARTS, parts)), float(clocks_s.mean()))
+        return Split(whole, seconds["invoke"], dict(zip(PARTS, parts)), float(timers_s.mean()))
 
 
-def clock_cost(*, n_calls: int = 1_000, n_batches: int = 9) -> ClockCost:
-    """Return what a clock adds to a call: measured on a call that does nothing.
+def timer_cost(*, n_calls: int = 1_000, n_batches: int = 9) -> TimerCost:
+    """Return what a timer adds to a call, measured on a call that does nothing.
 
-    Each time is the least of some batches, because everything else that happens can only add.
-    It is the cost with warm caches: at the pace of speech it is somewhat more.
+    Each time is the minimum over some batches, because all disturbances only add. It is the cost
+    with warm caches; in real time it is somewhat higher.
     """
     batches = np.array([_time_idle_calls(n_calls) for _ in range(n_batches)])
-    loop_s, bare_s, clocked_s, measured_s = (float(least) for least in batches.min(axis=0))
+    loop_s, bare_s, timed_s, measured_s = (float(least) for least in batches.min(axis=0))
     call_s = bare_s - loop_s
     inside_s = max(0.0, measured_s - call_s) / n_calls
-    return ClockCost(inside_s, max(inside_s, (clocked_s - bare_s) / n_calls))
+    return TimerCost(inside_s, max(inside_s, (timed_s - bare_s) / n_calls))
 
 
 def run_split(
     spotter: KeywordSpotter,
-    clocks: HopClocks,
+    timers: HopTimers,
     samples: NDArray[np.int16],
     *,
-    cost: ClockCost,
+    cost: TimerCost,
     paced: bool = False,
 ) -> Split:
-    """Run a spotter with clocks in it over audio, and return where the time of its hops goes."""
-    timings = benchmark.run(spotter, samples, paced=paced, observer=clocks)
-    return clocks.split(timings.hop_s, cost)
+    """Run a spotter that was made with these timers, and return how its hops split."""
+    timings = timing.run(spotter, samples, paced=paced, observer=timers)
+    return timers.split(timings.hop_s, cost)
 
 
 class _Idle:
@@ -164,11 +151,9 @@ class _Idle:
 
 
 def _time_idle_calls(n_calls: int) -> tuple[float, float, float, float]:
-    """Return seconds of an empty loop, of one with calls, of one with clocked calls, and of the
-    latter what the clock itself measured.
-    """
+    """Return seconds of an empty loop, of calls, of timed calls, and what their timer measured."""
     bare = _Idle().push
-    clock = StageClock(bare)
+    timer = StageTimer(bare)
     marks = [time.perf_counter()]
     for _ in range(n_calls):
         pass
@@ -177,14 +162,7 @@ def _time_idle_calls(n_calls: int) -> tuple[float, float, float, float]:
         bare(None)
     marks.append(time.perf_counter())
     for _ in range(n_calls):
-        clock(None)
+        timer(None)
     marks.append(time.perf_counter())
-    loop_s, bare_s, clocked_s = (end - start for start, end in zip(marks, marks[1:]))
-    return loop_s, bare_s, clocked_s, clock.seconds
-
-
-def _replace_kept(owners: tuple[Any, ...], original: Any, clock: StageClock) -> None:
-    for owner in owners:
-        for name, value in list(getattr(owner, "__dict__", {}).items()):
-            if isinstance(value, MethodType) and value == original:
-                setattr(owner, name, clock)
+    loop_s, bare_s, timed_s = (end - start for start, end in zip(marks, marks[1:]))
+    return loop_s, bare_s, timed_s, timer.seconds

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
+from kws.manifest import ModelManifest
 
 # Hop times carry rounding errors, and a suppression time may be a whole number of hops. This is
 # far below a sample and far above the rounding of a year.
@@ -55,7 +58,7 @@ class DetectionPolicy:
     ) -> None:
         self._labels = tuple(labels)
         self._suppression_s = suppression_s
-        self._thresholds = np.full(len(labels), np.inf, dtype=np.float64)
+        by_index = {}
         for keyword, threshold in thresholds.items():
             if keyword not in self._labels:
                 known = ", ".join(label for label in labels if not label.startswith("_"))
@@ -64,12 +67,13 @@ class DetectionPolicy:
                 raise ConfigError(
                     f"threshold of {keyword}: expected above 0 and up to 1, got {threshold}"
                 )
-            self._thresholds[self._labels.index(keyword)] = threshold
+            by_index[self._labels.index(keyword)] = float(threshold)
+        self._thresholds = sorted(by_index.items())
         self.reset()
 
     def reset(self) -> None:
         """Forget all firings, so that every keyword may fire."""
-        self._quiet_until_s = [-np.inf] * len(self._labels)
+        self._suppressed_until_s = [-math.inf] * len(self._labels)
 
     def push(self, scores: NDArray[np.float32], time_s: float) -> Detection | None:
         """Return the detection at this hop, if there is one.
@@ -81,20 +85,29 @@ class DetectionPolicy:
         time_s : float
             Stream time of the scores, in seconds; must not go back.
         """
-        reached = scores >= self._thresholds
-        # Nearly every hop ends here.
-        if not reached.any():
+        # Plain floats: for a dozen labels numpy's calls take longer than the comparisons.
+        row = scores.tolist()
+        above = [index for index, threshold in self._thresholds if row[index] >= threshold]
+        if not above:
             return None
-        above = np.flatnonzero(reached)
-        best = int(above[np.argmax(scores[above])])
-        armed = time_s >= self._quiet_until_s[best]
+        best = max(above, key=row.__getitem__)
+        fires = time_s >= self._suppressed_until_s[best]
         for index in above:
             # Each hop at or above the threshold extends the suppression, so a long utterance
             # cannot fire twice. A runner-up is suppressed only when another keyword fires: it
             # may be the next word.
-            if armed or time_s < self._quiet_until_s[index]:
-                self._quiet_until_s[index] = time_s + self._suppression_s - ROUNDING_S
-        return Detection(self._labels[best], float(scores[best]), time_s) if armed else None
+            if fires or time_s < self._suppressed_until_s[index]:
+                self._suppressed_until_s[index] = time_s + self._suppression_s - ROUNDING_S
+        return Detection(self._labels[best], row[best], time_s) if fires else None
+
+    def is_reached(self, scores: NDArray[np.float32]) -> bool:
+        """Return whether a keyword's score is at or above its threshold; changes nothing."""
+        row = scores.tolist()
+        # A plain loop: a generator costs a call per keyword.
+        for index, threshold in self._thresholds:  # noqa: SIM110
+            if row[index] >= threshold:
+                return True
+        return False
 
     def replay(self, scores: NDArray[np.float32], times_s: NDArray[np.float64]) -> list[Detection]:
         """Return the detections of a recording, as `push` gives them after a reset.
@@ -106,7 +119,10 @@ class DetectionPolicy:
             Rising.
         """
         self.reset()
-        reached = np.flatnonzero((scores >= self._thresholds).any(axis=1))
+        levels = np.full(len(self._labels), np.inf, dtype=np.float64)
+        for index, threshold in self._thresholds:
+            levels[index] = threshold
+        reached = np.flatnonzero((scores >= levels).any(axis=1))
         found = (self.push(scores[hop], float(times_s[hop])) for hop in reached)
         return [detection for detection in found if detection is not None]
 
@@ -137,3 +153,43 @@ def firings(times_s: NDArray[np.float64], *, suppression_s: float) -> NDArray[np
     # Every hop at or above the threshold extends the suppression, so only the previous one counts.
     fires[1:] = times_s[1:] >= times_s[:-1] + suppression_s - ROUNDING_S
     return fires
+
+
+def choose_thresholds(
+    manifest: ModelManifest,
+    given: Mapping[str, float] | float | None,
+    keywords: Sequence[str] | None,
+) -> dict[str, float]:
+    """Return the threshold of every keyword that may fire.
+
+    Parameters
+    ----------
+    manifest : ModelManifest
+        Names the keywords; its thresholds are the defaults.
+    given : mapping of str to float, float or None
+        Thresholds of some keywords, or one for all.
+    keywords : sequence of str or None
+        Those that may fire; None for all.
+
+    Raises
+    ------
+    ConfigError
+        If a keyword is unknown, none is left, or `given` is of another type.
+    """
+    own = given if isinstance(given, Mapping) else {}
+    for keyword in (*own, *(keywords or ())):
+        if keyword not in manifest.keywords:
+            raise ConfigError(
+                f"keyword {keyword!r}: model {manifest.name!r} knows {', '.join(manifest.keywords)}"
+            )
+    if keywords is not None and not keywords:
+        raise ConfigError(f"keywords: expected some of {', '.join(manifest.keywords)}, got none")
+    for_all = given if isinstance(given, Real) else None
+    if given is not None and for_all is None and not isinstance(given, Mapping):
+        raise ConfigError(f"thresholds: expected a number or a mapping, got {given!r}")
+    return {
+        keyword: own.get(
+            keyword, manifest.decision.threshold(keyword) if for_all is None else float(for_all)
+        )
+        for keyword in (manifest.keywords if keywords is None else keywords)
+    }

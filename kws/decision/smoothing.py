@@ -1,4 +1,4 @@
-"""Average posteriors over time, so that one odd window decides nothing."""
+"""Smooth posteriors over time, so that no single window decides."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ class PosteriorSmoother:
     Parameters
     ----------
     n_posteriors : int
-        How many are averaged. More: steadier scores, later detections.
+        How many are averaged. More: fewer false accepts, later detections.
     """
 
     def __init__(self, n_posteriors: int) -> None:
         if n_posteriors < 1:
             raise ConfigError(f"n_posteriors must be at least 1, got {n_posteriors}")
         self._n = n_posteriors
+        self._divisor = np.float32(n_posteriors)
         self.reset()
 
     @classmethod
@@ -49,22 +50,23 @@ class PosteriorSmoother:
         Returns
         -------
         scores : ndarray of float32, shape (n_labels,), or None
-            None until the span is filled: "not known yet" is not "certainly not".
+            None until there are `n_posteriors` of them.
         """
         n = self._n
         if self._recent is None:
             self._recent = np.zeros((2 * n, len(posterior)), dtype=np.float32)
-        # Every posterior is written twice, n rows apart, so that the last n always lie in a row.
+        # Every posterior is written twice, n rows apart, so that the last n are always contiguous.
         slot = self._count % n
         self._recent[slot] = posterior
         self._recent[slot + n] = posterior
         self._count += 1
         if self._count < n:
             return None
-        # Along the first axis numpy adds row by row, and so in order of age: the same posteriors
-        # always give the same last bit.
-        total = np.add.reduce(self._recent[slot + 1 : slot + 1 + n], axis=0)
-        return np.asarray(np.divide(total, np.float32(n), out=total))
+        # Along the first axis numpy adds row by row, oldest first: the same posteriors always
+        # give the same last bit.
+        total: NDArray[np.float32] = np.add.reduce(self._recent[slot + 1 : slot + 1 + n], axis=0)
+        total /= self._divisor
+        return total
 
 
 def smooth(

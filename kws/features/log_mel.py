@@ -1,4 +1,4 @@
-"""Pure maths from frames of samples to log-mel: the filterbank on top of the spectrum."""
+"""From frames of samples to log power and log-mel: window, FFT, filterbank, log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.config import FrontendConfig
-from kws.features.spectrum import FloatArray, SpectrogramMaths
+
+FloatArray = NDArray[np.float32]
+
+# int16 full scale, so that energies do not depend on the sample format.
+FULL_SCALE = 32_768.0
+# From numpy 2 on, `rfft` can write into an existing array.
+RFFT_HAS_OUT = int(np.__version__.partition(".")[0]) >= 2
+
+
+def hann_window(n_samples: int) -> FloatArray:
+    """Return the periodic Hann window, float32 ``(n_samples,)``, 0..1."""
+    phase = 2 * np.pi * np.arange(n_samples) / n_samples
+    return np.asarray(0.5 - 0.5 * np.cos(phase), dtype=np.float32)
 
 
 def hz_to_mel(hz: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -32,11 +44,93 @@ def mel_filterbank(config: FrontendConfig) -> FloatArray:
     return np.asarray(np.maximum(0.0, np.minimum(rising, falling)), dtype=np.float32)
 
 
-class LogMelMaths(SpectrogramMaths):
-    """The constants of a log-mel front end: those of the spectrum, and the filters behind it.
+class SpectrogramTransform:
+    """Turn frames of samples into log power; the one formula of training and runtime.
 
-    See `SpectrogramMaths` for the parameters, and for how exact it is.
+    The work is done in double precision and rounded to float32 once, at the end. That removes
+    last-bit differences between FFTs, BLAS libraries and CPUs, so the same audio gives the same
+    features on every machine. Work arrays are reused from call to call: not thread-safe.
+
+    Parameters
+    ----------
+    config : FrontendConfig
+        How audio becomes frames.
+    rfft : callable, default numpy.fft.rfft
+        Any function with numpy's signature. Training passes scipy's, which is faster on batches;
+        importing scipy takes too long for the runtime.
+    dtype : {float64, float32}
+        Precision of the work. Training uses float32: half the cost, equal to 1e-5.
     """
+
+    def __init__(
+        self,
+        config: FrontendConfig,
+        *,
+        rfft: Callable[..., Any] = np.fft.rfft,
+        dtype: type[np.floating[Any]] = np.float64,
+    ) -> None:
+        self.config = config
+        self._rfft = rfft
+        self._dtype = dtype
+        self._log_floor = config.log_floor
+        # The window also scales int16 to +-1, which saves a multiplication per sample.
+        self._window = (hann_window(config.frame_length_samples) / np.float32(FULL_SCALE)).astype(
+            dtype
+        )
+        self._n_bins = config.n_fft // 2 + 1
+        self._allocate((0,))
+
+    def _allocate(self, shape: tuple[int, ...]) -> None:
+        """Allocate work arrays for frames of this shape."""
+        self._shape = shape
+        # The zeros behind each frame, up to the length of the FFT, are never overwritten.
+        self._padded = np.zeros((*shape, self.config.n_fft), dtype=self._dtype)
+        self._windowed = self._padded[..., : self.config.frame_length_samples]
+        self._power = np.zeros((*shape, self._n_bins), dtype=self._dtype)
+        # Squares of the real and imaginary parts, side by side as in the spectrum.
+        self._squares = np.zeros((*shape, 2 * self._n_bins), dtype=self._dtype)
+        self._real, self._imaginary = self._squares[..., ::2], self._squares[..., 1::2]
+        self._rfft_options = {}
+        if RFFT_HAS_OUT and self._rfft is np.fft.rfft:
+            kind = np.result_type(self._dtype, np.complex64)
+            self._rfft_options["out"] = np.zeros((*shape, self._n_bins), dtype=kind)
+
+    def __call__(self, frames: NDArray[Any], *, out: FloatArray | None = None) -> FloatArray:
+        """Return the log energies of frames.
+
+        Parameters
+        ----------
+        frames : ndarray of int16 or float32, shape (..., n_frames, frame_length_samples)
+            Samples on the int16 scale, -32768..32767.
+        out : ndarray of float32, shape (..., n_frames, n_bands), optional
+            Where to write the result; without it a new array is made.
+
+        Returns
+        -------
+        features : ndarray of float32, shape (..., n_frames, n_bands)
+            Natural log of the energy of each band, never below ``log(log_floor)``.
+        """
+        if frames.shape[:-1] != self._shape:
+            self._allocate(frames.shape[:-1])
+        np.multiply(frames, self._window, out=self._windowed, casting="same_kind")
+        spectrum = self._rfft(self._padded, **self._rfft_options)
+        np.square(spectrum.view(spectrum.real.dtype), out=self._squares, casting="same_kind")
+        np.add(self._real, self._imaginary, out=self._power)
+        energy = self._bands()
+        np.maximum(energy, self._log_floor, out=energy)
+        np.log(energy, out=energy)
+        if out is None:
+            return energy.astype(np.float32)
+        out[...] = energy
+        return out
+
+    def _bands(self) -> NDArray[Any]:
+        """Return the energy of each band, in a work array."""
+        return self._power
+
+
+class LogMelTransform(SpectrogramTransform):
+    """Turn frames of samples into log-mel energies (see `SpectrogramTransform`)."""
 
     def __init__(
         self,
@@ -47,15 +141,15 @@ class LogMelMaths(SpectrogramMaths):
     ) -> None:
         filters = mel_filterbank(config).astype(dtype)
         self._n_mels = filters.shape[1]
-        self._parts = _parts(filters)
+        self._blocks = _filter_blocks(filters)
         super().__init__(config, rfft=rfft, dtype=dtype)
 
-    def _make_room(self, shape: tuple[int, ...]) -> None:
-        super()._make_room(shape)
+    def _allocate(self, shape: tuple[int, ...]) -> None:
+        super()._allocate(shape)
         self._energy = np.zeros((*shape, self._n_mels), dtype=self._dtype)
         self._products = [
             (self._power[..., bins], filters, self._energy[..., mels])
-            for bins, mels, filters in self._parts
+            for bins, mels, filters in self._blocks
         ]
 
     def _bands(self) -> NDArray[Any]:
@@ -64,11 +158,11 @@ class LogMelMaths(SpectrogramMaths):
         return self._energy
 
 
-def _parts(filters: NDArray[Any]) -> list[tuple[slice, slice, NDArray[Any]]]:
+def _filter_blocks(filters: NDArray[Any]) -> list[tuple[slice, slice, NDArray[Any]]]:
     """Return the filterbank as blocks (bins, mels, filters) without most of its zeros.
 
-    Low filters are narrow: two blocks halve the multiplications, more cost more calls than they
-    save.
+    Low filters are narrow, so two blocks halve the multiplications. More blocks would cost more
+    in calls than they save.
     """
     n_mels = filters.shape[1]
     blocks = []

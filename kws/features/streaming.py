@@ -1,4 +1,4 @@
-"""Frames of audio as features: streamed (each frame computed once) and of whole clips."""
+"""Features of a stream of samples (each frame computed once) and of whole clips."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from numpy.typing import NDArray
 
 from kws.config import FrontendConfig
 from kws.errors import AudioError
-from kws.features.log_mel import LogMelMaths
-from kws.features.spectrum import FloatArray, SpectrogramMaths
+from kws.features.log_mel import FULL_SCALE, FloatArray, LogMelTransform, SpectrogramTransform
 
-# Frames computed at once: more would only need more memory, since ten already fill the caches.
+# Frames computed at once. Ten already fill the caches, so more would only take more memory.
 BLOCK_FRAMES = 16
-WHOLE_FRAMES = 512
+CLIP_BLOCK_FRAMES = 512
 
 
 def log_mel(samples: NDArray[Any], config: FrontendConfig) -> FloatArray:
     """Return the log-mel frames of whole clips.
 
-    State starts anew on every call: for audio that arrives in pieces use `LogMelFrontend`.
+    Every call starts from a fresh state: for audio that arrives in pieces use `LogMelFrontend`.
 
     Parameters
     ----------
@@ -34,24 +33,24 @@ def log_mel(samples: NDArray[Any], config: FrontendConfig) -> FloatArray:
     frames : ndarray of float32, shape (..., n_frames, n_mels)
         Natural log of mel energy; ``n_frames`` is 0 for audio shorter than a frame.
     """
-    return whole_clips(np.asarray(samples), LogMelMaths(config))
+    return clip_frames(np.asarray(samples), LogMelTransform(config))
 
 
-def whole_clips(samples: NDArray[Any], maths: SpectrogramMaths) -> FloatArray:
-    """Return the frames of whole clips with prepared constants (see `log_mel`)."""
-    config = maths.config
+def clip_frames(samples: NDArray[Any], transform: SpectrogramTransform) -> FloatArray:
+    """Return the frames of whole clips by a prepared transform (see `log_mel`)."""
+    config = transform.config
     n_frames = config.n_frames(samples.shape[-1])
     if n_frames == 0:
         return np.zeros((*samples.shape[:-1], 0, config.n_bands), dtype=np.float32)
     samples = np.ascontiguousarray(samples)
-    if samples.ndim > 1 or n_frames <= WHOLE_FRAMES:
-        return maths(_overlapping_frames(samples, n_frames, config))
-    # Long recordings piece by piece: all at once would take 80 MB a minute.
+    if samples.ndim > 1 or n_frames <= CLIP_BLOCK_FRAMES:
+        return transform(_overlapping_frames(samples, n_frames, config))
+    # Block by block: a long recording at once would take 80 MB a minute.
     out = np.empty((n_frames, config.n_bands), dtype=np.float32)
-    for first in range(0, n_frames, WHOLE_FRAMES):
-        n = min(WHOLE_FRAMES, n_frames - first)
-        piece = samples[first * config.frame_step_samples :]
-        maths(_overlapping_frames(piece, n, config), out=out[first : first + n])
+    for first in range(0, n_frames, CLIP_BLOCK_FRAMES):
+        n = min(CLIP_BLOCK_FRAMES, n_frames - first)
+        rest = samples[first * config.frame_step_samples :]
+        transform(_overlapping_frames(rest, n, config), out=out[first : first + n])
     return out
 
 
@@ -72,24 +71,27 @@ def _overlapping_frames(
 class SpectrogramFrontend:
     """Turn a stream of samples into frames of log power, computing each frame once."""
 
+    transform: type[SpectrogramTransform] = SpectrogramTransform
+
     def __init__(self, config: FrontendConfig) -> None:
         self.config = config
-        self._maths = self._prepared(config)
+        self._transform = self.transform(config)
         self._step = config.frame_step_samples
-        self._make_room(2 * config.sample_rate)
+        self._overlap = config.frame_length_samples - self._step
+        self._allocate(2 * config.sample_rate)
         self.reset()
 
-    def _prepared(self, config: FrontendConfig) -> SpectrogramMaths:
-        return SpectrogramMaths(config)
-
-    def _make_room(self, n_samples: int) -> None:
+    def _allocate(self, n_samples: int) -> None:
         self._audio = np.zeros(n_samples, dtype=np.int16)
-        # A view for each number of frames at the start of the buffer: cheaper kept than made.
+        # A view for each number of frames at the start of the buffer, which are slow to make.
         self._views: dict[int, NDArray[Any]] = {}
 
     def reset(self) -> None:
-        """Forget the audio heard so far."""
+        """Forget all audio."""
         self._n_pending = 0
+
+    def prime(self, samples: NDArray[np.int16]) -> None:
+        """Do nothing: no frame depends on samples before it."""
 
     def push(self, samples: NDArray[np.int16], *, out: FloatArray | None = None) -> FloatArray:
         """Return the frames that these samples complete.
@@ -115,18 +117,18 @@ class SpectrogramFrontend:
         end = self._n_pending + len(samples)
         if end > len(self._audio):
             pending = self._audio[: self._n_pending]
-            self._make_room(2 * end)
+            self._allocate(2 * end)
             self._audio[: self._n_pending] = pending
         audio, step = self._audio, self._step
         audio[self._n_pending : end] = samples
-        n_frames = self.config.n_frames(end)
+        n_frames = max(0, (end - self._overlap) // step)
         if out is None:
             out = np.empty((n_frames, self.config.n_bands), dtype=np.float32)
         for first in range(0, n_frames, BLOCK_FRAMES):
             n = min(BLOCK_FRAMES, n_frames - first)
-            self._maths(self._frames(first, n), out=out[first : first + n])
+            self._transform(self._frames(first, n), out=out[first : first + n])
         self._n_pending = end - n_frames * step
-        # The two stretches may overlap; numpy copies as if they did not.
+        # numpy copies correctly where source and target overlap.
         audio[: self._n_pending] = audio[n_frames * step : end]
         return out[:n_frames]
 
@@ -141,8 +143,35 @@ class SpectrogramFrontend:
 class LogMelFrontend(SpectrogramFrontend):
     """Turn a stream of samples into log-mel frames, computing each frame once."""
 
-    def _prepared(self, config: FrontendConfig) -> SpectrogramMaths:
-        return LogMelMaths(config)
+    transform = LogMelTransform
+
+
+class WaveformFrontend:
+    """Scale samples to -1..1: a frame is one sample."""
+
+    def __init__(self, config: FrontendConfig) -> None:
+        self.config = config
+
+    def reset(self) -> None:
+        """Do nothing: there is no state."""
+
+    def prime(self, samples: NDArray[np.int16]) -> None:
+        """Do nothing: no frame depends on samples before it."""
+
+    def push(self, samples: NDArray[np.int16], *, out: FloatArray | None = None) -> FloatArray:
+        """Return int16 ``(n_samples,)`` as float32 ``(n_samples, 1)``; with `out`, its first rows.
+
+        Raises
+        ------
+        AudioError
+            If `samples` is not a one-dimensional int16 array.
+        """
+        check_samples(samples)
+        if out is None:
+            out = np.empty((len(samples), 1), dtype=np.float32)
+        frames = out[: len(samples)]
+        np.multiply(samples, np.float32(1 / FULL_SCALE), out=frames[:, 0])
+        return frames
 
 
 def check_samples(samples: NDArray[np.int16]) -> None:

@@ -1,9 +1,11 @@
-"""What both forms of a model share: the seam to the spotter, the input, the output, the checks."""
+"""The interface of a model, and what its streaming and window forms have in common."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Protocol
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,7 @@ from kws.manifest import ModelManifest, StreamForm, WindowForm
 
 
 class PosteriorModel(Protocol):
-    """What the spotter asks of a model, whichever form it has."""
+    """What the spotter needs of a model, in either form."""
 
     opened: OpenModel
     mode: str
@@ -25,6 +27,9 @@ class PosteriorModel(Protocol):
     def reset(self) -> None:
         """Forget all frames."""
 
+    def time_invoke(self, around: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Replace the interpreter's `invoke` by ``around(invoke)``."""
+
     def push(self, frames: FloatArray) -> FloatArray:
         """Return the posteriors ``(n_hops, n_labels)`` that these frames complete."""
 
@@ -33,9 +38,9 @@ class PosteriorModel(Protocol):
 
 
 class FormModel(ABC):
-    """What both forms do alike: open the file, take frames, read posteriors.
+    """The common part of the two forms: open the file, bind its tensors, read posteriors.
 
-    A form adds `reset`, `_push` and `_predict`, and calls `_bind` once it knows its tensors.
+    A form implements `push`, `reset` and `_predict`, and calls `_bind` once it knows its tensors.
 
     Parameters
     ----------
@@ -73,14 +78,18 @@ class FormModel(ABC):
         self.hop_frames = hop_frames
         self._manifest = manifest
         self._n_bands = manifest.frontend.n_bands
-        self._n_labels = len(manifest.labels)
-        self._interpreter = self.opened.interpreter
+        self._no_posteriors = np.zeros((0, len(manifest.labels)), dtype=np.float32)
+        self._invoke: Callable[[], Any] = self.opened.interpreter.invoke
+
+    def time_invoke(self, around: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Replace the interpreter's `invoke` by ``around(invoke)``, to time or record it."""
+        self._invoke = around(self._invoke)
 
     def _bind(self, given: Tensor, wanted: Tensor, *, n_frames: int) -> None:
-        """Check input and output, and lay arrays on them."""
+        """Check input and output, and make arrays on their memory."""
         for tensor, role, shape in (
             (given, "input", (1, *self._manifest.frontend.shape(n_frames))),
-            (wanted, "output", (1, self._n_labels)),
+            (wanted, "output", (1, len(self._manifest.labels))),
         ):
             check_tensor(tensor, role=role, shape=shape, manifest=self._manifest, where=self._where)
         self._quantizer = FrameQuantizer(
@@ -90,10 +99,10 @@ class FormModel(ABC):
             zero_point=given.zero_point,
             dtype=given.dtype,
         )
-        self._read = PosteriorReader(wanted)
         self._input_memory = self.opened.memory(given).reshape(1, n_frames, self._n_bands)
-        self._output_memory = self.opened.memory(wanted)
+        self._posterior = posterior_reader(wanted, self.opened.memory(wanted))
 
+    @abstractmethod
     def push(self, frames: FloatArray) -> FloatArray:
         """Return the posteriors of the windows that these frames complete.
 
@@ -112,23 +121,16 @@ class FormModel(ABC):
         AudioError
             If the frames have another number of bands.
         """
-        check_frames(frames, self._n_bands)
-        posteriors = self._push(frames)
-        if not posteriors:
-            return np.zeros((0, self._n_labels), dtype=np.float32)
-        # One hop is the usual case, and needs no copy.
-        return posteriors[0][None] if len(posteriors) == 1 else np.stack(posteriors)
 
     def predict(self, window: FloatArray) -> FloatArray:
-        """Return the posterior of one window, apart from any stream.
+        """Return the posterior of one window, without touching the stream's state.
 
-        The stream goes on afterwards as if nothing had been. It is the same interpreter: not for
-        another thread while `push` runs.
+        It uses the same interpreter: do not call it while another thread runs `push`.
 
         Parameters
         ----------
         window : ndarray of float32, shape (window_frames, n_bands) or (window_frames,)
-            Features as the front end makes them, not normalised; of a waveform its samples.
+            Features as the front end makes them, not normalised; the samples of a waveform.
 
         Returns
         -------
@@ -138,9 +140,13 @@ class FormModel(ABC):
         Raises
         ------
         AudioError
-            If the shape is another one, or a value is not finite.
+            If the shape is wrong, or a value is not finite.
         """
-        check_window(window, self._manifest.frontend.shape(self.window_frames))
+        shape = self._manifest.frontend.shape(self.window_frames)
+        if window.shape != shape:
+            raise AudioError(f"window: expected features {shape}, got {window.shape}")
+        if not np.isfinite(window).all():
+            raise AudioError("window: expected finite features, got NaN or infinity")
         return self._predict(window)
 
     @abstractmethod
@@ -148,18 +154,25 @@ class FormModel(ABC):
         """Forget all frames."""
 
     @abstractmethod
-    def _push(self, frames: FloatArray) -> list[FloatArray]:
-        """Return the posteriors that these frames, of the right shape, complete."""
-
-    @abstractmethod
     def _predict(self, window: FloatArray) -> FloatArray:
         """Return the posterior of one window of the right shape and finite values."""
+
+    def _check_frames(self, frames: FloatArray) -> None:
+        if frames.ndim != 2 or frames.shape[1] != self._n_bands:
+            raise AudioError(
+                f"frames: expected shape (n_frames, {self._n_bands}), got {frames.shape}"
+            )
+
+    def _stacked(self, posteriors: list[FloatArray]) -> FloatArray:
+        if len(posteriors) == 1:
+            return posteriors[0][None]
+        return np.stack(posteriors) if posteriors else self._no_posteriors.copy()
 
 
 def check_tensor(
     tensor: Tensor, *, role: str, shape: tuple[int, ...], manifest: ModelManifest, where: str
-) -> Tensor:
-    """Return the tensor, which must be what the manifest says: this shape, int8 or float32."""
+) -> None:
+    """Raise `ModelError` unless the tensor has this shape and is int8 or float32."""
     if tensor.shape != shape:
         raise ModelError(
             f"{where}: {manifest.path.name} says that the {role} is {shape}, got {tensor.shape}"
@@ -168,35 +181,15 @@ def check_tensor(
         raise ModelError(
             f"{where}: expected an int8 or float32 {role}, got {np.dtype(tensor.dtype)}"
         )
-    return tensor
 
 
-class PosteriorReader:
-    """Read a model's output ``(1, n_labels)`` as a posterior ``(n_labels,)``, 0..1."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        self._table = None
-        if tensor.scale:
-            # All 256 values an int8 can have, in the order of its bits read as uint8.
-            values = np.arange(256, dtype=np.uint8).view(np.int8)
-            self._table = dequantize(values, scale=tensor.scale, zero_point=tensor.zero_point)
-
-    def __call__(self, output: NDArray[Any]) -> FloatArray:
-        """Return the posterior; the output is not kept."""
-        if self._table is None:
-            return np.array(output[0], dtype=np.float32)
-        return np.asarray(self._table.take(output[0].view(np.uint8)))
-
-
-def check_window(window: FloatArray, shape: tuple[int, ...]) -> None:
-    """Raise `AudioError` unless `window` has this shape and finite values."""
-    if window.shape != shape:
-        raise AudioError(f"window: expected features {shape}, got {window.shape}")
-    if not np.isfinite(window).all():
-        raise AudioError("window: expected finite features, got NaN or infinity")
-
-
-def check_frames(frames: FloatArray, n_bands: int) -> None:
-    """Raise `AudioError` unless `frames` is ``(n_frames, n_bands)``."""
-    if frames.ndim != 2 or frames.shape[1] != n_bands:
-        raise AudioError(f"frames: expected shape (n_frames, {n_bands}), got {frames.shape}")
+def posterior_reader(tensor: Tensor, memory: NDArray[Any]) -> Callable[[], FloatArray]:
+    """Return a function that reads an output ``(1, n_labels)`` as a new posterior, 0..1."""
+    if not tensor.scale:
+        output = memory[0]
+        return lambda: np.array(output, dtype=np.float32)
+    # A table of all int8 values, indexed by their bits read as uint8.
+    values = np.arange(256, dtype=np.uint8).view(np.int8)
+    table = dequantize(values, scale=tensor.scale, zero_point=tensor.zero_point)
+    # `take` rather than a lambda around it: one call less at every hop.
+    return partial(cast(Any, table.take), memory[0].view(np.uint8))

@@ -1,4 +1,4 @@
-"""Between real values and integer tensors: round, then clip; never a bare cast."""
+"""Convert between real values and integer tensors: round, then clip; never a bare cast."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def dequantize(q: NDArray[Any], *, scale: float, zero_point: int) -> NDArray[np.
 
 
 class FrameQuantizer:
-    """Normalise frames of features and write them as a model's input wants them, in place.
+    """Normalise frames of features and write them into a model's input tensor.
 
-    The mean, the standard deviation, the scale and the zero point make one multiplication and
-    one addition, in float32. Both forms of a model go through here, so they see the same integers.
+    Normalisation and quantization together are one multiplication and one addition, in float32.
+    Both forms of a model use it, so they see the same integers.
 
     Parameters
     ----------
@@ -64,4 +64,4 @@ class FrameQuantizer:
             np.rint(work, out=work)
             np.maximum(work, self._limits[0], out=work)
             np.minimum(work, self._limits[1], out=work)
-        np.copyto(into.reshape(frames.shape), work, casting="unsafe")
+        into.reshape(frames.shape)[...] = work

@@ -1,4 +1,4 @@
-"""A model that is run on new frames only and carries what it must remember in state tensors."""
+"""The stream form of a model: it takes new frames only and carries state tensors."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ INPUT, OUTPUT, STATE, NEXT = "log_mel", "posterior", "state/", "next/"
 
 
 class StreamModel(FormModel):
-    """Run the stream form of a model: the same posteriors as the window form, for less.
+    """Run the stream form of a model: the posteriors of the window form at less cost.
 
     A step takes `StreamForm.hop_frames` new frames and gives the posterior of the window that ends
-    with them. Each kept step of the network depends on frames of the last window alone, so
-    after a window's worth of frames nothing is left of what was there before: states need no
-    preparation, and the first posterior, after a full window, is the window form's.
+    with them. States depend on frames of the last window only, so they need no preparation: the
+    first posterior comes after a full window, and equals that of the window form.
 
     Parameters
     ----------
@@ -64,7 +63,7 @@ class StreamModel(FormModel):
                 f"hop: the stream form of {manifest.name} runs every "
                 f"{duration_ms(form.hop_frames):g} ms or a multiple of it, got "
                 f"{duration_ms(hop_frames):g} ms; use --mode window, or make a stream form for "
-                "it with kws-train stream, as far as the network's strides allow"
+                "it with kws-train stream, if the network's strides allow it"
             )
         super().__init__(
             manifest,
@@ -97,29 +96,37 @@ class StreamModel(FormModel):
         """Forget all frames: the next posterior comes after a full window."""
         for before, _ in self._states:
             before[:] = bytes(before.nbytes)
-        # Steps are laid so that the first window ends with one; what stands in the frames before
-        # the first is no part of any window.
+        # Steps are aligned so that the first window ends with one. Rows before its first frame
+        # belong to no window.
         self._n_fresh = -self.window_frames % self._step_frames
         self._n_missing = self.window_frames
 
-    def _push(self, frames: FloatArray) -> list[FloatArray]:
+    def push(self, frames: FloatArray) -> FloatArray:
+        """Return the posteriors of the windows that these frames complete (see `FormModel`)."""
+        self._check_frames(frames)
         posteriors = []
-        taken = 0
+        taken, step_frames = 0, self._step_frames
         while taken < len(frames):
-            n = min(len(frames) - taken, self._step_frames - self._n_fresh)
-            self._quantizer.write(
-                frames[taken : taken + n], self._fresh[0, self._n_fresh : self._n_fresh + n]
-            )
+            n = min(len(frames) - taken, step_frames - self._n_fresh)
+            piece = frames[taken : taken + n]
             taken += n
-            self._n_fresh += n
             self._n_missing -= n
-            if self._n_fresh == self._step_frames:
-                self._step()
+            if n == step_frames:
+                self._quantizer.write(piece, self._input_memory)
+            else:
+                self._quantizer.write(piece, self._fresh[0, self._n_fresh : self._n_fresh + n])
+                self._n_fresh += n
+                if self._n_fresh < step_frames:
+                    break
+                self._input_memory[...] = self._fresh
                 self._n_fresh = 0
-                if self._n_missing == 0:
-                    posteriors.append(self._posterior())
-                    self._n_missing = self.hop_frames
-        return posteriors
+            self._invoke()
+            for before, after in self._states:
+                before[:] = after
+            if self._n_missing == 0:
+                posteriors.append(self._posterior())
+                self._n_missing = self.hop_frames
+        return self._stacked(posteriors)
 
     def _predict(self, window: FloatArray) -> FloatArray:
         kept = (
@@ -130,38 +137,30 @@ class StreamModel(FormModel):
         )
         self.reset()
         try:
-            posterior: FloatArray = self.push(window)[0]
+            # A waveform's window is a plain row of samples.
+            frames = window.reshape(len(window), self._n_bands)
+            posterior: FloatArray = self.push(frames)[0]
         finally:
             states, self._fresh, self._n_fresh, self._n_missing = kept
             for (before, _), state in zip(self._states, states):
                 before[:] = state
         return posterior
 
-    def _step(self) -> None:
-        """Run the network on the new frames, and hand its states on to the next step."""
-        np.copyto(self._input_memory, self._fresh)
-        self._interpreter.invoke()
-        for before, after in self._states:
-            before[:] = after
-
-    def _posterior(self) -> FloatArray:
-        return self._read(self._output_memory)
-
     def _check_memory(self, where: str) -> None:
-        """Refuse to hand states on where a state's way out lies over one's way in."""
+        """Refuse overlapping memory of inputs and outputs: states could not be copied."""
         opened = self.opened
         arrays = [opened.memory(tensor) for tensor in (*opened.inputs, *opened.outputs)]
         starts = sorted((array.__array_interface__["data"][0], array.nbytes) for array in arrays)
         for (start, size), (following, _) in zip(starts, starts[1:]):
             if start + size > following:
                 raise ModelError(
-                    f"{where}: {opened.runtime} lays inputs and outputs over each other; "
+                    f"{where}: the inputs and outputs of {opened.runtime} overlap; "
                     "use --mode window"
                 )
 
 
 def _bytes(array: NDArray[Any]) -> memoryview:
-    # As bytes, because copying between memoryviews takes a fifth of the time of numpy's.
+    # Copying between memoryviews of bytes takes a fifth of the time of numpy's copy.
     return array.data.cast("B")
 
 
@@ -176,26 +175,25 @@ def _state_pairs(
         before, after = inputs.pop(STATE + name, None), outputs.pop(NEXT + name, None)
         if before is None or after is None:
             raise ModelError(
-                f"{where}: {manifest.path.name} says that there is a state {name!r}, got none"
+                f"{where}: {manifest.path.name} names a state {name!r}, but the file has none"
             )
         shape = tuple(description["shape"]) if isinstance(description, dict) else ()
         for tensor in (before, after):
             check_tensor(
                 tensor, role=f"state {name!r}", shape=shape, manifest=manifest, where=where
             )
-        # Handed on as integers, so both must mean the same by them.
-        if _meaning(before) != _meaning(after):
+        if _quantization(before) != _quantization(after):
             raise ModelError(
-                f"{where}: state {name!r} comes out with scale and zero point {_meaning(after)} "
-                f"but goes in with {_meaning(before)}; export the model again"
+                f"{where}: state {name!r} has scale and zero point {_quantization(after)} as "
+                f"output but {_quantization(before)} as input; export the model again"
             )
         pairs.append((before, after))
     if inputs or outputs:
         raise ModelError(
-            f"{where}: {manifest.path.name} does not tell of {', '.join((*inputs, *outputs))}"
+            f"{where}: {manifest.path.name} does not name {', '.join((*inputs, *outputs))}"
         )
     return pairs
 
 
-def _meaning(tensor: Tensor) -> tuple[Any, ...]:
+def _quantization(tensor: Tensor) -> tuple[Any, ...]:
     return (np.dtype(tensor.dtype).name, tensor.scale, tensor.zero_point)

@@ -1,4 +1,4 @@
-"""A model that is run on the whole last window at every hop."""
+"""The window form of a model: it takes the whole last window at every hop."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ class WindowModel(FormModel):
                 f"{len(inputs)} and {len(outputs)}"
             )
         self._bind(inputs[0], outputs[0], n_frames=self.window_frames)
-        # Room for the window that is being filled and some hops behind it: frames are converted
-        # once, and moved only when the end is reached.
+        # Room for the current window and some hops behind it: each frame is quantized once, and
+        # moved only when the end is reached.
         rows = self.window_frames + SPARE_HOPS * hop_frames
         self._buffer = np.zeros((1, rows, self._n_bands), dtype=self._input_memory.dtype)
         self.reset()
@@ -73,7 +73,9 @@ class WindowModel(FormModel):
         self._start = 0
         self._end = 0
 
-    def _push(self, frames: FloatArray) -> list[FloatArray]:
+    def push(self, frames: FloatArray) -> FloatArray:
+        """Return the posteriors of the windows that these frames complete (see `FormModel`)."""
+        self._check_frames(frames)
         posteriors = []
         taken = 0
         while True:
@@ -85,7 +87,9 @@ class WindowModel(FormModel):
                 break
             posteriors.append(self._run(self._buffer[:, self._start : self._end]))
             self._start += self.hop_frames
-        return posteriors
+            if taken == len(frames):
+                break
+        return self._stacked(posteriors)
 
     def _predict(self, window: FloatArray) -> FloatArray:
         tensor = np.zeros(self._input_memory.shape, dtype=self._input_memory.dtype)
@@ -95,7 +99,7 @@ class WindowModel(FormModel):
     def _append(self, frames: FloatArray) -> None:
         n = len(frames)
         if self._end + n > self._buffer.shape[1]:
-            # With a hop longer than the window, the next one may start behind the end.
+            # With a hop longer than the window, the next window may start behind the end.
             kept = max(0, self._end - self._start)
             self._buffer[:, :kept] = self._buffer[:, self._end - kept : self._end].copy()
             self._start, self._end = self._start - (self._end - kept), kept
@@ -104,6 +108,6 @@ class WindowModel(FormModel):
         self._end += n
 
     def _run(self, window: NDArray[Any]) -> FloatArray:
-        np.copyto(self._input_memory, window)
-        self._interpreter.invoke()
-        return self._read(self._output_memory)
+        self._input_memory[...] = window
+        self._invoke()
+        return self._posterior()

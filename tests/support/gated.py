@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kws import KeywordSpotter
 from kws.decision.policy import Detection
+from kws.spotter import StageTimers
 
 SECOND = 16_000
 # Between the floor that these tests make and anything that they let sound.
@@ -59,11 +60,33 @@ def without_context(name: str, **settings: Any) -> KeywordSpotter:
     return KeywordSpotter(manifest, spotter.model, thresholds=spotter.thresholds)
 
 
-def with_gate(spotter: KeywordSpotter, gate_db: float = GATE_DB) -> KeywordSpotter:
-    """Return a spotter with a gate round the same model, for use in turn."""
+def with_gate(
+    spotter: KeywordSpotter, gate_db: float = GATE_DB, timers: StageTimers | None = None
+) -> KeywordSpotter:
+    """Return a spotter with a gate and the same model; use only one of them at a time."""
     return KeywordSpotter(
-        spotter.manifest, spotter.model, thresholds=spotter.thresholds, gate_db=gate_db
+        spotter.manifest,
+        spotter.model,
+        thresholds=spotter.thresholds,
+        gate_db=gate_db,
+        timers=timers,
     )
+
+
+class ModelFrames:
+    """Count the frames that reach the model (`kws.spotter.StageTimers`)."""
+
+    def __init__(self) -> None:
+        self.n = 0
+
+    def around(self, stage: str, call: Any) -> Any:
+        """Return the model's `push`, counting, and other stages as they are."""
+
+        def push(frames: np.ndarray) -> np.ndarray:
+            self.n += len(frames)
+            return call(frames)
+
+        return push if stage == "model" else call
 
 
 def floor(n_samples: int) -> np.ndarray:

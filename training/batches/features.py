@@ -9,26 +9,25 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from kws.config import FrontendConfig
-from kws.features.frontends import WholeFeatures
-from kws.features.log_mel import LogMelMaths
-from kws.features.spectrum import SpectrogramMaths
+from kws.features.frontends import ClipFeatures
+from kws.features.log_mel import LogMelTransform, SpectrogramTransform
 
 FloatArray = NDArray[np.float32]
 
 
-def _log_mel(config: FrontendConfig) -> WholeFeatures:
-    return WholeFeatures(config, LogMelMaths(config, rfft=scipy.fft.rfft, dtype=np.float32))
+def _log_mel(config: FrontendConfig) -> ClipFeatures:
+    return ClipFeatures(config, LogMelTransform(config, rfft=scipy.fft.rfft, dtype=np.float32))
 
 
-def _spectrogram(config: FrontendConfig) -> WholeFeatures:
-    return WholeFeatures(config, SpectrogramMaths(config, rfft=scipy.fft.rfft, dtype=np.float32))
+def _spectrogram(config: FrontendConfig) -> ClipFeatures:
+    return ClipFeatures(config, SpectrogramTransform(config, rfft=scipy.fft.rfft, dtype=np.float32))
 
 
 # Each gives the runtime's own features of a recording; frames in float32, at half the cost.
-KINDS: dict[str, Callable[[FrontendConfig], WholeFeatures]] = {
+KINDS: dict[str, Callable[[FrontendConfig], ClipFeatures]] = {
     "log_mel": _log_mel,
     "spectrogram": _spectrogram,
-    "waveform": WholeFeatures,
+    "waveform": ClipFeatures,
 }
 
 

@@ -12,7 +12,7 @@ from kws import models
 from kws.audio.files import read_file
 from kws.cli import program
 from kws.errors import ConfigError, MissingDependencyError, ModelError
-from kws.features.frontends import WholeFeatures
+from kws.features.frontends import ClipFeatures
 from kws.manifest import ModelManifest, read_manifest
 from training.cli.terminal import check_picture
 
@@ -173,7 +173,7 @@ def _add_streaming_model(
     from training.tflite.stream_export import add_streaming_model
 
     audio = arguments.audio or models.FIRMWARE_MODELS / "demo.wav"
-    features = WholeFeatures(manifest.frontend)
+    features = ClipFeatures(manifest.frontend)
     blocks = list(read_file(audio, sample_rate=features.input_rate))
     frames = features(np.concatenate([np.zeros(0, dtype=np.int16), *blocks]))
     if out.exists() and not out.is_dir():

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.config import FrontendConfig
-from kws.features.frontends import WholeFeatures
+from kws.features.frontends import ClipFeatures
 from kws.files import sha256
 from kws.inference.interpreter import open_model
 from kws.inference.quantization import FrameQuantizer, dequantize
@@ -57,7 +57,7 @@ class Embedder:
         opened = open_model(backbone.content, where=backbone.name)
         tensor, self._made = opened.inputs[0], opened.outputs[0]
         self._opened = opened
-        self._features = WholeFeatures(backbone.frontend)
+        self._features = ClipFeatures(backbone.frontend)
         self._n_bands = backbone.frontend.n_bands
         self._input = opened.memory(tensor).reshape(backbone.window_frames, self._n_bands)
         self._output = opened.memory(self._made)

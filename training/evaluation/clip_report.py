@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kws.config import FrontendConfig
 from kws.errors import ConfigError
-from kws.features.frontends import WholeFeatures
+from kws.features.frontends import ClipFeatures
 from kws.files import write_atomically
 from kws.spotter import KeywordSpotter
 from training.batches.task import Task
@@ -88,7 +88,7 @@ def _features_to_draw(
 ) -> tuple[NDArray[np.float32], float]:
     """Return frames and their step in seconds; log-mel where the model takes the waveform."""
     shown = FrontendConfig() if frontend.kind == "waveform" else frontend
-    return WholeFeatures(shown)(samples), shown.frame_step_ms / 1000
+    return ClipFeatures(shown)(samples), shown.frame_step_ms / 1000
 
 
 def evaluate_clips(

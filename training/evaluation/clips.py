@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kws.dataclass_io import from_mapping
 from kws.errors import ConfigError
-from kws.features.frontends import WholeFeatures
+from kws.features.frontends import ClipFeatures
 from kws.inference.model import PosteriorModel
 from kws.inference.stream_model import StreamModel
 from kws.inference.window_model import WindowModel
@@ -30,7 +30,7 @@ class ClipScorer:
 
     manifest: ModelManifest
     model: PosteriorModel
-    front_end: WholeFeatures
+    front_end: ClipFeatures
 
     @classmethod
     def open(
@@ -49,7 +49,7 @@ class ClipScorer:
             )
         else:
             model = WindowModel(manifest, hop_frames=1, runtime=runtime, kernels=kernels)
-        return cls(manifest, model, WholeFeatures(manifest.frontend))
+        return cls(manifest, model, ClipFeatures(manifest.frontend))
 
     def features(self, clip: Clip) -> NDArray[np.float32]:
         """Return the frames ``(window_frames, n_bands)`` of a clip's window."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kws import __version__
 from kws.errors import KwsError
-from kws.features.frontends import WholeFeatures, decimation_factor
+from kws.features.frontends import ClipFeatures, decimation_factor
 from kws.files import sha256
 from kws.inference.window_model import WindowModel
 from kws.manifest import ModelManifest, WindowForm, write_manifest
@@ -115,7 +115,7 @@ def listen(
     """Return what the exported model says of clips, through the runtime's own front end."""
     backbone = material.backbone
     model = WindowModel(manifest, hop_frames=1)
-    features = WholeFeatures(manifest.frontend)
+    features = ClipFeatures(manifest.frontend)
     shape = manifest.frontend.shape(model.window_frames)
     found, counts = [], []
     for clip in progress(clips):

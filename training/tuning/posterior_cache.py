@@ -47,7 +47,7 @@ class Posteriors:
         end_s = self.duration_s + self.window_s + (n - 1) * self.hop_s
         n_hops = int(np.sum(self.times_s <= end_s + 1e-9))
         rows = self.rows[:n_hops]
-        scores = context.weigh_all(rows, smooth(rows, n))
+        scores = context.apply_to_recording(rows, smooth(rows, n))
         return FileScores(self.file, self.duration_s, self.times_s[n - 1 : n_hops], scores)
 
 

@@ -12,7 +12,7 @@ from kws.bench import model_under_test as bench_subject
 from kws.bench import timing as benchmark
 from kws.bench.cold_start import Start
 from kws.bench.model_under_test import Round, Subject
-from kws.bench.stage_timers import ClockCost, Split
+from kws.bench.stage_timers import Split, TimerCost
 from kws.errors import ConfigError, ModelError
 
 DEFAULTS = {"name_or_path": "default", "mode": "auto", "runtime": None, "hop_ms": 100}
@@ -118,7 +118,7 @@ def test_two_run_in_turn_and_neither_always_first(spotter_turns):
     pair, turns = spotter_turns
 
     rounds = bench_compare.run_in_turn(
-        pair, np.zeros(0, dtype=np.int16), n_rounds=3, cost=ClockCost(0, 0)
+        pair, np.zeros(0, dtype=np.int16), n_rounds=3, cost=TimerCost(0, 0)
     )
 
     assert ["A", "B", "B", "A", "A", "B"] == turns
@@ -162,7 +162,7 @@ def test_figures_pool_the_hops_of_all_rounds():
         hop[name] for name in ("front_end", "model", "decision", "overhead")
     )
     assert 50.0 == figures["invoke_us"]["p50"]
-    assert {"hop_us": 200.0, "clocks_us": 1.0} == figures["split_run"]
+    assert {"hop_us": 200.0, "timers_us": 1.0} == figures["split_run"]
     assert [100.0, 300.0, 200.0] == figures["p50_by_part_us"]
     assert 0.004 == figures["cpu_s_per_audio_s"]
     assert {"late_hops": 8, "latest_ms": 30.0} == late

@@ -45,7 +45,7 @@ MACHINE = {
 FIGURES = {
     "hop_ms": 100,
     "hop_us": {"mean": 400.0, "p50": 400.0, "p99": 900.0},
-    "split_run": {"hop_us": 410.0, "clocks_us": 2.0},
+    "split_run": {"hop_us": 410.0, "timers_us": 2.0},
     "p50_by_part_us": [395.0, 400.0, 405.0],
     "late_hops": 0,
     "latest_ms": 0.4,

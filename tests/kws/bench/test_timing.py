@@ -1,64 +1,15 @@
-"""The measuring loop and its clocks, on the real model and the demo recording."""
-
-from types import SimpleNamespace
+"""The measuring loop and its timers, on the real model and the demo recording."""
 
 import numpy as np
 import pytest
 
-from kws.bench import stage_timers as bench_clocks
+from kws.bench import stage_timers
 from kws.bench import timing as benchmark
-from kws.bench.stage_timers import ClockCost, HopClocks
-from kws.config import DecisionConfig, FrontendConfig
+from kws.bench.stage_timers import HopTimers, TimerCost
 from kws.errors import KwsError, ModelError
-from kws.manifest import ModelManifest, WindowForm
 from kws.spotter import KeywordSpotter
 
 RATE = 16_000
-NO_COST = ClockCost(0.0, 0.0)
-
-
-class KeepsInvoke:
-    """A model that looks its interpreter's `invoke` up once, as some do to save time."""
-
-    mode = "window"
-    window_frames = 98
-    hop_frames = 10
-
-    def __init__(self, *, keeps=True):
-        self.opened = SimpleNamespace(interpreter=Interpreter())
-        self._kept = self.opened.interpreter.invoke if keeps else lambda: None
-        self.reset()
-
-    def reset(self):
-        pass
-
-    def push(self, frames):
-        self._kept()
-        return np.array([[0.1, 0.9]], dtype=np.float32)
-
-
-class Interpreter:
-    def __init__(self):
-        self.n_invokes = 0
-
-    def invoke(self):
-        self.n_invokes += 1
-
-
-@pytest.fixture
-def spotter_on():
-    def make(model):
-        manifest = ModelManifest(
-            name="kept",
-            version="1",
-            labels=("yes", "_silence_"),
-            frontend=FrontendConfig(),
-            window=WindowForm("kept.tflite", "0" * 64, RATE, 98),
-            decision=DecisionConfig(),
-        )
-        return KeywordSpotter(manifest, model, thresholds={"yes": 0.5})
-
-    return make
 
 
 @pytest.fixture
@@ -69,6 +20,13 @@ def samples():
 @pytest.fixture(params=["window", "stream"])
 def spotter(request):
     return KeywordSpotter.from_model(mode=request.param)
+
+
+@pytest.fixture
+def timed(spotter):
+    """Return a spotter with timers in its stages, and the timers."""
+    timers = HopTimers()
+    return KeywordSpotter.from_model(mode=spotter.model.mode, timers=timers), timers
 
 
 def test_every_hop_after_the_warm_up_is_timed(spotter, samples):
@@ -153,14 +111,14 @@ def test_looped_audio_repeats(samples):
     np.testing.assert_array_equal(whole[: 60 * RATE - length], whole[length:])
 
 
-def test_parts_of_a_hop_add_up(spotter, samples):
+def test_parts_of_a_hop_add_up(timed, samples):
     """
     Front end, model, decision and overhead are the whole hop, invoke is within the model, and
     every stage takes some time at every hop.
     """
-    clocks = HopClocks(spotter)
+    spotter, timers = timed
 
-    split = bench_clocks.run_split(spotter, clocks, samples, cost=bench_clocks.clock_cost())
+    split = stage_timers.run_split(spotter, timers, samples, cost=stage_timers.timer_cost())
 
     assert ["front_end", "model", "decision", "overhead"] == list(split.parts_s)
     assert {10} == {len(part) for part in (*split.parts_s.values(), split.hop_s, split.invoke_s)}
@@ -170,90 +128,67 @@ def test_parts_of_a_hop_add_up(spotter, samples):
         assert np.all(split.parts_s[name] > 0), name
 
 
-def test_clocks_change_no_posterior(spotter, default_manifest, samples):
+def test_timers_change_no_posterior(spotter, timed, samples):
     """
-    A spotter with clocks in it hears what one without hears.
+    A timed spotter gives the posteriors of one without timers.
     """
-    bare, heard = [], []
-    twin = KeywordSpotter.from_model(mode=spotter.model.mode)
-    twin.on_posterior = lambda *hop: bare.append(hop)
-    spotter.on_posterior = lambda *hop: heard.append(hop)
-    HopClocks(spotter)
+    bare, found = [], []
+    timed_spotter, _ = timed
+    spotter.on_posterior = lambda *hop: bare.append(hop)
+    timed_spotter.on_posterior = lambda *hop: found.append(hop)
 
-    twin.process(samples)
     spotter.process(samples)
+    timed_spotter.process(samples)
 
-    assert 31 == len(bare) == len(heard)
-    for (expected_s, expected, _), (time_s, posterior, _) in zip(bare, heard):
+    assert 31 == len(bare) == len(found)
+    for (expected_s, expected, _), (time_s, posterior, _) in zip(bare, found):
         assert expected_s == time_s
         np.testing.assert_array_equal(expected, posterior)
 
 
-def test_the_clocks_of_a_run_start_anew(spotter, samples):
+def test_each_run_of_the_timers_stands_alone(timed, samples):
     """
-    Two runs of one clocked spotter give as many hops each; warm-up and first run leave no call
-    behind: seven clocks run in a hop, two of them round what was heard before.
+    Two runs of one timed spotter give as many hops each; warm-up and first run leave no call
+    behind. Five timers run in a hop.
     """
-    clocks = HopClocks(spotter)
-    cost = ClockCost(inside_s=0.0, outside_s=1e-9)
+    spotter, timers = timed
 
     for _ in range(2):
-        split = bench_clocks.run_split(spotter, clocks, samples, cost=cost)
+        split = stage_timers.run_split(spotter, timers, samples, cost=TimerCost(0.0, 1e-9))
 
         assert 10 == len(split.invoke_s)
-        assert 7e-9 == pytest.approx(split.clocks_s)
+        assert 5e-9 == pytest.approx(split.timers_s)
 
 
-def test_clock_cost_is_taken_off():
+def test_timer_cost_is_subtracted():
     """
-    Each clock's own cost leaves its part, and both the model and the hop lose that of the clocks
+    Each timer's own cost leaves its part, and both the model and the hop lose that of the timers
     within them.
     """
-    clock = bench_clocks.StageClock(lambda: None)
-    clock.seconds, clock.n_calls = 1.0, 2
-    assert (1.0, 2) == clock.take()
-    assert (0.0, 0) == clock.take()
+    timer = stage_timers.StageTimer(lambda: None)
+    timer.seconds, timer.n_calls = 1.0, 2
+    assert (1.0, 2) == timer.take()
+    assert (0.0, 0) == timer.take()
     spent = {"front_end": 10.0, "model": 50.0, "smoothing": 3.0, "decision": 2.0, "invoke": 40.0}
-    clocks = HopClocks.__new__(HopClocks)
-    clocks._hops = {name: [(seconds, 1)] for name, seconds in spent.items()}
+    timers = HopTimers()
+    timers._hops = {name: [(seconds, 1)] for name, seconds in spent.items()}
 
-    split = clocks.split(np.array([80.0]), ClockCost(inside_s=0.25, outside_s=1.0))
+    split = timers.split(np.array([80.0]), TimerCost(inside_s=0.25, outside_s=1.0))
 
     parts = {name: part.item() for name, part in split.parts_s.items()}
     assert {"front_end": 9.75, "model": 48.75, "decision": 4.5, "overhead": 12.0} == parts
     assert 39.75 == split.invoke_s.item()
     assert 75.0 == split.hop_s.item() == sum(parts.values())
-    assert 5.0 == split.clocks_s
+    assert 5.0 == split.timers_s
+    with pytest.raises(ModelError, match="the front_end of this model is not called"):
+        HopTimers().split(np.array([80.0]), TimerCost(0.0, 0.0))
 
 
-def test_clock_cost_is_measured_small():
+def test_timer_cost_is_measured_small():
     """
-    A clock adds more to its caller than to what it measures, and neither is below nothing.
+    A timer adds more to its caller than to what it measures, and neither is below nothing.
     """
-    cost = bench_clocks.clock_cost()
+    cost = stage_timers.timer_cost()
 
     assert 0 <= cost.inside_s <= cost.outside_s
     assert 0 < cost.outside_s
-
-
-def test_a_method_that_a_model_keeps_is_clocked_too(spotter_on, samples):
-    """
-    A model that looked `invoke` up when it was made is timed all the same.
-    """
-    model = KeepsInvoke()
-    spotter = spotter_on(model)
-
-    split = bench_clocks.run_split(spotter, HopClocks(spotter), samples, cost=NO_COST)
-
-    assert 31 == model.opened.interpreter.n_invokes
-    assert np.all(split.invoke_s > 0)
-
-
-def test_a_model_that_hides_its_invoke_is_refused(spotter_on, samples):
-    """
-    What cannot be timed is an error, not a zero.
-    """
-    spotter = spotter_on(KeepsInvoke(keeps=False))
-
-    with pytest.raises(ModelError, match="the invoke of this model is not called"):
-        bench_clocks.run_split(spotter, HopClocks(spotter), samples, cost=NO_COST)

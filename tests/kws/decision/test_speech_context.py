@@ -59,7 +59,7 @@ def test_after_quiet_scores_are_what_they_were():
     for _ in range(100):
         heard.push(QUIET)
 
-    np.testing.assert_allclose(SCORES, heard.weigh(SCORES), rtol=1e-6)
+    np.testing.assert_allclose(SCORES, heard.apply(SCORES), rtol=1e-6)
 
 
 def test_after_nothing_but_speech_the_log_odds_fall_by_the_weight():
@@ -69,7 +69,7 @@ def test_after_nothing_but_speech_the_log_odds_fall_by_the_weight():
     heard = context(on=3.0)
     for _ in range(205):
         heard.push(SPEECH)
-    weighed = heard.weigh(SCORES)
+    weighed = heard.apply(SCORES)
 
     assert math.log(0.8 / 0.2) - 3.0 == pytest.approx(
         math.log(weighed[0] / (1 - weighed[0])), abs=1e-3
@@ -129,7 +129,7 @@ def test_reset_equals_new():
     heard.reset()
 
     assert 0.0 == heard.push(QUIET)
-    np.testing.assert_allclose(SCORES, heard.weigh(SCORES), rtol=1e-6)
+    np.testing.assert_allclose(SCORES, heard.apply(SCORES), rtol=1e-6)
 
 
 def test_one_by_one_and_in_one_go_give_the_same_last_bit(rng):
@@ -143,9 +143,11 @@ def test_one_by_one_and_in_one_go_give_the_same_last_bit(rng):
     for hop, posterior in enumerate(posteriors):
         hop_by_hop.push(posterior)
         if hop >= 3:
-            expected.append(hop_by_hop.weigh(scores[hop - 3]))
+            expected.append(hop_by_hop.apply(scores[hop - 3]))
 
-    np.testing.assert_array_equal(expected, context(on=3.0, off=1.5).weigh_all(posteriors, scores))
+    np.testing.assert_array_equal(
+        expected, context(on=3.0, off=1.5).apply_to_recording(posteriors, scores)
+    )
 
 
 def test_longer_hops_leave_out_no_less_of_the_newest():
@@ -168,8 +170,8 @@ def test_certain_and_impossible_stay_so():
     for _ in range(50):
         heard.push(SPEECH)
 
-    assert [0.0, 1.0] == heard.weigh(np.float32([0, 1, 0, 0]))[:2].tolist()
-    assert 1.0 == heard.weigh(np.float32([1.0000001, 0, 0, 0]))[0]
+    assert [0.0, 1.0] == heard.apply(np.float32([0, 1, 0, 0]))[:2].tolist()
+    assert 1.0 == heard.apply(np.float32([1.0000001, 0, 0, 0]))[0]
 
 
 def test_without_weights_scores_pass_as_they_are():
@@ -180,9 +182,9 @@ def test_without_weights_scores_pass_as_they_are():
         heard = SpeechContext.of(("on", "off"), decision, hop_ms=100)
         for _ in range(50):
             assert 0.0 == heard.push(SPEECH[:2])
-        assert not heard.counts
-        np.testing.assert_array_equal(SCORES[:2], heard.weigh(SCORES[:2]))
-    assert SpeechContext.of(LABELS, DecisionConfig(context_weights={"on": 1}), hop_ms=100).counts
+        assert not heard.is_active
+        np.testing.assert_array_equal(SCORES[:2], heard.apply(SCORES[:2]))
+    assert SpeechContext.of(LABELS, DecisionConfig(context_weights={"on": 1}), hop_ms=100).is_active
 
 
 @pytest.mark.parametrize(

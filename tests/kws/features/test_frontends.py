@@ -1,4 +1,4 @@
-"""Front ends beside log-mel: samples as they are, and spectrograms without mel."""
+"""The kinds of front end, and their decimation of 16 kHz to 8 kHz."""
 
 from __future__ import annotations
 
@@ -10,8 +10,16 @@ import pytest
 from kws.config import FrontendConfig
 from kws.errors import AudioError, ConfigError
 from kws.features.decimation import decimate
-from kws.features.frontends import WaveformFrontend, WholeFeatures, decimation_factor, open_frontend
-from kws.features.streaming import LogMelFrontend, SpectrogramFrontend, log_mel
+from kws.features.frontends import (
+    FRONTENDS,
+    ClipFeatures,
+    DecimatedFrontend,
+    decimation_factor,
+    history_samples,
+    input_rate,
+    open_frontend,
+)
+from kws.features.streaming import SpectrogramFrontend, WaveformFrontend, log_mel
 
 WAVEFORM = FrontendConfig(kind="waveform", sample_rate=8_000)
 # An FFT of 258 points over 250 samples every 62: 130 frequencies, 126 frames in a second.
@@ -27,27 +35,27 @@ def config(request) -> FrontendConfig:
     return KINDS[request.param]
 
 
-def test_each_kind_has_its_own(config):
+def test_each_kind_has_its_own_front_end_and_low_rates_a_decimator():
     """
-    The manifest's kind decides which front end runs.
+    The manifest's kind decides which front end runs; one of 8 kHz takes audio at 16 kHz.
     """
-    made = {
-        "waveform": WaveformFrontend,
-        "spectrogram": SpectrogramFrontend,
-        "log_mel": LogMelFrontend,
-    }
-
-    assert made[config.kind] is type(open_frontend(config))
+    for name, kind in FRONTENDS.items():
+        config = FrontendConfig(kind=name)
+        assert kind is type(open_frontend(config))
+        assert 0 == history_samples(config)
+        assert 16_000 == input_rate(config)
+    assert DecimatedFrontend is type(open_frontend(SPECTROGRAM))
+    assert 96 == history_samples(SPECTROGRAM)
+    assert 16_000 == input_rate(SPECTROGRAM)
 
 
 @pytest.mark.parametrize("chunk_samples", [1, 61, 62, 63, 1_000])
-def test_streamed_frames_equal_whole_ones(demo_audio, config, chunk_samples):
+def test_streamed_frames_equal_those_of_the_clip(demo_audio, config, chunk_samples):
     """
-    However the audio is cut, the frames are the whole recording's; also into memory given.
+    However the audio is cut, the frames are those of the whole clip; also with `out`.
     """
-    whole = WholeFeatures(config)
-    expected = whole(demo_audio[:24_000])
-    audio = decimate(demo_audio[:24_000], whole.factor)
+    audio = demo_audio[:24_000]
+    expected = ClipFeatures(config)(audio)
     frontend = open_frontend(config)
     out = np.full((chunk_samples + 1, config.n_bands), np.nan, dtype=np.float32)
     streamed = [
@@ -55,8 +63,26 @@ def test_streamed_frames_equal_whole_ones(demo_audio, config, chunk_samples):
         for at in range(0, len(audio), chunk_samples)
     ]
 
-    assert expected.shape == (config.n_frames(len(audio)), config.n_bands)
+    factor = decimation_factor(config)
+    assert expected.shape == (config.n_frames(len(audio) // factor), config.n_bands)
     np.testing.assert_array_equal(np.concatenate(streamed), expected)
+
+
+def test_priming_stands_for_the_audio_before_the_first_frame(demo_audio, config):
+    """
+    With the samples that the low-pass filter remembers, later frames are those of the stream.
+    """
+    start, n_history = 16_000, history_samples(config)
+    audio = demo_audio[: 2 * start]
+    primed = open_frontend(config)
+    primed.prime(audio[start - n_history : start])
+    whole = open_frontend(config)
+    whole.push(audio[:start])
+    whole.reset()
+    if n_history:
+        whole.prime(audio[start - 2 * n_history : start])
+
+    np.testing.assert_array_equal(whole.push(audio[start:]), primed.push(audio[start:]))
 
 
 def test_reset_equals_new(demo_audio, config):
@@ -108,7 +134,7 @@ def test_a_tone_shows_at_its_frequency():
     """
     times = np.arange(16_000) / 16_000
     audio = 8_000 * (np.sin(2 * np.pi * 1_000 * times) + np.sin(2 * np.pi * 5_500 * times))
-    frames = WholeFeatures(SPECTROGRAM)(audio.astype(np.int16))
+    frames = ClipFeatures(SPECTROGRAM)(audio.astype(np.int16))
 
     assert {32} == set(frames[4:].argmax(axis=1).tolist())
     # 5.5 kHz would come back at 2.5 kHz, bin 81.
@@ -119,7 +145,7 @@ def test_the_write_ups_spectrogram_fills_a_second():
     """
     8000 samples give 126 frames of 130 frequencies, and not one sample is left over.
     """
-    assert (126, 130) == WholeFeatures(SPECTROGRAM)(np.zeros(16_000, dtype=np.int16)).shape
+    assert (126, 130) == ClipFeatures(SPECTROGRAM)(np.zeros(16_000, dtype=np.int16)).shape
     assert SPECTROGRAM.n_samples(126) == 8_000
 
 
@@ -130,7 +156,7 @@ def test_log_mel_at_8_khz_hears_the_decimated_audio(demo_audio):
     config = FrontendConfig(sample_rate=8_000, n_fft=256, high_hz=3_800.0)
 
     np.testing.assert_array_equal(
-        WholeFeatures(config)(demo_audio), log_mel(decimate(demo_audio, 2), config)
+        ClipFeatures(config)(demo_audio), log_mel(decimate(demo_audio, 2), config)
     )
 
 
@@ -144,7 +170,7 @@ def test_which_rates_are_made_of_16_khz(sample_rate, factor):
     config = FrontendConfig(kind="waveform", sample_rate=sample_rate)
 
     assert factor == decimation_factor(config)
-    assert sample_rate * factor == WholeFeatures(config).input_rate
+    assert sample_rate * factor == ClipFeatures(config).input_rate
 
 
 def test_a_rate_that_is_no_part_of_16_khz_is_refused():

@@ -194,8 +194,11 @@ def copied(manifest: ModelManifest, folder, **changes) -> ModelManifest:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda states: states.pop("stem_relu"), "does not tell of state/stem_relu, next/stem"),
-        (lambda states: states.update(more={"shape": [1, 2]}), "there is a state 'more', got none"),
+        (lambda states: states.pop("stem_relu"), "does not name state/stem_relu, next/stem"),
+        (
+            lambda states: states.update(more={"shape": [1, 2]}),
+            "names a state 'more'",
+        ),
         (
             lambda states: states["stem_relu"].update(shape=[1, 5, 1, 128]),
             r"state 'stem_relu' is \(1, 5, 1, 128\), got \(1, 4, 1, 128\)",

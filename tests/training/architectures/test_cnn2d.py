@@ -14,7 +14,7 @@ pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 import soundfile
 
 from kws import KeywordSpotter
-from kws.features.frontends import WholeFeatures
+from kws.features.frontends import ClipFeatures
 from kws.manifest import read_manifest
 from training.cli import evaluate, train
 from training.config import recipe as recipes
@@ -119,7 +119,7 @@ def test_what_learned_from_pictures_is_run_from_audio(exported, audio, trained):
             samples, _ = soundfile.read(
                 audio / Path(row["file"]).with_suffix(".wav"), dtype="int16"
             )
-            found = spotter.model.predict(WholeFeatures(manifest.frontend)(samples))
+            found = spotter.model.predict(ClipFeatures(manifest.frontend)(samples))
             np.testing.assert_allclose(found, [float(row[word]) for word in WORDS], atol=0.05)
 
     assert (np.int8, (1, 98, 64)) == (given.dtype, given.shape)
@@ -163,7 +163,7 @@ def test_keywords_are_spotted_through_a_picture(tmp_path, write_tree, demo_audio
     spotter.on_posterior = lambda _, posterior, __: heard.append(posterior)
     for at in range(0, 48_000, 777):
         spotter.process(demo_audio[at : min(48_000, at + 777)])
-    front_end = WholeFeatures(recipes.load("cnn2d").frontend)
+    front_end = ClipFeatures(recipes.load("cnn2d").frontend)
     seconds = [demo_audio[at : at + 16_000] for at in range(0, 32_001, 1_600)]
     expected = [spotter.model.predict(front_end(second)) for second in seconds]
 

@@ -12,7 +12,7 @@ pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 import keras
 from ai_edge_litert.interpreter import Interpreter
 
-from kws.features.frontends import WholeFeatures
+from kws.features.frontends import ClipFeatures
 from training import architectures as models
 from training.architectures.cnn2d import SpectrogramPicture
 from training.architectures.recipe_model import build_model, n_macs, n_parameters
@@ -38,7 +38,7 @@ FLOAT_TOLERANCE, INT8_TOLERANCE = 0.51, 6
 
 def levels_of(clips: np.ndarray, frontend) -> np.ndarray:
     """Return what the runtime makes of int16 ``(n, 16000)`` for a network."""
-    features = np.stack([WholeFeatures(frontend)(clip) for clip in clips])
+    features = np.stack([ClipFeatures(frontend)(clip) for clip in clips])
     return (features - np.float32(frontend.mean)) / np.float32(frontend.std)
 
 

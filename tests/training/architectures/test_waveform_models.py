@@ -19,7 +19,7 @@ from kws.cli import listen as kws_listen
 from kws.cli import models as kws_models
 from kws.decision.policy import Detection
 from kws.errors import ModelError
-from kws.features.frontends import WholeFeatures
+from kws.features.frontends import ClipFeatures
 from kws.inference.quantization import quantize
 from kws.manifest import read_manifest
 from training.architectures.recipe_model import build_model
@@ -148,7 +148,7 @@ def test_the_posteriors_are_the_networks(exported, run, demo_audio):
     spotter = KeywordSpotter.from_model(exported, kernels="reference")
     _, hops = listen(spotter, demo_audio[:48_000], 4_000)
     rows = np.array([np.frombuffer(row, np.float32) for _, row in hops])
-    features = WholeFeatures(manifest.frontend)(demo_audio[:48_000])
+    features = ClipFeatures(manifest.frontend)(demo_audio[:48_000])
     n, hop = manifest.window.window_frames, spotter.model.hop_frames
     windows = np.stack([features[at : at + n] for at in range(0, len(features) - n + 1, hop)])
     windows = windows.reshape(len(windows), *manifest.frontend.shape(n))
