@@ -30,6 +30,7 @@ from kws import KeywordSpotter, Listener
 from kws.audio.capture_config import CaptureConfig
 from kws.audio.files import read_file
 from kws.decision.policy import Detection
+from kws.live.sinks import Sink
 
 RATE = 16_000
 LATEST_S = 1.5
@@ -129,9 +130,11 @@ def live(server: PulseServer, audio: Path, words: list[Word], config: CaptureCon
     """Play it once."""
     heard: list[tuple[Detection, float]] = []
     blocks: list[np.ndarray] = []
-    with Listener(KeywordSpotter.from_model("default"), "pulse", config=config) as listener:
+    sink = Sink()
+    sink.samples = blocks.append  # type: ignore[method-assign]
+    spotter = KeywordSpotter.from_model("default")
+    with Listener(spotter, "pulse", config=config, sinks=[sink]) as listener:
         listener.on_any(lambda detection: heard.append((detection, time.monotonic())))
-        listener.on_samples = blocks.append
         recorder = Recorder(server)
         waiting = threading.Thread(target=listener.wait, daemon=True)
         waiting.start()

@@ -17,17 +17,20 @@ import threading
 import time
 from typing import Any
 
+import numpy as np
 import rig
 from support.pulse_server import PulseServer
 
 from kws import KeywordSpotter, Listener
+from kws.live.reports import ListenerEvent
+from kws.live.sinks import Sink
 
 TIMEOUT_S = 30.0
 EVERY_S = 0.1
 
 
-class Watch:
-    """A listener in a thread of its own, and when it last got something after a silence."""
+class Watch(Sink):
+    """A listener in its own thread, and when audio and events came."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         # PortAudio's libraries read these.
@@ -36,9 +39,7 @@ class Watch:
         self._all_came = threading.Event()
         spotter = KeywordSpotter.from_model("default")
         spotter.on_posterior = lambda *_: self._note("posterior")
-        self._listener = Listener(spotter, "pulse")
-        self._listener.on_samples = lambda samples: self._note("block")
-        self._listener.on_event = lambda event: self._note(event.kind)
+        self._listener = Listener(spotter, "pulse", sinks=[self])
         self._listener.open()
         self._thread = threading.Thread(target=self._listener.wait, daemon=True)
         self._thread.start()
@@ -58,8 +59,16 @@ class Watch:
             self._all_came.clear()
         return dict(self.came)
 
-    def close(self) -> None:
-        """End."""
+    def samples(self, samples: np.ndarray) -> None:
+        """Note a block."""
+        self._note("block")
+
+    def status(self, event: ListenerEvent) -> None:
+        """Note an event."""
+        self._note(event.kind)
+
+    def end(self) -> None:
+        """End the listener and its thread."""
         self._listener.stop()
         self._thread.join(5)
         self._listener.close()
@@ -124,7 +133,7 @@ def main() -> None:
         watch.wait("posterior")
         for how in ("device", "server"):
             figures[how] = returns(watch, server, how, rounds=rounds, seed=seed)
-        watch.close()
+        watch.end()
     device, restart = figures["device"]["to_block_s"], figures["server"]["to_block_s"]
     start = figures["start"]["to_block_s"]
     rig.report(

@@ -38,7 +38,8 @@ from kws.audio.conditioning import Conditioner
 from kws.audio.files import read_file
 from kws.bench.cpu_names import cpu_name
 from kws.decision.policy import Detection
-from kws.live.listener import ListenerEvent
+from kws.live.reports import ListenerEvent
+from kws.live.sinks import Sink
 
 RATE = 16_000
 # The demo comes so often, in seconds of audio.
@@ -133,7 +134,7 @@ def _n_descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-class Soak:
+class Soak(Sink):
     """One long session."""
 
     def __init__(self, given: argparse.Namespace, found: Path) -> None:
@@ -143,11 +144,9 @@ class Soak:
         audio.rate = given.rate
         audio.opening_s = lambda: 0.0
         audio.block_samples = lambda rate: round(BLOCK_S * rate)
-        self.listener = Listener(KeywordSpotter.from_model(given.model), system=audio)
+        self.listener = Listener(KeywordSpotter.from_model(given.model), sinks=[self], system=audio)
         self.listener.on_any(self._called)
-        self.listener.on_event = self._tell
         self.readings = Readings()
-        self.listener.on_tick = lambda: self.readings.take(self.listener.spotter.time_s)
         self.events: dict[str, int] = {}
         self.n_called = 0
         self._found = found
@@ -166,10 +165,15 @@ class Soak:
     def _called(self, detection: Detection) -> None:
         self.n_called += 1
 
-    def _tell(self, event: ListenerEvent) -> None:
+    def poll(self) -> None:
+        """Read memory, threads and files now and then."""
+        self.readings.take(self.listener.spotter.time_s)
+
+    def status(self, event: ListenerEvent) -> None:
+        """Count an event."""
         self.events[event.kind] = self.events.get(event.kind, 0) + 1
         if event.kind == "returned":
-            # The device keeps all that it was for tests to look at; here that would only grow.
+            # The device keeps its history for tests; here that would only grow.
             audio = self.audio
             del audio.sources[:-1], audio.streams[:-1], audio.calls[:-1]
             del audio.asked[:], audio.rescanned_s[:], audio.silenced_s[:]

@@ -11,13 +11,14 @@ from support.live_listening import listening, of_type, python, running, words
 
 pytestmark = pytest.mark.live
 
-# The issue asks for one second; this is for a machine that is busy with other tests.
+# Half a second is promised; this is for a machine that is busy with other tests.
 END_TIMEOUT_S = 5
-# What the last block before a loss and the first one after it may be off, for each loss.
+# Tolerance for the blocks around each loss.
 BLOCKS_S = 0.3
 THREADS = """
 import json, os, threading, time
 from kws import KeywordSpotter, Listener
+from kws.live.sinks import Sink
 
 def n_native():
     return len(os.listdir("/proc/self/task"))
@@ -25,20 +26,23 @@ def n_native():
 spotter = KeywordSpotter.from_model("default")
 n_before = n_native()
 for turn in range(3):
-    with Listener(spotter, device="pulse") as listener:
-        def lost(event):
+    class Report(Sink):
+        listening = False
+
+        def status(self, event):
             print(json.dumps(event.kind), flush=True)
             if event.kind == "returned":
                 listener.stop()
 
-        def heard(samples):
-            listener.on_samples = None
-            print(json.dumps("listening"), flush=True)
+        def samples(self, samples):
+            if not self.listening:
+                self.listening = True
+                print(json.dumps("listening"), flush=True)
 
-        listener.on_event, listener.on_samples = lost, heard
+    with Listener(spotter, device="pulse", sinks=[Report()]) as listener:
         listener.wait(timeout_s=60)
     threads = [thread.name for thread in threading.enumerate()]
-    # Those of the sound libraries may take a moment to end.
+    # Threads of sound libraries may take a moment to end.
     deadline = time.monotonic() + 5
     while n_native() > n_before and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -49,8 +53,8 @@ for turn in range(3):
 
 def test_ten_losses_and_returns(server, word_clips, tmp_path):
     """
-    A device that is taken away ten times is told as lost and as returned once each time; a word
-    said right after each return is heard, and the time without a device counts as lost samples.
+    Each loss and return is reported once; a word right after each return is detected, and the time
+    without a device counts as lost samples.
     """
     server.start()
     least_s = most_s = 0.0
@@ -83,8 +87,8 @@ def test_ten_losses_and_returns(server, word_clips, tmp_path):
 
 def test_a_server_that_crashes_or_hangs_is_found_again(server, word_clips):
     """
-    A server that is killed and started again, and one that hangs for a while, are each told as
-    lost and returned once; time goes on meanwhile, and what is said afterwards is heard.
+    A restarted server, and one that hangs for a while, are each reported as lost and returned once;
+    stream time goes on meanwhile, and words afterwards are detected.
     """
     server.start()
     arguments = ("--device", "pulse", "--status-every", "0.2")
@@ -113,10 +117,9 @@ def test_a_server_that_crashes_or_hangs_is_found_again(server, word_clips):
     assert code == 130
 
 
-def test_a_hanging_server_cannot_hold_up_the_end(server):
+def test_a_hanging_server_does_not_delay_the_end(server):
     """
-    Ctrl-C and SIGTERM end within seconds with the summary and 130 while the server hangs,
-    whether that was noticed already or not.
+    While the server hangs, noticed or not, Ctrl-C and SIGTERM end it with the summary and 130.
     """
     server.start()
     environment = server.environment
@@ -135,7 +138,7 @@ def test_a_hanging_server_cannot_hold_up_the_end(server):
 
 def test_without_reconnect_a_loss_ends_it(server, tmp_path):
     """
-    With --no-reconnect the loss of the device is one clear line, the summary, and exit code 1.
+    With --no-reconnect a loss is one clear line, the summary, and exit code 1.
     """
     server.start()
     arguments = ("--device", "pulse", "--no-reconnect")
@@ -155,8 +158,7 @@ def test_without_reconnect_a_loss_ends_it(server, tmp_path):
 
 def test_nothing_is_left_after_closing(server):
     """
-    After each close there is only the main thread, whatever was lost and found in between, no
-    native thread that was not before the first one, and no file that was not open after it.
+    After each close only the main thread is left, no new native thread, and no new open file.
     """
     server.start()
     left = []

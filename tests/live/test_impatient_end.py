@@ -1,4 +1,4 @@
-"""The end of `kws-listen` on a real audio server that hangs, with somebody who cannot wait."""
+"""The end of `kws-listen` while a real audio server hangs and the user is impatient."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ pytestmark = pytest.mark.live
 
 def test_two_quick_interrupts_still_give_the_summary(server, word_clips):
     """
-    Ctrl-C twice while the server hangs and a command runs: the summary, 130, and no waiting for
-    either.
+    Ctrl-C twice while the server hangs and a command runs: the summary, 130, no waiting.
     """
     server.start()
     arguments = ("--device", "pulse", "--exec", "sleep 8")

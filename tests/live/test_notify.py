@@ -18,9 +18,9 @@ KWS_LISTEN = str(Path(sysconfig.get_path("scripts")) / "kws-listen")
 TIMEOUT_S = 30
 
 
-def test_systemd_is_told_of_start_life_and_end(virtual_microphone):
+def test_systemd_gets_ready_keep_alives_and_stopping(virtual_microphone):
     """
-    Ready once the microphone is open, signs of life from then on, and the end when told to stop.
+    Ready once the microphone is open, keep-alives from then on, and stopping on SIGTERM.
     """
     with (
         tempfile.TemporaryDirectory(prefix="kws") as folder,
@@ -45,7 +45,7 @@ def test_systemd_is_told_of_start_life_and_end(virtual_microphone):
                 heard.append(manager.recv(4096))
             process.communicate(timeout=TIMEOUT_S)
 
-    # A sign of life may come before: opening a microphone can take long.
+    # A keep-alive may come before: opening a microphone can take long.
     assert 1 == sum(message.startswith(b"READY=1\nSTATUS=listening to pulse") for message in heard)
     assert {b"WATCHDOG=1", b"STOPPING=1"} >= {m for m in heard if b"STATUS=" not in m}
     assert 130 == process.returncode
