@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 # After an interrupt, commands may run on for so long before they are left running.
-CLOSE_S = 0.4
+CLOSE_S = 0.3
 # While commands are waited for.
 DRAIN_POLL_S = 0.05
 
