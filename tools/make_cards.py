@@ -282,10 +282,10 @@ def long_audio(manifest: ModelManifest) -> str:
         missed = share(row["missed"], row["words"])
         per_keyword.append((keyword, f"{threshold:.3f}", missed, row["false_accepts"]))
     parts = [
-        f"Thresholds are tuned for {tuned['fa_per_hour']:g} false alarm(s) per hour of all keywords "
-        f"together, with smoothing over {decision.smoothing_ms} ms and a context weight of "
-        f"{context:g}. These figures are on held-out speakers: tuned on each half, reported on the "
-        "other. The manifest has the thresholds that were tuned on both halves.",
+        f"Thresholds are tuned for {tuned['fa_per_hour']:g} false alarm(s) per hour of all "
+        f"keywords together, with smoothing over {decision.smoothing_ms} ms and a context weight "
+        f"of {context:g}. These figures are on held-out speakers: tuned on each half, reported "
+        "on the other. The manifest has the thresholds that were tuned on both halves.",
         table(("on held-out speakers", "value", "95 % interval"), rows),
     ]
     if streams:

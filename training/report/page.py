@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kws.files import write_atomically
-from training.report.sections import Section, describe_clips
+from training.report.sections import Section
 from training.report.tables import Table
 
 HTML, MARKDOWN, JSON = "report.html", "report.md", "report.json"
@@ -71,7 +71,7 @@ def _title(report: dict[str, Any]) -> str:
 
 
 def _subtitle(report: dict[str, Any]) -> str:
-    return f"{report['date'][:10]}, kws {report['kws']}. {describe_clips(report)}"
+    return f"{report['date'][:10]}, kws {report['kws']}"
 
 
 def _escaped(text: str) -> str:

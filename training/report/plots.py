@@ -205,23 +205,21 @@ def _is_comparable(point: dict[str, Any], cost: str) -> bool:
 
 
 def _plot_published(axes: Axes, others: Sequence[dict[str, Any]], cost: str) -> None:
-    """Plot published models; name those on the Pareto front, so that names do not collide."""
-    best = 0.0
+    """Plot published models; name only those on the Pareto front, so that names do not collide."""
+    front: list[tuple[str, float, float]] = []
     by_form: dict[str, list[tuple[float, float]]] = {"float": [], "int8": []}
     for point in sorted(others, key=lambda point: (point[cost], -point["accuracy"])):
         x, y = point[cost] / COSTS[cost][0], 100 * point["accuracy"]
         by_form[point["form"]].append((x, y))
-        if y > best:
-            best = y
-            axes.annotate(
-                point["name"],
-                (x, y),
-                xytext=(-3, 5),
-                textcoords="offset points",
-                ha="right",
-                fontsize=7,
-                color=SOFT,
-            )
+        if not front or y > front[-1][2]:
+            front.append((point["name"], x, y))
+    for index, (name, x, y) in enumerate(front):
+        # The first and the last have room on their right.
+        inner = 0 < index < len(front) - 1
+        offset, side = ((-3, 5), "right") if inner else ((5, -9), "left")
+        axes.annotate(
+            name, (x, y), xytext=offset, textcoords="offset points", ha=side, fontsize=7, color=SOFT
+        )
     for (form, places), shape in zip(by_form.items(), "os"):
         if places:
             label = f"published, {form}, canonical test set"
