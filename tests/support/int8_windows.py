@@ -1,4 +1,4 @@
-"""Int8 models on int8 windows of the demo, without anything between."""
+"""Run int8 models directly on int8 windows of the demo."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kws.config import FrontendConfig
 from kws.features.streaming import log_mel
 from kws.inference.interpreter import open_model
 from kws.inference.quantization import quantize
-from training.embedding.head import Layer
+from training.embedding.heads import DenseLayer
 from training.tflite.graph import Graph
 from training.tflite.layers import slice_into
 
@@ -47,17 +47,16 @@ def run(content: bytes, windows: np.ndarray) -> np.ndarray:
     return np.array(heard)
 
 
-def layer(rng: np.random.Generator, n_in: int, n_out: int, scale: float = 0.3) -> Layer:
+def layer(rng: np.random.Generator, n_in: int, n_out: int, scale: float = 0.3) -> DenseLayer:
     """Return a random layer."""
     weights = rng.normal(0, scale, (n_in, n_out)).astype(np.float32)
-    return Layer(weights, rng.normal(0, 0.5, n_out).astype(np.float32))
+    return DenseLayer(weights, rng.normal(0, 0.5, n_out).astype(np.float32))
 
 
 def longer(content: bytes, *, n_frames: int, n_newer: int) -> bytes:
-    """Return a model whose window has `n_frames` more, the newest `n_newer` of them unheard.
+    """Return a model with a window that is `n_frames` longer and ignores the newest `n_newer`.
 
-    A real network of a longer window, as far as anyone outside can tell: what it says at a
-    moment is what the one given said `n_newer` frames before.
+    Its output at a moment is what the given model's was `n_newer` frames earlier.
     """
     graph = Graph(content, where="test")
     ours, operators = graph.inputs[0], graph.operators

@@ -10,6 +10,8 @@ import pytest
 
 if TYPE_CHECKING:
     from training.batches.clip_cache import ClipCache
+    from training.embedding.backbone import WordEmbedder
+    from training.embedding.negatives import Negatives
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +50,21 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("material")
     make_material(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def embedder() -> WordEmbedder:
+    """The shipped word backbone."""
+    # Late: most tests run without the extra for enrolment.
+    from training.embedding.backbone import WordBackbone, WordEmbedder
+
+    return WordEmbedder(WordBackbone.read("words"))
+
+
+@pytest.fixture(scope="session")
+def negatives(embedder) -> Negatives:
+    """The shipped negatives."""
+    from training.embedding.negatives import Negatives
+
+    backbone = embedder.description
+    return Negatives.read(backbone.negatives_path, backbone=backbone.sha256)

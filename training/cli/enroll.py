@@ -1,4 +1,4 @@
-"""`kws-enroll`: teach words of one's own; needs no TensorFlow."""
+"""`kws-enroll`: enrol new words from a few recordings; needs no TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from kws.errors import MissingDependencyError
 
 EXAMPLES = """\
   kws-enroll computer --record 10 --out my           say it ten times at the microphone
-  kws-enroll computer --clips recordings --out my    from audio files, one word in each
+  kws-enroll computer --clips recordings --out my    from audio files, one utterance in each
   kws-enroll lamp fan --clips recordings --out my    recordings/lamp/*.wav, recordings/fan/*.wav
-  kws-enroll computer --clips recordings --add-to default --out my    beside the ten words
+  kws-enroll computer --clips recordings --add-to default --out my    keep the ten words too
   kws-enroll "hey lamp" --synthesise 60 --out my     from synthesised voices, to try an idea
   kws-listen --model my/computer.json
 """
 DESCRIPTION = (
-    "Teach words of your own: from a handful of recordings to a model that kws-listen takes, on "
-    "this machine alone. Recordings stay in OUT/recordings, to be added to or taught from again."
+    "Make a model for your own words from a few recordings, on this machine only. Recordings "
+    "stay in OUT/recordings: a later run can add to them or use them again."
 )
 
 
@@ -32,24 +32,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     try:
-        enrolling = importlib.import_module("training.cli.enroll_run")
+        run = importlib.import_module("training.cli.enroll_run")
     except ModuleNotFoundError as error:
         raise MissingDependencyError(
             f"kws-enroll needs its extra ({error.name} is missing); "
             "pip install '.[enroll]' in a checkout of kws"
         ) from error
-    code: int = enrolling.enroll(arguments)
+    code: int = run.enroll(arguments)
     return code
 
 
 def _parser() -> argparse.ArgumentParser:
     made = program.parser("kws-enroll", DESCRIPTION, examples=EXAMPLES)
-    made.add_argument("words", nargs="+", metavar="WORD", help="word, or phrase in quotes")
-    source = made.add_argument_group("where recordings come from").add_mutually_exclusive_group(
-        required=True
-    )
+    made.add_argument("words", nargs="+", metavar="WORD", help="a word, or a phrase in quotes")
+    source = made.add_argument_group("recordings").add_mutually_exclusive_group(required=True)
     source.add_argument(
-        "--record", type=int, metavar="N", help="say each word N times at the microphone"
+        "--record", type=int, metavar="N", help="record each word N times at the microphone"
     )
     source.add_argument(
         "--clips",
@@ -61,28 +59,30 @@ def _parser() -> argparse.ArgumentParser:
         "--synthesise",
         type=int,
         metavar="N",
-        help="N clips a word by espeak-ng and flite; people sound otherwise, expect more misses",
+        help="N clips per word from espeak-ng and flite; expect more misses of real speakers",
     )
-    made.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the model")
+    made.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the model")
     made.add_argument(
-        "--add-to", metavar="MODEL", help="keep the words of this model (default, ...) as well"
+        "--add-to",
+        metavar="MODEL",
+        help="keep the words of this model too: default, tiny, large or a file",
     )
     made.add_argument("--name", help="name of the model (default: the words joined by -)")
-    _add_learning(made.add_argument_group("learning"))
-    recording = made.add_argument_group("recording")
+    _add_learning_options(made.add_argument_group("learning"))
+    recording = made.add_argument_group("microphone")
     recording.add_argument("--device", metavar="D", help="index or part of a name")
-    recording.add_argument("--yes", action="store_true", help="keep each good recording unasked")
+    recording.add_argument("--yes", action="store_true", help="keep good recordings without asking")
     made.add_argument("--json", action="store_true", help="one JSON object on stdout")
     return made
 
 
-def _add_learning(made: argparse._ArgumentGroup) -> None:
+def _add_learning_options(made: argparse._ArgumentGroup) -> None:
     made.add_argument(
         "--fa-per-hour",
         type=float,
         default=0.5,
         metavar="X",
-        help="false accepts an hour of speech that thresholds are set for (default: 0.5)",
+        help="target false accepts per hour of speech, for each word (default: 0.5)",
     )
     made.add_argument(
         "--negatives",
@@ -90,28 +90,35 @@ def _add_learning(made: argparse._ArgumentGroup) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="audio without the words, such as your room and your radio; may be given twice",
+        help="your own audio without the words, such as the radio in the room; repeatable",
     )
     made.add_argument(
         "--head",
         choices=("logistic", "dense", "prototype"),
         default="logistic",
-        help="what is learned on the embedding (default: logistic)",
+        help="classifier on the embedding (default: logistic)",
     )
     made.add_argument(
-        "--backbone", default="words", metavar="NAME|PATH", help="the embedding (default: words)"
+        "--backbone",
+        default="words",
+        metavar="NAME|PATH",
+        help="embedding network (default: words)",
     )
     made.add_argument(
-        "--copies", type=int, default=60, metavar="N", help="of each recording (default: 60)"
+        "--copies",
+        type=int,
+        default=60,
+        metavar="N",
+        help="augmented copies per recording (default: 60)",
     )
     made.add_argument(
         "--voices",
         type=int,
         metavar="N",
-        help="synthesised voices to choose from where a word has fewer than 5 recordings, if "
-        "espeak-ng or flite is installed: the 15 most like them teach too (default: 60; 0: none)",
+        help="synthesised voices for words with fewer than 5 recordings, if espeak-ng or flite is "
+        "installed; the 15 most similar ones are used (default: 60; 0: none)",
     )
-    made.add_argument("--seed", type=int, default=1, help="of the copies (default: 1)")
+    made.add_argument("--seed", type=int, default=1, help="random seed of the copies (default: 1)")
 
 
 if __name__ == "__main__":

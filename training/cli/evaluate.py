@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from kws.cli import program
 from kws.errors import MissingDependencyError
-from training.cli import eval_clips, eval_stream, report, tune
+from training.cli import eval_clips, eval_stream, few_shot, report, tune
 
 EXAMPLES = """\
   kws-eval clip yes.wav --model default --label yes
@@ -16,6 +16,7 @@ EXAMPLES = """\
   kws-eval make-stream --clips speech_commands --split validation --background noise.wav --out s
   kws-eval stream --model default --audio s --truth s/truth.csv --out reports/stream
   kws-eval tune --model default --audio quiet --misses words --fa-per-hour 1
+  kws-eval few-shot computer --clips wake_words --speech dev_clean --out reports/few-shot
   kws-eval report default --data speech_commands --split validation --out reports/default
 """
 
@@ -32,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
         examples=EXAMPLES,
     )
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (eval_clips, eval_stream, tune, report):
+    for module in (eval_clips, eval_stream, tune, report, few_shot):
         module.add_parsers(commands)
     return made
 

@@ -87,4 +87,4 @@ def _play(recording: Recording) -> None:
     try:
         sounddevice.play(recording.samples, SAMPLE_RATE, blocking=True)
     except sounddevice.PortAudioError as error:
-        print(f"  cannot be played: {error}", file=sys.stderr)
+        print(f"  cannot play it: {error}", file=sys.stderr)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from kws.cli import program
 from kws.errors import MissingDependencyError
+from training.cli import backbone as backbone_command
 from training.cli import cache as caching
 from training.cli import export as exporting
-from training.cli import few_shot as backbones
 from training.cli import fit as fitting
 from training.cli import pictures as picturing
 from training.cli import transfer as transferring
@@ -39,6 +39,8 @@ EXAMPLES = """\
 """
 # Subcommands of release 0.1.
 RENAMED = {
+    "few-shot": "kws-eval few-shot",
+    "negatives": "kws-train backbone BACKBONE.json --speech DIR",
     "bank": "kws-train cache",
     "teach": "kws-train soft-labels",
     "mine": "kws-train hard-negatives",
@@ -56,13 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(arguments: argparse.Namespace) -> int:
     commands = {
-        "backbone": backbones.backbone,
+        "backbone": backbone_command.backbone,
         "cache": lambda arguments: caching.cache(arguments, _load),
         "fetch": _fetch,
-        "few-shot": backbones.few_shot,
         "fit": lambda arguments: fitting.fit(arguments, _load(arguments)),
         "hard-negatives": _mine,
-        "negatives": backbones.negatives,
         "export": exporting.export,
         "pictures": lambda arguments: picturing.pictures(arguments, _load),
         "recipes": _recipes,
@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     mine.add_argument(
         "--least", type=float, default=0.3, help="posterior that counts (default: 0.3)"
     )
-    backbones.add_parsers(commands)
+    backbone_command.add_parser(commands)
     caching.add_parsers(commands, _add_recipe)
     exporting.add_parser(commands)
     picturing.add_parser(commands, _add_recipe)

@@ -13,7 +13,9 @@ from kws.cli import program
 
 if TYPE_CHECKING:
     from training.config.recipe import Recipe
-    from training.transfer.pipeline import Material
+    from training.config.sections import TransferConfig
+    from training.embedding.backbone import Backbone
+    from training.transfer.pipeline import TransferData
 
 EXAMPLES = """\
   kws-train fetch yamnet --out $KWS_DATA
@@ -31,53 +33,62 @@ def add_parser(commands: Any, add_recipe: Callable[[argparse.ArgumentParser], No
         commands,
         "transfer",
         examples=EXAMPLES,
-        text="teach a small classifier on the embeddings of a trained network, and measure it",
+        text="fit a small classifier to the embeddings of a trained network, and measure it",
     )
     add_recipe(made)
     made.add_argument(
-        "--out", type=Path, metavar="DIR", help="where scores and model go (default: runs/RECIPE)"
+        "--out", type=Path, metavar="DIR", help="for scores and model (default: runs/RECIPE)"
     )
     made.add_argument(
         "--cache",
         type=Path,
         metavar="DIR",
-        help="keeps embeddings for the next head (default: embeddings beside --out)",
+        help="cache of embeddings for the next head (default: embeddings beside --out)",
     )
     made.add_argument(
-        "--folds", action="store_true", help="measure on each fold in turn; the others teach"
+        "--folds", action="store_true", help="validate on each fold in turn, training on the others"
     )
     made.add_argument(
         "--export",
         action="store_true",
-        help="also write backbone and head as one model, which takes audio; with --folds only "
-        "measure it",
+        help="also write backbone and head as one model; with --folds, only measure it",
     )
     made.add_argument("--model-version", default="1", help="version for the manifest (default: 1)")
     made.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
 def transfer(arguments: argparse.Namespace, load: Callable[..., Recipe]) -> int:
-    """Embed all clips, teach the head, write what it does; export it if asked."""
+    """Embed all clips, fit and score the head, and export it if asked."""
     from training.cli.terminal import progress_bar
-    from training.embedding.backbones import open_backbone
-    from training.transfer.pipeline import gather
+    from training.transfer.pipeline import embed_recipe
 
     recipe = load(arguments)
     out = arguments.out or Path("runs") / recipe.name
-    material = gather(
+    data = embed_recipe(
         recipe,
-        open_backbone(recipe.transfer),
+        _open_backbone(recipe.transfer),
         cache=arguments.cache or out.parent / "embeddings",
         progress=progress_bar("embedding"),
     )
-    said = (_folds if arguments.folds else _once)(arguments, recipe, material, out)
+    result = (_folds if arguments.folds else _once)(arguments, recipe, data, out)
     if arguments.json:
-        program.print_json(said)
+        program.print_json(result)
     return 0
 
 
+def _open_backbone(config: TransferConfig) -> Backbone:
+    from training.embedding.backbone_sources import is_keras_backbone, open_backbone
+
+    if is_keras_backbone(config):
+        # TensorFlow takes ten seconds to import, and the other backbones need none.
+        from training.embedding.keras_backbones import open_keras_backbone
+
+        return open_keras_backbone(config)
+    return open_backbone(config)
+
+
 def _once(
-    arguments: argparse.Namespace, recipe: Recipe, material: Material, out: Path
+    arguments: argparse.Namespace, recipe: Recipe, data: TransferData, out: Path
 ) -> dict[str, Any]:
     from training.cli.terminal import progress_bar
     from training.evaluation.clip_report import summary
@@ -85,33 +96,33 @@ def _once(
     from training.transfer.export import export
     from training.transfer.pipeline import score
 
-    recipe, head, scores = score(recipe, material, out)
+    recipe, head, scores = score(recipe, data, out)
     lines = []
     for split, report in scores.items():
         draw_confusion(report, out / f"confusion-{split}.png")
         lines.append(summary(split, report))
-    said: dict[str, Any] = {"run": str(out), "scores": scores}
+    result: dict[str, Any] = {"run": str(out), "scores": scores}
     if arguments.export:
-        manifest, heard = export(
+        manifest, exported = export(
             recipe,
-            material,
+            data,
             head,
             out,
             version=arguments.model_version,
             progress=progress_bar("exported model"),
         )
-        said.update(manifest=str(manifest), exported=heard)
+        result.update(manifest=str(manifest), exported=exported)
         lines += [
-            summary(f"{heard['split']}, exported model", heard),
-            f"{manifest}: posteriors within {heard['most_difference']:.6f} of the pipeline's",
+            summary(f"{exported['split']}, exported model", exported),
+            f"{manifest}: posteriors within {exported['most_difference']:.6f} of the pipeline's",
         ]
     if not arguments.json:
         print(*lines, f"{out}: scores.json, predictions, confusion", sep="\n")
-    return said
+    return result
 
 
 def _folds(
-    arguments: argparse.Namespace, recipe: Recipe, material: Material, out: Path
+    arguments: argparse.Namespace, recipe: Recipe, data: TransferData, out: Path
 ) -> dict[str, Any]:
     from kws.files import write_atomically
     from training.cli.terminal import progress_bar
@@ -120,26 +131,26 @@ def _folds(
 
     accuracies: dict[str, float] = {}
     exported: dict[str, float] = {}
-    for fold, one in fold_recipes(recipe, material).items():
-        full, head, scores = score(one, material, out / f"fold-{fold}")
+    for fold, one in fold_recipes(recipe).items():
+        full, head, scores = score(one, data, out / f"fold-{fold}")
         accuracies[fold] = scores["validation"]["accuracy"]
         if arguments.export:
             with tempfile.TemporaryDirectory() as folder:
-                _, heard = export(
-                    full, material, head, Path(folder), progress=progress_bar(f"fold {fold}")
+                _, report = export(
+                    full, data, head, Path(folder), progress=progress_bar(f"fold {fold}")
                 )
-            exported[fold] = heard["accuracy"]
-    said: dict[str, Any] = {"folds": accuracies, "mean": _mean(accuracies)}
+            exported[fold] = report["accuracy"]
+    result: dict[str, Any] = {"folds": accuracies, "mean": _mean(accuracies)}
     if exported:
-        said.update(exported_folds=exported, exported_mean=_mean(exported))
-    text = json.dumps(said, indent=2) + "\n"
+        result.update(exported_folds=exported, exported_mean=_mean(exported))
+    text = json.dumps(result, indent=2) + "\n"
     write_atomically(out / FOLDS, text)
     if not arguments.json:
         print(_line("folds", accuracies))
         if exported:
             print(_line("folds, exported model", exported))
-        print(f"{out}: {FOLDS}, a folder a fold")
-    return said
+        print(f"{out}: {FOLDS}, and one folder per fold")
+    return result
 
 
 def _mean(accuracies: dict[str, float]) -> float:

@@ -1,73 +1,71 @@
-"""Put a head behind a backbone's embedding, in the .tflite file itself: no converter needed."""
+"""Append a head to an embedding, inside the .tflite file: no converter needed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
+from numpy.typing import NDArray
 
 from kws.errors import ModelError
-from training.embedding.head import Head
+from training.embedding.heads import Head
 from training.tflite.graph import Graph
 from training.tflite.layers import dense, softmax
 
-# Softmax of +-12 is within an int8 step of 0 and 1: what lies beyond says nothing more.
+# Softmax of +-12 is within one int8 step of 0 and 1; larger logits change nothing.
 MAX_LOGIT = 12.0
+HEADROOM = 1.25
+"""Range of a hidden int8 layer, as a multiple of the largest output seen."""
 
 
-def graft(content: bytes, head: Head, *, spans: Sequence[float], where: str) -> bytes:
-    """Return the model that a backbone and a head make, int8 like the backbone.
+def attach_head(
+    content: bytes, head: Head, embeddings: NDArray[np.float32], *, where: str
+) -> bytes:
+    """Return the model made of a backbone and a head; int8 if the embedding is int8, else float32.
 
     Parameters
     ----------
     content : bytes
-        A .tflite file with one int8 output ``(1, size)``, the embedding.
+        A .tflite file with one output ``(1, size)``, the embedding.
     head : Head
-        The layers to put behind it.
-    spans : sequence of float
-        For each hidden layer the largest output on real audio, which its int8 must hold.
+    embeddings : ndarray of float32, shape (n, size)
+        Embeddings of real audio. They set the ranges of hidden int8 layers.
     where : str
         Name for error messages.
 
     Returns
     -------
     content : bytes
-        A .tflite file with one int8 output ``(1, n_words + 1)``: posteriors, the last of them
-        that of none of the words.
+        A .tflite file with one output ``(1, n_words + 1)`` of posteriors. The last one is
+        "none of the words".
 
     Raises
     ------
     ModelError
-        If the file is no backbone, or the head does not fit it.
+        If the file is no backbone, or the head has another size.
     """
     graph = Graph(content, where=where)
     size = head.layers[0].weights.shape[0]
     shapes = [graph.shape(index) for index in graph.outputs]
-    if shapes != [(1, size)] or not graph.scale_and_zero_point(graph.outputs[0])[0]:
-        raise ModelError(
-            f"{where}: expected a backbone with one int8 output (1, {size}), got {shapes}"
-        )
+    if shapes != [(1, size)]:
+        raise ModelError(f"{where}: expected one output (1, {size}), got {shapes}")
+    is_int8 = graph.is_quantized(graph.outputs[0])
     tensor = graph.outputs[0]
-    for number, (layer, span) in enumerate(zip(head.layers[:-1], spans)):
-        # A rectified output begins at 0: all 256 steps lie above it.
+    for number, (layer, hidden) in enumerate(zip(head.layers, head.hidden(embeddings))):
+        # The output of ReLU begins at 0, so all 256 steps are above it.
+        output_range = (0.0, HEADROOM * float(max(hidden.max(), 1e-3)))
         tensor = dense(
             graph,
             tensor,
             layer.weights,
             layer.bias,
             name=f"hidden{number}",
-            output_range=(0.0, span),
+            output_range=output_range,
             relu=True,
         )
     last = head.layers[-1]
-    tensor = dense(
-        graph,
-        tensor,
-        # One output more, always 0: none of the words.
-        np.pad(last.weights, ((0, 0), (0, 1))),
-        np.pad(last.bias, (0, 1)),
-        name="logits",
-        output_range=(-MAX_LOGIT, MAX_LOGIT),
-    )
+    # The logit of "none of the words" is always 0.
+    weights, bias = np.pad(last.weights, ((0, 0), (0, 1))), np.pad(last.bias, (0, 1))
+    limits = (-MAX_LOGIT, MAX_LOGIT)
+    tensor = dense(graph, tensor, weights, bias, name="logits", output_range=limits)
     posterior = softmax(graph, tensor, name="posterior")
-    return graph.rebuild(inputs={"log_mel": graph.inputs[0]}, outputs={"posterior": posterior})
+    input_name = "log_mel" if is_int8 else "input"
+    return graph.rebuild(inputs={input_name: graph.inputs[0]}, outputs={"posterior": posterior})

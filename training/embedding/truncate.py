@@ -1,4 +1,4 @@
-"""Cut a .tflite file at inner layers: their averages, end to end, become its one output."""
+"""Truncate a .tflite file at inner layers: their averages, concatenated, become the output."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from kws.errors import ConfigError, ModelError
 from training.tflite.graph import Graph
 from training.tflite.layers import concatenate, dequantize, mean
 
-MOST_NAMES = 40
+MAX_NAMES = 40
 OUTPUT = "output"
-"""Stands for the file's own output, whose name the converter loses."""
+"""Names the file's own output, whose real name the converter drops."""
 
 
-def cut(content: bytes, layers: Sequence[str], *, where: str) -> bytes:
+def truncate(content: bytes, layers: Sequence[str], *, where: str) -> bytes:
     """Return a .tflite file whose one output ``(1, size)`` is the embedding.
 
-    Each layer's output is averaged over all its axes but the first and the last, in float32; what
-    comes behind the layers is left out. A single layer without other axes stays as it is, int8
-    where it is int8. An input ``(n,)`` becomes ``(1, n)``.
+    Each layer is averaged over all its axes but the first and the last, in float32. Operators
+    after the layers are dropped. A single layer ``(1, size)`` keeps its type. An input ``(n,)``
+    becomes ``(1, n)``.
 
     Parameters
     ----------
     content : bytes
         The file.
     layers : sequence of str
-        Names of layers as the converter kept them (``layer7/pointwise_conv``: the last tensor of
-        that path), numbers of tensors, or ``output``. None: the file's own output.
+        Names of layers in the file (``layer7/pointwise_conv`` means the last tensor of that
+        path), tensor numbers, or ``output``. Empty: the file's own output.
     where : str
         Name for error messages.
 
     Raises
     ------
     ConfigError
-        If a layer is not there.
+        If a layer does not exist.
     ModelError
-        If the file has several inputs, or an output that cannot be averaged.
+        If the file has several inputs, or a layer has no leading axis of 1.
     """
     graph = Graph(content, where=where)
     if len(graph.inputs) != 1:
@@ -47,17 +47,12 @@ def cut(content: bytes, layers: Sequence[str], *, where: str) -> bytes:
     tensors = [_find(graph, layer, where) for layer in layers] or graph.outputs[:1]
     graph.operators = _needed(graph, tensors)
     if not graph.operators:
-        raise ConfigError(f"{where}: expected layers behind the input, got {', '.join(layers)}")
+        raise ConfigError(f"{where}: expected layers after the input, got {', '.join(layers)}")
     _give_first_axis(graph, where)
     if len(tensors) > 1 or len(graph.shape(tensors[0])) != 2:
         tensors = [_pooled(graph, tensor, number, where) for number, tensor in enumerate(tensors)]
     output = tensors[0] if len(tensors) == 1 else concatenate(graph, tensors, name="embedding")
     return graph.rebuild(inputs={"input": graph.inputs[0]}, outputs={"embedding": output})
-
-
-def layer_names(graph: Graph) -> list[str]:
-    """Return the paths of all computed tensors, in the order in which they are made."""
-    return [_path(graph, int(op.outputs[0])) for op in graph.operators]
 
 
 def _find(graph: Graph, layer: str, where: str) -> int:
@@ -73,10 +68,10 @@ def _find(graph: Graph, layer: str, where: str) -> int:
             if f"/{layer}/" in f"/{_path(graph, index)}/" or layer == graph.layer_name(index)
         ]
     if not found:
-        names = layer_names(graph)
-        more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+        names = [_path(graph, int(op.outputs[0])) for op in graph.operators]
+        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
         raise ConfigError(
-            f"{where}: no layer {layer!r}; there are {', '.join(names[-MOST_NAMES:])}{more}"
+            f"{where}: no layer {layer!r}; expected one of {', '.join(names[-MAX_NAMES:])}{more}"
         )
     return found[-1]
 
@@ -86,7 +81,7 @@ def _path(graph: Graph, index: int) -> str:
 
 
 def _needed(graph: Graph, tensors: Sequence[int]) -> list[Any]:
-    """Return the operators that these tensors come from, in order."""
+    """Return the operators that compute these tensors, in order."""
     wanted = set(tensors)
     kept = []
     for operator in reversed(graph.operators):
@@ -108,7 +103,7 @@ def _pooled(graph: Graph, tensor: int, number: int, where: str) -> int:
 
 
 def _give_first_axis(graph: Graph, where: str) -> None:
-    """Make an input ``(n,)`` one of ``(1, n)``, which a reshape behind it takes as well."""
+    """Turn an input ``(n,)`` into ``(1, n)``; a reshape after it accepts both."""
     index = graph.inputs[0]
     shape = graph.shape(index)
     if len(shape) != 1:

@@ -1,4 +1,4 @@
-"""Where the threshold lies: what a word's score does on hours without it."""
+"""Thresholds from the scores of hours of speech that does not contain the word."""
 
 from __future__ import annotations
 
@@ -8,74 +8,79 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from kws.decision.smoothing import smooth
+
 FloatArray = NDArray[np.float32]
-EVENT_S = 1.0
-"""Of so much audio the highest score counts: what is above a threshold in it is one event."""
+SMOOTHING_HOPS = 2
+"""Posteriors averaged by an enrolled model, so that a click at one hop does not fire."""
+
+PEAK_S = 1.0
+"""Only the highest score of each second counts: a stretch above the threshold is one event."""
 
 TAIL_EVENTS = 40
-# Of the events, those with the highest scores, whose tail is fitted.
+"""Number of highest peaks that the tail is fitted to."""
 
 
 @dataclass(frozen=True)
-class Tail:
-    """How often a score of running speech goes above a high level.
+class ScoreTail:
+    """How often the score of running speech exceeds a high level.
 
-    An exponential tail, fitted to the highest of the events (peaks over threshold; Pickands 1975,
-    of shape 0): some hours are too few to count events as rare as one in two hours.
+    An exponential fitted to the highest peaks (peaks over threshold with shape 0; Pickands 1975).
+    A few hours of speech are too short to count events as rare as one in two hours.
     """
 
     level: float
-    """Score above which there were `n_events` events."""
+    """Score that `n_events` peaks exceed."""
 
     n_events: int
     hours: float
-    """Of speech in which they were counted."""
+    """Hours of speech in which they were counted."""
 
     scale: float
     """Mean excess over `level`."""
 
     @classmethod
-    def of(cls, runs: Sequence[FloatArray], *, hop_s: float) -> Tail:
-        """Return the tail of the logits ``(n_hops,)`` of pieces of running speech."""
-        found = [peaks(smoothed(run), hop_s) for run in runs]
+    def fit(cls, segments: Sequence[FloatArray], *, hop_s: float) -> ScoreTail:
+        """Return the tail of the logits ``(n_hops,)`` of segments of running speech."""
+        found = [peaks(smoothed(logits), hop_s) for logits in segments]
         ordered = np.sort(np.concatenate(found))[::-1]
         n_events = min(TAIL_EVENTS, max(1, len(ordered) // 4))
         level = float(ordered[min(n_events, len(ordered) - 1)])
         scale = float(max((ordered[:n_events] - level).mean(), 1e-3))
-        hours = sum(len(run) for run in runs) * hop_s / 3600
+        hours = sum(len(logits) for logits in segments) * hop_s / 3600
         return cls(level, n_events, hours, scale)
 
     def threshold(self, per_hour: float) -> float:
-        """Return the score that false accepts exceed `per_hour` times an hour."""
+        """Return the score that is exceeded `per_hour` times an hour."""
         return self.level + self.scale * float(np.log(self.n_events / self.hours / per_hour))
 
     def per_hour(self, threshold: float) -> float:
-        """Return how many false accepts an hour a threshold makes."""
+        """Return the false accepts per hour at a threshold."""
         above = (threshold - self.level) / self.scale
         return self.n_events / self.hours * float(np.exp(-above))
 
     def interval(self, threshold: float) -> tuple[float, float]:
-        """Return where the rate lies with 95 %: the scale is known from `n_events` only."""
+        """Return the 95 % interval of the rate: `n_events` peaks determine the scale."""
         reach = min(0.9, 1.96 / np.sqrt(self.n_events))
-        rates = []
-        for factor in (1 / (1 + reach), 1 / (1 - reach)):
-            other = replace(self, scale=self.scale * factor)
-            rates.append(other.per_hour(threshold))
-        return rates[0], rates[1]
+        low, high = (
+            replace(self, scale=self.scale * factor).per_hour(threshold)
+            for factor in (1 / (1 + reach), 1 / (1 - reach))
+        )
+        return low, high
 
 
 def smoothed(logits: FloatArray) -> FloatArray:
-    """Return what the spotter makes of the logits ``(n,)`` of a piece of audio.
+    """Return the scores that the spotter compares with the threshold, as logits.
 
-    It averages the posteriors of two hops, whose mean is above 1/2 where the sum of their logits
-    is above 0: the mean of logits is what is held against a threshold.
+    The mean of two posteriors exceeds 1/2 where the sum of their logits exceeds 0. A single hop
+    is returned as it is.
     """
-    return (logits[1:] + logits[:-1]) / 2 if len(logits) > 1 else logits
+    return smooth(logits, SMOOTHING_HOPS) if len(logits) >= SMOOTHING_HOPS else logits
 
 
 def peaks(scores: FloatArray, hop_s: float) -> FloatArray:
-    """Return the highest score of each second or so of a piece of audio."""
-    n_hops = max(1, round(EVENT_S / hop_s))
-    # Equal parts, so that no short rest counts as much as a whole one.
+    """Return the highest score of each second of a segment, approximately."""
+    n_hops = max(1, round(PEAK_S / hop_s))
+    # Equal parts, so that a short remainder does not count as a whole one.
     parts = np.array_split(scores, max(1, round(len(scores) / n_hops)))
     return np.array([part.max() for part in parts], np.float32)

@@ -1,4 +1,4 @@
-"""How words are taught, and what comes of it."""
+"""Settings of an enrolment, its result, and the decision settings of enrolled words."""
 
 from __future__ import annotations
 
@@ -6,32 +6,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kws.errors import ConfigError
-from training.embedding import fit_head as heads
-from training.embedding.head import Head
-from training.enrolment.calibration import Tail
+from training.embedding.heads import WORD_HEADS, Head
+from training.enrolment.calibration import ScoreTail
 from training.enrolment.recordings import Recording
+
+THRESHOLD, SUPPRESSION_MS = 0.5, 800
 
 
 @dataclass(frozen=True)
 class EnrolmentConfig:
-    """How words are taught."""
+    """How words are enrolled."""
 
     head: str = "logistic"
-    """One of `heads.KINDS`."""
+    """One of `WORD_HEADS`."""
 
     copies: int = 60
-    """Windows made of each recording."""
+    """Augmented copies of each recording."""
 
     per_hour: float = 0.5
-    """False accepts an hour, of each word, that thresholds are set for."""
+    """Target false accepts per hour, for each word."""
 
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if self.head not in heads.KINDS:
-            raise ConfigError(
-                f"--head: expected one of {', '.join(heads.KINDS)}, got {self.head!r}"
-            )
+        if self.head not in WORD_HEADS:
+            raise ConfigError(f"--head: expected one of {', '.join(WORD_HEADS)}, got {self.head!r}")
         if self.copies < 1:
             raise ConfigError(f"--copies: expected at least 1, got {self.copies}")
         if not 0 < self.per_hour <= 100:
@@ -39,23 +38,22 @@ class EnrolmentConfig:
 
 
 @dataclass(frozen=True)
-class Taught:
-    """A head for some words, and what is known of it."""
+class Enrolment:
+    """A head for some words, and what was measured of it."""
 
     head: Head
     """Calibrated: a logit of 0 is the threshold."""
 
-    tails: Mapping[str, Tail]
-    """Each word's scores on speech, between those of a head that learned from it and of one that
-    did not, before calibration."""
+    tails: Mapping[str, ScoreTail]
+    """Each word's scores on speech without it, before calibration."""
 
     thresholds: Mapping[str, float]
     recordings: Mapping[str, list[Recording]]
     voices: Mapping[str, int] = field(default_factory=dict)
-    """How many synthesised voices taught each word beside its recordings."""
+    """Synthesised voices used beside the recordings of each word."""
 
     left_out: Mapping[str, list[float]] = field(default_factory=dict)
-    """For each recording the logit that a head taught by the others gives it, at its best hop."""
+    """Best logit of each recording, by a head trained on the other recordings."""
 
     confused: Mapping[str, list[tuple[str, float]]] = field(default_factory=dict)
-    """Words of the bank that go above the threshold, and the share of their clips that do."""
+    """Words among the negatives that exceed the threshold, with the share of their clips."""

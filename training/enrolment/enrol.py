@@ -1,81 +1,117 @@
-"""Teach words: from recordings to a calibrated head and a verdict on it."""
+"""Enrol words: from recordings to a calibrated head."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
-from training.embedding import fit_head as heads
-from training.embedding.head import Head
-from training.embedding.word_backbone import Backbone
-from training.enrolment.alignment import aligned
+from training.embedding.backbone import WordEmbedder
+from training.embedding.heads import WORD_HEADS, Examples, Head, fit_logistic, stack
+from training.embedding.negatives import Negatives
 from training.enrolment.augmented_copies import windows
-from training.enrolment.calibration import Tail, smoothed
-from training.enrolment.config import EnrolmentConfig, Taught
-from training.enrolment.negatives import Negatives
-from training.enrolment.recordings import Recording
-from training.enrolment.voices import COPIES, with_voices
+from training.enrolment.calibration import ScoreTail, smoothed
+from training.enrolment.config import Enrolment, EnrolmentConfig
+from training.enrolment.recordings import Recording, align
+from training.enrolment.voices import VOICE_COPIES, add_voices
 
 FloatArray = NDArray[np.float32]
-# Negatives that a head is fitted to: the hardest, and as many at random for the rest of the space.
-HARD, RANDOM = 6_000, 6_000
-# How often the hardest are looked for: first by a head that has seen random ones alone.
-ROUNDS = 2
-FOLDS = 4
-MOST_LEFT_OUT = 10
+# A head is fitted to the hardest negatives, and to random ones that cover the rest of the space.
+N_HARD, N_RANDOM = 6_000, 6_000
+# The first round finds the hardest negatives by a head that was fitted to random ones only.
+HARD_ROUNDS = 2
+SPEAKER_FOLDS = 4
+MAX_LEFT_OUT_FOLDS = 10
 # Many recordings need fewer copies each: people differ more than rooms.
-MOST_COPIES, LEAST_COPIES = 600, 12
-# A word said well lies this far above its threshold, so that its posterior is 0.98 there.
+MAX_COPIES, MIN_COPIES = 600, 12
+# Logit of a typical copy: a posterior of 0.98.
 TYPICAL_LOGIT = 4.0
-# Beside the numbers of words, what seeds the copies of voices.
-VOICES = 1_000
+# Seeds the copies of voices, where recordings use the number of their word.
+VOICE_SEED = 1_000
 Progress = Callable[[str, float], None]
 
 
-class Teacher:
-    """Learns heads on one backbone and one set of negatives.
+@dataclass(frozen=True)
+class _Positives:
+    """Embeddings of the copies of recordings and voices, each ``(n_copies, size)``."""
+
+    words: tuple[str, ...]
+    recordings: list[list[FloatArray]]
+    """For each word, one array per recording."""
+
+    voices: list[list[FloatArray]]
+    """For each word, one array per synthesised voice."""
+
+    def examples(
+        self,
+        negatives: FloatArray,
+        *,
+        with_voices: bool = True,
+        left_out: tuple[int, Collection[int]] = (0, ()),
+    ) -> tuple[Examples, list[int]]:
+        """Return examples, and how many voices were added to each word.
+
+        `left_out` is a word's number, and the numbers of its recordings to leave out.
+        """
+        word, indices = left_out
+        kept = [
+            np.concatenate([p for i, p in enumerate(parts) if n != word or i not in indices])
+            for n, parts in enumerate(self.recordings)
+        ]
+        examples = Examples(self.words, *stack(kept), negatives)
+        if with_voices and any(self.voices):
+            return add_voices(examples, self.voices)
+        return examples, [0] * len(self.words)
+
+
+class Enroller:
+    """Fits heads on one backbone and one set of negatives.
 
     Parameters
     ----------
-    backbone : Backbone
+    embedder : WordEmbedder
     negatives : Negatives
-        Windows without the words.
+        Audio without the words.
     config : EnrolmentConfig
     progress : callable, optional
-        Called with what is being done and how far it is, 0..1.
+        Called with the current step and the share of work done, 0..1.
     """
 
     def __init__(
         self,
-        backbone: Backbone,
+        embedder: WordEmbedder,
         negatives: Negatives,
         config: EnrolmentConfig | None = None,
         *,
         progress: Progress = lambda what, share: None,
     ) -> None:
-        self.backbone = backbone
-        self.config = config or EnrolmentConfig()
+        self._embedder = embedder
+        self._config = config or EnrolmentConfig()
         self._negatives = negatives
         self._progress = progress
-        if not negatives.speech_hours(backbone.hop_s):
-            raise ConfigError(
-                "negatives: expected running speech among them, on which thresholds are set"
-            )
+        if not negatives.speech_hours(embedder.hop_s):
+            raise ConfigError("negatives: expected running speech, which thresholds are set on")
 
-    def teach(
+    def enrol(
         self,
         recordings: Mapping[str, Sequence[Recording]],
         *,
         voices: Mapping[str, Sequence[Recording]] | None = None,
         leave_out: bool = True,
-    ) -> Taught:
-        """Return what the recordings of each word teach, with the `voices` most like them.
+    ) -> Enrolment:
+        """Return a calibrated head for the words of these recordings.
 
-        Without `leave_out` no recording is tried by a head that the others taught, which takes
-        as many times as long as there are recordings, up to ten.
+        Parameters
+        ----------
+        recordings : mapping of str to sequence of Recording
+        voices : mapping of str to sequence of Recording, optional
+            Synthesised voices; those most similar to the recordings are used too.
+        leave_out : bool
+            Also score each recording by a head fitted without it. Multiplies the time by the
+            number of recordings, up to ten.
 
         Raises
         ------
@@ -86,46 +122,38 @@ class Teacher:
         for word in words:
             if not recordings[word]:
                 raise ConfigError(f"{word!r}: expected at least one recording, got none")
-        self._progress("finding the words", 0.0)
-        found = {word: aligned(recordings[word], self.backbone) for word in words}
-        copies = [self._copies(found[word], number) for number, word in enumerate(words)]
-        spoken = [self._spoken(found[word], (voices or {}).get(word, ())) for word in words]
-        positives, labels = heads.stacked([np.concatenate(parts) for parts in copies])
-        self._progress("learning", 0.3)
-        taken = self._hardest(words, positives, labels)
-        learned_from = self.backbone.real(self._negatives.windows(taken))
-        n_alike = [0] * len(words)
-        if any(spoken):
-            positives, labels, n_alike = with_voices(words, positives, labels, spoken, learned_from)
-            taken = self._hardest(words, positives, labels)
-            learned_from = self.backbone.real(self._negatives.windows(taken))
-        head = self._learn(words, positives, labels, learned_from)
-        self._progress("trying it on speech it has not learned from", 0.5)
-        held_out = self._held_out(head, positives, labels, taken, learned_from)
-        runs = self._negatives.speech_runs(held_out)
-        hop_s = self.backbone.hop_s
+        self._progress("aligning recordings", 0.0)
+        aligned = {word: align(recordings[word], self._embedder) for word in words}
+        positives = self._positives(aligned, voices or {})
+        self._progress("fitting the head", 0.3)
+        examples, rows, n_voices = self._examples(positives)
+        head = self._fit(examples)
+        self._progress("setting thresholds on speech", 0.5)
+        held_out = self._held_out_logits(head, examples, rows)
+        segments = self._negatives.speech_segments(held_out)
+        hop_s = self._embedder.hop_s
         tails = {
-            word: Tail.of([run[:, n] for run in runs], hop_s=hop_s) for n, word in enumerate(words)
+            word: ScoreTail.fit([one[:, n] for one in segments], hop_s=hop_s)
+            for n, word in enumerate(words)
         }
-        thresholds = {word: tails[word].threshold(self.config.per_hour) for word in words}
-        level = np.array([thresholds[word] for word in words], np.float32)
-        gain = self._gain(head, positives, labels, level)
-        calibrated = head.calibrated(level, gain)
-        self._progress("leaving each recording out in turn", 0.7)
-        left_out = {
-            word: self._left_out(
-                words, copies, spoken, number, found[word], learned_from, level, gain
-            )
-            if leave_out
-            else []
-            for number, word in enumerate(words)
-        }
-        return Taught(
-            head=calibrated,
+        thresholds = {word: tails[word].threshold(self._config.per_hour) for word in words}
+        level = np.array(list(thresholds.values()), np.float32)
+        gain = _gain(head, examples, level)
+        left_out: dict[str, list[float]] = {word: [] for word in words}
+        if leave_out:
+            self._progress("testing each recording with the others", 0.7)
+            for number, word in enumerate(words):
+                heads = self._left_out_heads(positives, number, examples.negatives)
+                left_out[word] = [
+                    self._best_logit(other.calibrated(level, gain), aligned[word][index], number)
+                    for index, other in heads.items()
+                ]
+        return Enrolment(
+            head=head.calibrated(level, gain),
             tails=tails,
             thresholds=thresholds,
-            recordings=found,
-            voices=dict(zip(words, n_alike)),
+            recordings=aligned,
+            voices=dict(zip(words, n_voices)),
             left_out=left_out,
             confused={
                 word: self._confused(held_out[:, number] - thresholds[word])
@@ -133,144 +161,118 @@ class Teacher:
             },
         )
 
-    def _copies(
-        self, recordings: Sequence[Recording], number: int, *, n_copies: int = MOST_COPIES
+    def _positives(
+        self, aligned: Mapping[str, list[Recording]], voices: Mapping[str, Sequence[Recording]]
+    ) -> _Positives:
+        copies, spoken = [], []
+        for number, (word, found) in enumerate(aligned.items()):
+            copies.append(self._embed_copies(found, number))
+            beside = voices.get(word, ())
+            # Voices are aligned with the recordings.
+            placed = align([*found, *beside], self._embedder)[len(found) :] if beside else []
+            spoken.append(self._embed_copies(placed, VOICE_SEED, n_copies=VOICE_COPIES))
+        return _Positives(tuple(aligned), copies, spoken)
+
+    def _embed_copies(
+        self, recordings: Sequence[Recording], seed: int, *, n_copies: int = MAX_COPIES
     ) -> list[FloatArray]:
-        """Return the embeddings of the copies of each recording."""
+        """Return the embeddings of the augmented copies of each recording."""
         parts = []
-        most = max(LEAST_COPIES, MOST_COPIES // len(recordings))
-        n_copies = min(self.config.copies, n_copies, most)
+        most = max(MIN_COPIES, MAX_COPIES // max(1, len(recordings)))
+        n_copies = min(self._config.copies, n_copies, most)
+        n_samples = self._embedder.backbone.window_samples
         for index, one in enumerate(recordings):
-            rng = np.random.default_rng((self.config.seed, number, index))
-            made = windows(
-                one,
-                rng,
-                n_copies=n_copies,
-                n_samples=self.backbone.file.window_samples,
-            )
-            parts.append(self.backbone.embed(made))
-            self._progress("hearing copies of the recordings", 0.3 * index / len(recordings))
+            rng = np.random.default_rng((self._config.seed, seed, index))
+            made = windows(one, rng, n_copies=n_copies, n_samples=n_samples)
+            parts.append(self._embedder.embed(made))
+            self._progress("embedding augmented copies", 0.3 * index / len(recordings))
         return parts
 
-    def _spoken(
-        self, recordings: Sequence[Recording], voices: Sequence[Recording]
-    ) -> list[FloatArray]:
-        """Return the embeddings of the copies of each voice, placed as the recordings are."""
-        if not voices:
-            return []
-        placed = aligned([*recordings, *voices], self.backbone)[len(recordings) :]
-        return self._copies(placed, number=VOICES, n_copies=COPIES)
+    def _fit(self, examples: Examples) -> Head:
+        return WORD_HEADS[self._config.head](examples)
 
-    def _learn(
-        self,
-        words: tuple[str, ...],
-        positives: FloatArray,
-        labels: NDArray[np.intp],
-        negatives: FloatArray,
-    ) -> Head:
-        """Return a head of the configured kind."""
-        learn = heads.KINDS[self.config.head]
-        return learn(heads.Examples(words, positives, labels, negatives))
+    def _examples(self, positives: _Positives) -> tuple[Examples, NDArray[np.intp], list[int]]:
+        """Return examples with hard negatives, the negatives' rows, and the voices per word."""
+        no_negatives = np.empty((0, self._embedder.size), np.float32)
+        examples, n_voices = positives.examples(no_negatives, with_voices=False)
+        rows = self._hardest(examples)
+        negatives = self._embed_negatives(rows)
+        if any(positives.voices):
+            examples, n_voices = positives.examples(negatives)
+            rows = self._hardest(examples)
+            negatives = self._embed_negatives(rows)
+        words, labels = examples.words, examples.labels
+        return Examples(words, examples.positives, labels, negatives), rows, n_voices
 
-    def _hardest(
-        self, words: tuple[str, ...], positives: FloatArray, labels: NDArray[np.intp]
-    ) -> NDArray[np.intp]:
-        """Return the numbers of the hardest windows, and of some of the others."""
-        rng = np.random.default_rng(self.config.seed)
+    def _embed_negatives(self, rows: NDArray[np.intp]) -> FloatArray:
+        return self._embedder.dequantize(self._negatives.windows(rows))
+
+    def _hardest(self, examples: Examples) -> NDArray[np.intp]:
+        """Return the rows of the hardest negatives, and of random ones."""
+        rng = np.random.default_rng(self._config.seed)
         n_windows = len(self._negatives)
-        some = np.sort(rng.choice(n_windows, min(RANDOM, n_windows), replace=False))
-        taken = some
-        for _ in range(ROUNDS):
-            # Logistic regression, whatever is learned in the end: it finds the same and is quick.
-            real = self.backbone.real(self._negatives.windows(taken))
-            head = heads.logistic(heads.Examples(words, positives, labels, real))
-            # Of each word its own: where one scores high, another would find none.
+        random = np.sort(rng.choice(n_windows, min(N_RANDOM, n_windows), replace=False))
+        rows = random
+        for _ in range(HARD_ROUNDS):
+            negatives = self._embed_negatives(rows)
+            # Logistic regression for every kind of head: it is fast and finds the same ones.
+            head = fit_logistic(
+                Examples(examples.words, examples.positives, examples.labels, negatives)
+            )
+            # Each word has its own hard negatives.
             order = np.argsort(self._logits(head), axis=0)[::-1]
-            taken = np.union1d(some, order[: HARD // len(words)])
-        return taken
+            rows = np.union1d(random, order[: N_HARD // len(examples.words)])
+        return rows
 
     def _logits(self, head: Head) -> FloatArray:
         """Return the logits of all negatives, ``(n, n_words)``."""
         chunks = self._negatives.chunks()
-        return np.concatenate([head.logits(self.backbone.real(chunk)) for chunk in chunks])
+        return np.concatenate([head.logits(self._embedder.dequantize(one)) for one in chunks])
 
-    def _held_out(
-        self,
-        head: Head,
-        positives: FloatArray,
-        labels: NDArray[np.intp],
-        taken: NDArray[np.intp],
-        learned_from: FloatArray,
+    def _held_out_logits(
+        self, head: Head, examples: Examples, rows: NDArray[np.intp]
     ) -> FloatArray:
-        """Return what the head would say of the negatives had it not learned from them.
+        """Return the logits of the negatives, as if the head had not been fitted to them.
 
-        A head that learned from other speakers alone says too much: it knows a quarter less
-        speech. The head itself says too little. Of computer, jarvis and snowboy on dev_clean the
-        truth was between half and nine tenths of the way; half is the careful end.
+        Heads fitted to other speakers score too high, because they know a quarter less speech.
+        The head itself scores too low. For three words on LibriSpeech dev-clean the truth was
+        between half and nine tenths of the way up; half is the careful end.
         """
         _, ranks = np.unique(self._negatives.groups, return_inverse=True)
-        fold = (ranks % FOLDS)[self._negatives.runs]
+        fold = (ranks % SPEAKER_FOLDS)[self._negatives.segments]
         logits = self._logits(head)
-        for number in range(FOLDS):
-            others = learned_from[fold[taken] != number]
+        for number in range(SPEAKER_FOLDS):
+            others = examples.negatives[fold[rows] != number]
             if not len(others) or not np.any(fold == number):
                 continue
-            other = self._learn(head.words, positives, labels, others)
-            rows = fold == number
-            logits[rows] = (logits[rows] + self._logits(other)[rows]) / 2
+            other = self._fit(Examples(examples.words, examples.positives, examples.labels, others))
+            held = fold == number
+            logits[held] = (logits[held] + self._logits(other)[held]) / 2
         return logits
 
-    def _gain(
-        self, head: Head, positives: FloatArray, labels: NDArray[np.intp], level: FloatArray
-    ) -> FloatArray:
-        """Return factors that put a typical copy of each word at `TYPICAL_LOGIT`."""
-        logits = head.logits(positives)
-        typical = np.array(
-            [np.median(logits[labels == number, number]) for number in range(len(level))]
-        )
-        return np.asarray(np.clip(TYPICAL_LOGIT / np.maximum(typical - level, 0.5), 0.25, 4.0))
+    def _left_out_heads(
+        self, positives: _Positives, word: int, negatives: FloatArray
+    ) -> dict[int, Head]:
+        """Return for each recording of a word a head that was fitted without it."""
+        n = len(positives.recordings[word])
+        heads: dict[int, Head] = {}
+        for fold in range(min(MAX_LEFT_OUT_FOLDS, n) if n > 1 else 0):
+            indices = range(fold, n, MAX_LEFT_OUT_FOLDS)
+            examples, _ = positives.examples(negatives, left_out=(word, indices))
+            heads.update(dict.fromkeys(indices, self._fit(examples)))
+        return dict(sorted(heads.items()))
 
-    def _left_out(
-        self,
-        words: tuple[str, ...],
-        copies: list[list[FloatArray]],
-        spoken: list[list[FloatArray]],
-        number: int,
-        recordings: Sequence[Recording],
-        learned_from: FloatArray,
-        level: FloatArray,
-        gain: FloatArray,
-    ) -> list[float]:
-        """Return the best logit of each recording by a head that did not learn from it."""
-        if len(recordings) < 2:
-            return []
-        heard = []
-        for fold in range(min(MOST_LEFT_OUT, len(recordings))):
-            left = range(fold, len(recordings), MOST_LEFT_OUT)
-            kept = [
-                np.concatenate([p for i, p in enumerate(parts) if word != number or i not in left])
-                for word, parts in enumerate(copies)
-            ]
-            positives, labels = heads.stacked(kept)
-            if any(spoken):
-                positives, labels, _ = with_voices(words, positives, labels, spoken, learned_from)
-            head = self._learn(words, positives, labels, learned_from).calibrated(level, gain)
-            heard += [(index, self._best(head, recordings[index], number)) for index in left]
-        return [logit for _, logit in sorted(heard)]
-
-    def _best(self, head: Head, recording: Recording, number: int) -> float:
-        """Return the highest logit of a word over the hops of a recording."""
-        n_samples = self.backbone.file.window_samples
-        # As in running audio: the word moves through the window.
-        padded = np.pad(recording.samples, n_samples // 2)
-        embeddings = self.backbone.real(self.backbone.embed_long(padded))
-        return float(smoothed(head.logits(embeddings)[:, number]).max())
+    def _best_logit(self, head: Head, recording: Recording, word: int) -> float:
+        """Return the highest score of a word over the hops of a recording, as a logit."""
+        # As in running audio, the word moves through the window.
+        padded = np.pad(recording.samples, self._embedder.backbone.window_samples // 2)
+        embeddings = self._embedder.dequantize(self._embedder.embed_recording(padded))
+        return float(smoothed(head.logits(embeddings)[:, word]).max())
 
     def _confused(self, above: FloatArray) -> list[tuple[str, float]]:
-        """Return which words of the bank go above the threshold, the worst first."""
-        runs = self._negatives.runs
+        """Return the single words that most often exceed the threshold, with their shares."""
         best = np.full(len(self._negatives.lengths), -np.inf)
-        np.maximum.at(best, runs, above)
+        np.maximum.at(best, self._negatives.segments, above)
         labels = self._negatives.labels
         shares = {
             str(word): float(np.mean(best[labels == word] >= 0))
@@ -278,3 +280,12 @@ class Teacher:
         }
         worst = sorted(shares.items(), key=lambda item: -item[1])
         return [(word, share) for word, share in worst if share > 0.02][:5]
+
+
+def _gain(head: Head, examples: Examples, level: FloatArray) -> FloatArray:
+    """Return factors that put the median copy of each word at `TYPICAL_LOGIT`."""
+    logits = head.logits(examples.positives)
+    typical = np.array(
+        [np.median(logits[examples.labels == number, number]) for number in range(len(level))]
+    )
+    return np.asarray(np.clip(TYPICAL_LOGIT / np.maximum(typical - level, 0.5), 0.25, 4.0))

@@ -1,4 +1,4 @@
-"""How much a word needs: misses by the number of recordings, drawn many times."""
+"""The few-shot study: missed detections by the number of recordings, over many random draws."""
 
 from __future__ import annotations
 
@@ -14,37 +14,20 @@ from kws.decision.smoothing import smooth
 from kws.errors import ConfigError
 from training.datasets.aligned_speech import read_utterances
 from training.datasets.clips import Clip
-from training.datasets.folders import AUDIO_SUFFIXES
-from training.embedding.head import Head
-from training.embedding.word_backbone import Backbone
-from training.enrolment.config import EnrolmentConfig
-from training.enrolment.enrol import Teacher
-from training.enrolment.negatives import Negatives
+from training.datasets.folders import AUDIO_SUFFIXES, speaker_of
+from training.embedding.backbone import WordEmbedder
+from training.embedding.heads import Head
+from training.embedding.negatives import Negatives
+from training.enrolment.calibration import SMOOTHING_HOPS
+from training.enrolment.config import SUPPRESSION_MS, THRESHOLD, EnrolmentConfig
+from training.enrolment.enrol import Enroller
+from training.enrolment.few_shot_table import Trial
 from training.enrolment.recordings import Recording
-from training.enrolment.voices import FEW
-from training.enrolment.word_model import SMOOTHING_HOPS, SUPPRESSION_MS, THRESHOLD
+from training.enrolment.voices import ENOUGH_RECORDINGS
 
 FloatArray = NDArray[np.float32]
-# More of them tell nothing new of the miss rate, and each is heard for some seconds.
-MOST_RECORDINGS = 400
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One draw of recordings, and what they taught."""
-
-    word: str
-    n_recordings: int
-    draw: int
-    missed: float
-    """Part of the other recordings that is not heard, at the threshold that was set."""
-
-    per_hour: float
-    """False accepts an hour on held-out speech, at the threshold that was set."""
-
-    missed_at_rate: float
-    """Part that is not heard where the threshold makes the wanted false accepts an hour on the
-    held-out speech itself."""
+# More recordings hardly change the miss rate, and each costs seconds.
+MAX_RECORDINGS = 400
 
 
 @dataclass(frozen=True)
@@ -55,30 +38,39 @@ class Speech:
     """``(n_hops, size)``."""
 
     words: frozenset[str]
-    """Words that are said in it, as far as that is known."""
+    """Words that are said in it, if known."""
+
+
+@dataclass(frozen=True)
+class _TestRecordings:
+    """All recordings of a word, and the speech without it."""
+
+    recordings: list[Recording]
+    speakers: list[str]
+    embeddings: list[FloatArray]
+    speech: list[FloatArray]
 
 
 class FewShotStudy:
-    """Draw recordings, teach a word, and try it on the others and on speech not learned from.
+    """Enrols words from random recordings; tests on the others and on held-out speech.
 
     Parameters
     ----------
-    backbone : Backbone
+    embedder : WordEmbedder
     negatives : Negatives
-        What heads learn from and thresholds are set on.
     speech : sequence of Speech
-        Running speech that nothing was learned from.
+        Running speech that nothing was fitted to.
     config : EnrolmentConfig
     """
 
     def __init__(
         self,
-        backbone: Backbone,
+        embedder: WordEmbedder,
         negatives: Negatives,
         speech: Sequence[Speech],
         config: EnrolmentConfig,
     ) -> None:
-        self._backbone = backbone
+        self._embedder = embedder
         self._negatives = negatives
         self._speech = speech
         self._config = config
@@ -92,11 +84,10 @@ class FewShotStudy:
         voices: Mapping[str, Sequence[Recording]] | None = None,
         done: Collection[tuple[str, int, int]] = (),
     ) -> Iterator[Trial]:
-        """Yield a trial for each word, number of recordings and draw that is not done yet.
+        """Yield a trial for each word, number of recordings and draw that is not `done`.
 
-        The recordings of a draw are by other speakers than those tried, as far as file names
-        tell speakers (Speech Commands'): of others each file counts as a speaker. Synthesised
-        `voices` teach words of few recordings too, as in `kws-enroll`.
+        Test recordings are by other speakers than the enrolled ones, as the file names tell.
+        Synthesised `voices` are added to few recordings, as in `kws-enroll`.
 
         Raises
         ------
@@ -108,94 +99,83 @@ class FewShotStudy:
                 raise ConfigError(
                     f"{word!r}: expected more than {max(counts)} recordings, got {len(found)}"
                 )
-            if len(found) > MOST_RECORDINGS:
-                rng = np.random.default_rng(self._config.seed)
-                kept = rng.choice(len(found), MOST_RECORDINGS, replace=False)
-                found = [found[i] for i in np.sort(kept)]
-            places = [(word, count, draw) for count in counts for draw in range(draws)]
-            if all(place in done for place in places):
-                continue
-            heard = [self._embedded(one) for one in found]
-            # Where it is said, to hear it is no false accept.
-            speech = [
-                self._backbone.real(one.embeddings)
-                for one in self._speech
-                if word.lower() not in one.words
+            todo = [
+                (count, draw)
+                for count in counts
+                for draw in range(draws)
+                if (word, count, draw) not in done
             ]
-            negatives = self._negatives.without([word])
-            teacher = Teacher(self._backbone, negatives, self._config)
-            beside = (voices or {}).get(word, ())
-            for place in places:
-                if place not in done:
-                    _, n_recordings, draw = place
-                    yield self._trial(teacher, found, heard, speech, n_recordings, draw, beside)
+            if not todo:
+                continue
+            test = self._test_recordings(word, found)
+            enroller = Enroller(self._embedder, self._negatives.without([word]), self._config)
+            for count, draw in todo:
+                beside = (voices or {}).get(word, ()) if count < ENOUGH_RECORDINGS else ()
+                yield self._trial(enroller, test, count, draw, beside)
+
+    def _test_recordings(self, word: str, found: Sequence[Recording]) -> _TestRecordings:
+        chosen = list(found)
+        if len(chosen) > MAX_RECORDINGS:
+            rng = np.random.default_rng(self._config.seed)
+            kept = rng.choice(len(chosen), MAX_RECORDINGS, replace=False)
+            chosen = [found[i] for i in np.sort(kept)]
+        speakers = [speaker_of(one.path) for one in chosen]
+        if len(set(speakers)) == 1:
+            # The names tell no speakers, as those of kws-enroll's own recordings.
+            speakers = [str(one.path) for one in chosen]
+        padding = self._embedder.backbone.window_samples // 2
+        embeddings = [
+            self._embed(self._embedder.embed_recording(np.pad(one.samples, padding)))
+            for one in chosen
+        ]
+        speech = [
+            self._embed(one.embeddings) for one in self._speech if word.lower() not in one.words
+        ]
+        return _TestRecordings(chosen, speakers, embeddings, speech)
 
     def _trial(
         self,
-        teacher: Teacher,
-        found: Sequence[Recording],
-        heard: Sequence[FloatArray],
-        speech: Sequence[FloatArray],
+        enroller: Enroller,
+        test: _TestRecordings,
         n_recordings: int,
         draw: int,
         voices: Sequence[Recording],
     ) -> Trial:
         rng = np.random.default_rng((self._config.seed, n_recordings, draw))
-        order = rng.permutation(len(found))
-        learned = order[:n_recordings]
-        speakers = {speaker(found[i].path) for i in learned}
-        tried = [i for i in order[n_recordings:] if speaker(found[i].path) not in speakers]
-        word = found[0].word
-        beside = {word: voices} if n_recordings < FEW else {}
-        recordings = {word: [found[i] for i in learned]}
-        taught = teacher.teach(recordings, voices=beside, leave_out=False)
-        best = np.array([self._smoothed(taught.head, heard[i]).max(initial=0) for i in tried])
-        scores = [self._smoothed(taught.head, one) for one in speech]
-        hop_s = self._backbone.hop_s
-        hours = sum(len(one) for one in speech) * hop_s / 3600
-        level = _level_for(scores, self._config.per_hour * hours, hop_s)
+        order = rng.permutation(len(test.recordings))
+        enrolled, others = order[:n_recordings], order[n_recordings:]
+        speakers = {test.speakers[i] for i in enrolled}
+        word = test.recordings[0].word
+        head = enroller.enrol(
+            {word: [test.recordings[i] for i in enrolled]}, voices={word: voices}, leave_out=False
+        ).head
+        best = np.array(
+            [
+                _scores(head, test.embeddings[i]).max(initial=0)
+                for i in others
+                if test.speakers[i] not in speakers
+            ]
+        )
+        speech = [_scores(head, one) for one in test.speech]
+        hop_s = self._embedder.hop_s
+        hours = sum(len(one) for one in test.speech) * hop_s / 3600
+        threshold = threshold_for(speech, self._config.per_hour * hours, hop_s)
         return Trial(
             word=word,
             n_recordings=n_recordings,
             draw=draw,
             missed=float(np.mean(best < THRESHOLD)),
-            per_hour=n_firings(scores, THRESHOLD, hop_s) / hours,
-            missed_at_rate=float(np.mean(best < level)),
+            per_hour=n_firings(speech, THRESHOLD, hop_s) / hours,
+            missed_at_rate=float(np.mean(best < threshold)),
         )
 
-    def _embedded(self, recording: Recording) -> FloatArray:
-        """Return the embeddings of all hops at which some of a recording is in the window."""
-        n_samples = self._backbone.file.window_samples
-        padded = np.pad(recording.samples, n_samples // 2)
-        return self._backbone.real(self._backbone.embed_long(padded))
-
-    def _smoothed(self, head: Head, embeddings: FloatArray) -> FloatArray:
-        """Return the score that the spotter would compare with the threshold, at each hop."""
-        posterior = head.posteriors(embeddings)[:, 0]
-        return smooth(posterior, SMOOTHING_HOPS)
+    def _embed(self, embeddings: NDArray[np.int8]) -> FloatArray:
+        return self._embedder.dequantize(embeddings)
 
 
-def embedded_speech(backbone: Backbone, folder: Path) -> list[Speech]:
-    """Return the embeddings of all hops of each audio file of a folder.
-
-    What is said in them is known where ``FOLDER.words.csv`` lies beside the folder.
-
-    Raises
-    ------
-    ConfigError
-        If there is no audio.
-    """
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
-    if not paths:
-        raise ConfigError(f"{folder}: expected audio files, found none")
-    said: dict[str, frozenset[str]] = {}
-    if (folder.parent / f"{folder.name}.words.csv").is_file():
-        for utterance in read_utterances(folder.parent, folder.name):
-            said[utterance.path.stem] = frozenset(word.text for word in utterance.words)
-    return [
-        Speech(backbone.embed_long(Clip(path, "").read()), said.get(path.stem, frozenset()))
-        for path in paths
-    ]
+def _scores(head: Head, embeddings: FloatArray) -> FloatArray:
+    """Return the smoothed posterior at each hop."""
+    return smooth(head.posteriors(embeddings)[:, 0], SMOOTHING_HOPS)
 
 
 def n_firings(scores: Sequence[FloatArray], threshold: float, hop_s: float) -> int:
@@ -206,19 +186,35 @@ def n_firings(scores: Sequence[FloatArray], threshold: float, hop_s: float) -> i
     )
 
 
-def _level_for(speech: Sequence[FloatArray], n_events: float, hop_s: float) -> float:
-    """Return the lowest threshold that makes at most `n_events` firings."""
-    levels = np.unique(np.concatenate(speech))
+def threshold_for(scores: Sequence[FloatArray], most_firings: float, hop_s: float) -> float:
+    """Return the lowest threshold that fires at most so often."""
+    levels = np.unique(np.concatenate(scores))
     low, high = 0, len(levels)
     while low < high:
         middle = (low + high) // 2
-        if n_firings(speech, float(levels[middle]), hop_s) <= n_events:
+        if n_firings(scores, float(levels[middle]), hop_s) <= most_firings:
             high = middle
         else:
             low = middle + 1
     return float(levels[low]) if low < len(levels) else float(levels[-1]) + 1e-6
 
 
-def speaker(path: Path) -> str:
-    """Return who speaks in a file, as far as its name tells: Speech Commands' ``ID_nohash_N``."""
-    return path.stem.split("_nohash_")[0]
+def embed_speech(embedder: WordEmbedder, folder: Path) -> list[Speech]:
+    """Return the embeddings of each audio file; ``FOLDER.words.csv`` beside it lists the words.
+
+    Raises
+    ------
+    ConfigError
+        If there is no audio.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+    if not paths:
+        raise ConfigError(f"{folder}: expected audio files, found none")
+    words: dict[str, frozenset[str]] = {}
+    if (folder.parent / f"{folder.name}.words.csv").is_file():
+        for utterance in read_utterances(folder.parent, folder.name):
+            words[utterance.path.stem] = frozenset(word.text for word in utterance.words)
+    return [
+        Speech(embedder.embed_recording(Clip(path, "").read()), words.get(path.stem, frozenset()))
+        for path in paths
+    ]

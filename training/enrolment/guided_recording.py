@@ -1,4 +1,4 @@
-"""Record a word at the microphone: wait for it, cut it out, say what is wrong with it."""
+"""Record a word at the microphone: wait for it, cut it out, and check it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from training.datasets.clips import SAMPLE_RATE
 from training.enrolment.recordings import Recording, checked, is_clipped, stands_out
 
 BLOCK = SAMPLE_RATE // 50
-# Speech begins where 60 ms stand this far over the quietest of the last second, and ends where
-# half a second does not: pauses inside a phrase are shorter.
+# Speech starts when 60 ms are this much louder than the quietest block of the last second. It
+# ends after half a second that is not: pauses inside a phrase are shorter.
 ONSET_DB, ONSET_BLOCKS, END_BLOCKS = 12.0, 3, 25
 LEAD_BLOCKS, LONGEST_BLOCKS = 15, 200
 WAIT_S = 10.0
@@ -31,19 +31,19 @@ TRIES = 5
 
 
 class NothingSaidError(AudioError):
-    """Nothing was said in time."""
+    """The user said nothing in time."""
 
 
 @contextmanager
 def microphone_blocks(
     device: int | str | None, config: CaptureConfig | None = None
 ) -> Iterator[Iterator[NDArray[np.int16]]]:
-    """Open the microphone and give its blocks of 20 ms at 16 kHz, without their DC offset.
+    """Open the microphone; yield an iterator over its 20 ms blocks at 16 kHz, without DC offset.
 
     Raises
     ------
     DeviceError
-        If it cannot be opened, or gives no block for 3 s.
+        If it cannot be opened, or delivers no audio for 3 s.
     """
     microphone = Microphone(device, config=config)
     try:
@@ -65,7 +65,7 @@ def _blocks(microphone: Microphone, conditioner: Conditioner) -> Iterator[NDArra
                 rest = rest[BLOCK:]
             continue
         if microphone.ended.is_set() or time.monotonic() - last > NO_BLOCK_S:
-            raise DeviceError("the microphone gives no more audio; plug it in and start again")
+            raise DeviceError("the microphone delivers no audio; check it and start again")
         microphone.ready.wait(0.1)
         microphone.ready.clear()
 
@@ -73,12 +73,12 @@ def _blocks(microphone: Microphone, conditioner: Conditioner) -> Iterator[NDArra
 def one_utterance(
     blocks: Iterator[NDArray[np.int16]], *, wait_s: float = WAIT_S
 ) -> NDArray[np.int16]:
-    """Return the next thing said, with 0.3 s before it and 0.5 s after it.
+    """Return the next utterance, with 0.3 s before it and 0.5 s after it.
 
     Raises
     ------
     NothingSaidError
-        If nothing is said for `wait_s` seconds of audio.
+        If there is none within `wait_s` seconds of audio.
     """
     recent: deque[NDArray[np.int16]] = deque(maxlen=LEAD_BLOCKS + ONSET_BLOCKS)
     levels: deque[float] = deque(maxlen=50)
@@ -95,7 +95,7 @@ def one_utterance(
             if loud >= ONSET_BLOCKS:
                 taken = list(recent)
             elif number * BLOCK > wait_s * SAMPLE_RATE:
-                raise NothingSaidError(f"heard nothing for {wait_s:g} s")
+                raise NothingSaidError(f"no speech for {wait_s:g} s")
             continue
         taken.append(block)
         quiet = 0 if is_loud else quiet + 1
@@ -113,19 +113,19 @@ def record(
     say: Callable[[str], None],
     keep: Callable[[Recording], bool],
 ) -> list[Recording]:
-    """Record a word until there are `n_recordings` new files ``WORD-NNN.wav`` in `folder`.
+    """Record `n_recordings` new files ``WORD-NNN.wav`` into `folder`.
 
     Parameters
     ----------
     say : callable
-        Called with each line for the speaker.
+        Called with each line for the user.
     keep : callable
-        Asked whether a good recording is to be kept.
+        Returns whether to keep a good recording.
 
     Raises
     ------
     AudioError
-        If five recordings in a row are no good.
+        If five recordings in a row fail the checks.
     """
     folder.mkdir(parents=True, exist_ok=True)
     kept: list[Recording] = []
@@ -136,17 +136,17 @@ def record(
         try:
             samples = one_utterance(blocks)
             recording = checked(word, path, samples)
-            trouble = what_is_wrong(samples)
+            problem = problem_with(samples)
         except AudioError as error:
-            recording, trouble = None, str(error).removeprefix(f"{path}: ")
-        if recording is None or trouble:
+            recording, problem = None, str(error).removeprefix(f"{path}: ")
+        if recording is None or problem:
             tries += 1
             if tries >= TRIES:
-                raise AudioError(f"{word!r}: {tries} recordings in a row were no good: {trouble}")
-            say(f"  once more: {trouble}")
+                raise AudioError(f"{word!r}: {tries} recordings in a row failed: {problem}")
+            say(f"  try again: {problem}")
             continue
         tries = 0
-        say(f"  heard {len(samples) / SAMPLE_RATE:.1f} s at {_level_db(samples):.0f} dB")
+        say(f"  recorded {len(samples) / SAMPLE_RATE:.1f} s at {_level_db(samples):.0f} dB")
         if keep(recording):
             with atomic_path(path) as target:
                 soundfile.write(target, samples, SAMPLE_RATE)
@@ -154,19 +154,19 @@ def record(
     return kept
 
 
-def what_is_wrong(samples: NDArray[np.int16]) -> str:
-    """Return what a speaker should do otherwise, or an empty text."""
+def problem_with(samples: NDArray[np.int16]) -> str:
+    """Return what is wrong and what the user should do, or an empty text."""
     if is_clipped(samples):
-        return "too loud, it is distorted; speak softer or turn the microphone down"
+        return "too loud and distorted; speak more softly or turn the microphone down"
     if not stands_out(samples):
-        return "hardly louder than the room; come closer or speak up"
+        return "too quiet against the background; come closer or speak up"
     if len(samples) >= LONGEST_BLOCKS * BLOCK:
-        return "it did not end; is there music, or a fan?"
+        return "no pause after the word; is there music or a fan in the background?"
     return ""
 
 
 def _free(folder: Path, word: str) -> Path:
-    """Return the first file name that is not taken."""
+    """Return the next free file name."""
     numbers = (int(path.stem.rsplit("-", 1)[-1]) for path in folder.glob(f"{word}-[0-9]*.wav"))
     return folder / f"{word}-{max(numbers, default=0) + 1:03d}.wav"
 

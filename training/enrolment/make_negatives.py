@@ -1,10 +1,9 @@
-"""Make the bank of negative embeddings that ships beside a backbone."""
+"""Make negatives from folders of audio: those that ship beside a backbone, and a user's own."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +12,37 @@ from numpy.typing import NDArray
 
 from kws.errors import ConfigError
 from training.datasets.clips import SAMPLE_RATE, Clip
-from training.datasets.folders import AUDIO_SUFFIXES, NOISE_FOLDER
-from training.embedding.word_backbone import Backbone
-from training.enrolment.negatives import KINDS, Negatives
+from training.datasets.folders import AUDIO_SUFFIXES, NOISE_FOLDER, speaker_of
+from training.embedding.backbone import WordEmbedder
+from training.embedding.negatives import KINDS, Negatives
 
-# Windows of a piece at most: many short pieces hold more different sounds than few long ones, but
-# each costs the steps of its first window.
+# Longest segment, in windows. Many short segments hold more different sounds than few long ones,
+# but each costs the steps of its first window.
 LONGEST = {"speech": 64, "word": 64, "noise": 12}
-# Of the steps' deviation. Coarser numbers compress better, which makes room for more speech; that
-# a negative is where it is only to within this is less than noise does to it.
-COARSENESS = 1.0
+STEP_UNIT = 1.0
+"""Steps are rounded to this multiple of their standard deviation.
+
+Coarse numbers compress better, which leaves room for more speech; noise moves a step by more."""
+
+MAX_USER_WINDOWS = 100_000
+"""Windows kept of a user's own folders: more than two hours."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """A folder of audio, and how much of it is kept."""
+class NegativeFolder:
+    """A folder of audio, and how much of it to keep."""
 
     kind: str
-    """One of `KINDS`: running speech, a folder a word, or noise."""
+    """One of `KINDS`: running speech, a folder per word, or noise."""
 
-    folder: Path
+    path: Path
     n_windows: int
-    """Windows to keep, in pieces drawn evenly from all."""
+    """Windows to keep, in segments drawn evenly from all files."""
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Uninterrupted audio, as steps of a backbone."""
+class Segment:
+    """Uninterrupted audio, as the steps of a backbone."""
 
     steps: NDArray[np.int8]
     kind: str
@@ -48,99 +51,117 @@ class Piece:
 
 
 class NegativeMaker:
-    """Turn folders of audio into pieces of steps.
+    """Turns folders of audio into segments.
 
-    With `each_file` each file is a group of its own; else its name tells the speaker.
+    Each speaker is a group. With `each_file`, each file is.
     """
 
-    def __init__(self, backbone: Backbone, *, each_file: bool = False) -> None:
-        self._backbone = backbone
+    def __init__(self, embedder: WordEmbedder, *, each_file: bool = False) -> None:
+        self._embedder = embedder
         self._each_file = each_file
         self._groups: dict[str, int] = {}
 
-    def pieces(self, source: Source) -> Iterator[Piece]:
-        """Yield the pieces of each file of a source.
+    def segments(self, folder: NegativeFolder) -> Iterator[Segment]:
+        """Yield the segments of each file.
 
         Raises
         ------
         ConfigError
-            If there is no audio, or none is as long as a window.
+            If there is no audio, or no file is as long as a window.
         """
-        files = sorted(p for p in source.folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+        paths = (path for path in folder.path.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
+        files = sorted(paths)
         if not files:
-            raise ConfigError(f"{source.folder}: expected audio files, found none")
-        file = self._backbone.file
-        length = LONGEST[source.kind] + file.moments - 1
+            raise ConfigError(f"{folder.path}: expected audio files, found none")
+        backbone = self._embedder.description
+        longest = LONGEST[folder.kind]
         is_empty = True
         for path in files:
-            word = path.parent.name if source.kind == "word" else ""
+            word = path.parent.name if folder.kind == "word" else ""
             if word == NOISE_FOLDER:
                 continue
             samples = Clip(path, word).read()
             if word:
-                # Said alone: the window comes to it, and goes on.
-                samples = np.pad(samples, file.window_samples // 4)
-            steps = self._backbone.steps(samples)
-            group = self._group(path, source.kind)
-            for first in range(0, len(steps) - file.moments + 1, LONGEST[source.kind]):
-                piece = steps[first : first + length]
+                # A word said alone moves into the window and out of it.
+                samples = np.pad(samples, backbone.window_samples // 4)
+            steps = self._embedder.steps(samples)
+            name = str(path) if self._each_file else folder.kind + speaker_of(path)
+            group = self._groups.setdefault(name, len(self._groups))
+            for first in range(0, len(steps) - backbone.moments + 1, longest):
+                part = steps[first : first + longest + backbone.moments - 1]
                 is_empty = False
-                yield Piece(piece, source.kind, group, word.lower())
+                yield Segment(part, folder.kind, group, word.lower())
         if is_empty:
             raise ConfigError(
-                f"{source.folder}: expected audio of at least "
-                f"{file.window_samples / SAMPLE_RATE:.1f} s, found only shorter files"
+                f"{folder.path}: expected audio of at least "
+                f"{backbone.window_samples / SAMPLE_RATE:.1f} s, found only shorter files"
             )
-
-    def _group(self, path: Path, kind: str) -> int:
-        if self._each_file:
-            return self._groups.setdefault(str(path), len(self._groups))
-        # LibriSpeech names a file SPEAKER-CHAPTER-NUMBER, Speech Commands SPEAKER_nohash_N,
-        # ESC FOLD-SOUND: the first part is who or where it is from.
-        name = kind + path.stem.replace("_", "-").split("-", 1)[0]
-        return self._groups.setdefault(name, len(self._groups))
 
 
 def make_negatives(
-    backbone: Backbone, sources: list[Source], *, seed: int = 1, command: str = ""
+    embedder: WordEmbedder, folders: Sequence[NegativeFolder], *, seed: int = 1, command: str = ""
 ) -> Negatives:
-    """Return the bank of pieces drawn evenly from each source."""
-    maker = NegativeMaker(backbone)
+    """Return the negatives that ship beside a backbone: segments drawn evenly from each folder."""
+    maker = NegativeMaker(embedder)
     rng = np.random.default_rng(seed)
-    kept: list[Piece] = []
-    for source in sources:
-        found = list(maker.pieces(source))
-        left = source.n_windows
+    kept: list[Segment] = []
+    for folder in folders:
+        found = list(maker.segments(folder))
+        left = folder.n_windows
         for index in rng.permutation(len(found)):
             if left <= 0:
                 break
             kept.append(found[index])
-            left -= len(found[index].steps) - backbone.file.moments + 1
+            left -= len(found[index].steps) - embedder.description.moments + 1
     about = {
         "command": command,
-        "sources": [f"{one.kind}: {one.folder.name}" for one in sources],
-        "attribution": list(backbone.file.attribution),
+        "sources": [f"{one.kind}: {one.path.name}" for one in folders],
+        "attribution": list(embedder.backbone.attribution),
     }
-    made = bank_of(kept, backbone, about)
-    return dataclasses.replace(made, steps=coarse(made.steps))
+    made = _joined(kept, embedder, about)
+    return replace(made, steps=coarse(made.steps))
 
 
-def bank_of(pieces: list[Piece], backbone: Backbone, about: dict[str, Any]) -> Negatives:
-    """Return pieces as a bank."""
-    return Negatives(
-        steps=np.concatenate([one.steps for one in pieces]),
-        lengths=np.array([len(one.steps) for one in pieces], np.int32),
-        kinds=np.array([KINDS[one.kind] for one in pieces], np.uint8),
-        groups=np.array([one.group for one in pieces], np.int32),
-        labels=np.array([one.label for one in pieces]),
-        moments=backbone.file.moments,
-        backbone=backbone.file.sha256,
-        about=about,
-    )
+def add_user_folders(
+    shipped: Negatives, embedder: WordEmbedder, folders: Sequence[Path]
+) -> Negatives:
+    """Return the shipped negatives and all audio in a user's folders.
+
+    The user's audio counts as running speech, because the words must not fire in it.
+
+    Raises
+    ------
+    ConfigError
+        If a folder holds no audio as long as a window.
+    """
+    maker = NegativeMaker(embedder, each_file=True)
+    first_group = int(shipped.groups.max(initial=0)) + 1
+    found = [
+        replace(segment, group=first_group + segment.group)
+        for folder in folders
+        for segment in maker.segments(NegativeFolder("speech", folder, MAX_USER_WINDOWS))
+    ]
+    order = np.random.default_rng(1).permutation(len(found))
+    n_windows = np.array([len(found[i].steps) - shipped.moments + 1 for i in order])
+    kept = order[: 1 + int(np.searchsorted(np.cumsum(n_windows), MAX_USER_WINDOWS))]
+    return shipped.joined(_joined([found[i] for i in np.sort(kept)], embedder, {}))
 
 
 def coarse(steps: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Return steps rounded to multiples of a part of their deviation."""
-    unit = max(1, round(COARSENESS * float(steps.std(axis=0).mean())))
+    """Return steps rounded to multiples of about their standard deviation."""
+    unit = max(1, round(STEP_UNIT * float(steps.std(axis=0).mean())))
     rounded = np.round(steps.astype(np.float32) / unit) * unit
     return np.asarray(np.clip(rounded, -128, 127), np.int8)
+
+
+def _joined(segments: list[Segment], embedder: WordEmbedder, about: dict[str, Any]) -> Negatives:
+    return Negatives(
+        steps=np.concatenate([one.steps for one in segments]),
+        lengths=np.array([len(one.steps) for one in segments], np.int32),
+        kinds=np.array([KINDS[one.kind] for one in segments], np.uint8),
+        groups=np.array([one.group for one in segments], np.int32),
+        labels=np.array([one.label for one in segments]),
+        moments=embedder.description.moments,
+        backbone=embedder.description.sha256,
+        about=about,
+    )

@@ -1,10 +1,10 @@
-"""Recordings of a word: read, checked, and cut to where the word is."""
+"""Recordings of a word: read, check, and find where the word is."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +13,25 @@ from numpy.typing import NDArray
 from kws.errors import AudioError, ConfigError
 from training.datasets.clips import SAMPLE_RATE, Clip
 from training.datasets.folders import AUDIO_SUFFIXES
+from training.embedding.backbone import Embedder
 
-# What a label may be: it becomes a file name, an option's value, and a line on the terminal.
+FloatArray = NDArray[np.float32]
+# A label becomes a file name, an option's value and a line on the terminal.
 WORD = re.compile(r"[^\W_][\w' -]{0,39}")
 FRAME = SAMPLE_RATE // 100
 QUIETEST_LEVEL = 30.0
-"""RMS of the loudest 300 ms, under which nothing was said: about -61 dB of full scale."""
+"""Minimum RMS of the loudest 300 ms: about -61 dB of full scale."""
 
 LEAST_CONTRAST_DB = 6.0
-"""How far the loudest 300 ms must stand out of the quietest for there to be a word at all."""
+"""Minimum level of the loudest 300 ms above the quietest 300 ms."""
 
 CLIPPED_SHARE = 0.002
-"""Part of the samples at full scale from which a recording is called clipped."""
+"""Share of samples at full scale above which a recording counts as clipped."""
 
 LONGEST_S = 10.0
+# The loudest stretch may be another sound, or only one syllable: search this far around it.
+ALIGN_REACH, ALIGN_STEP = SAMPLE_RATE * 300 // 1000, SAMPLE_RATE * 30 // 1000
+ALIGN_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -39,12 +44,12 @@ class Recording:
     """The whole recording, ``(n_samples,)`` at 16 kHz."""
 
     middle: int
-    """Sample in the middle of the loudest stretch, where the word is."""
+    """Sample in the middle of the word; at first, of the loudest stretch."""
 
     def window(self, *, shift: int = 0, n_samples: int = SAMPLE_RATE) -> NDArray[np.int16]:
-        """Return `n_samples` about the middle, which lies `shift` samples later in them.
+        """Return `n_samples` with the word in the middle, or `shift` samples later.
 
-        Beyond the ends of the recording there is silence.
+        The recording is padded with silence at both ends.
         """
         start = self.middle - n_samples // 2 - shift
         cut = self.samples[max(0, start) : max(0, start + n_samples)]
@@ -57,18 +62,20 @@ def read_recordings(
 ) -> list[Recording]:
     """Return the recordings of a folder, sorted by name.
 
-    With `skip`, files that hold no word are passed over, and it is told why.
+    With `skip`, files without a word are skipped, and `skip` is called with the reason.
 
     Raises
     ------
     ConfigError
-        If the folder is not there or holds no audio.
+        If the folder does not exist or holds no audio.
     AudioError
         If a file cannot be read, or holds no word.
     """
     if not folder.is_dir():
-        raise ConfigError(f"{folder}: expected a folder with recordings of {word!r}, found none")
-    # What begins with a dot is half written, or not meant to be seen.
+        raise ConfigError(
+            f"{folder}: expected a folder with recordings of {word!r}, found no folder"
+        )
+    # Hidden files may be half written.
     visible = (path for path in folder.iterdir() if not path.name.startswith("."))
     paths = sorted(path for path in visible if path.suffix.lower() in AUDIO_SUFFIXES)
     if not paths:
@@ -88,12 +95,12 @@ def read_recordings(
 
 
 def folders_of(words: Sequence[str], clips: Path) -> dict[str, Path]:
-    """Return where each word's recordings lie: ``CLIPS/WORD``, or CLIPS itself for a single word.
+    """Return the folder of each word: ``CLIPS/WORD``, or CLIPS itself for a single word.
 
     Raises
     ------
     ConfigError
-        If a word is none, is given twice, or has no folder.
+        If a word is invalid, is given twice, or has no folder.
     """
     for word in words:
         if not WORD.fullmatch(word):
@@ -105,17 +112,19 @@ def folders_of(words: Sequence[str], clips: Path) -> dict[str, Path]:
         return {words[0]: clips}
     for word, folder in found.items():
         if not folder.is_dir():
-            raise ConfigError(f"{folder}: expected a folder with recordings of {word!r}")
+            raise ConfigError(
+                f"{folder}: expected a folder with recordings of {word!r}, found no folder"
+            )
     return found
 
 
 def checked(word: str, path: Path, samples: NDArray[np.int16]) -> Recording:
-    """Return a recording with its word found, or say what is wrong with it.
+    """Return a recording with its loudest stretch marked.
 
     Raises
     ------
     AudioError
-        If it is shorter than 0.2 s or longer than 10 s, silent, or of one loudness throughout.
+        If it is shorter than 0.2 s, longer than 10 s, or silent.
     """
     length = len(samples) / SAMPLE_RATE
     if not 0.2 <= length <= LONGEST_S:
@@ -133,20 +142,57 @@ def checked(word: str, path: Path, samples: NDArray[np.int16]) -> Recording:
     return Recording(word, path, samples, middle=_middle(samples))
 
 
+def align(recordings: Sequence[Recording], embedder: Embedder) -> list[Recording]:
+    """Return the recordings of one word, each with its middle where the embeddings agree best.
+
+    The loudest stretch is a rough guess. Each middle moves, within 300 ms, to the window most
+    similar to the mean of the other recordings.
+    """
+    if len(recordings) < 2:
+        return list(recordings)
+    shifts = np.arange(-ALIGN_REACH, ALIGN_REACH + 1, ALIGN_STEP)
+    n_samples = embedder.backbone.window_samples
+    # Unit vectors, float32 (n_recordings, n_shifts, size).
+    candidates = np.stack(
+        [
+            _unit(
+                embedder.embed(
+                    one.window(shift=-int(shift), n_samples=n_samples) for shift in shifts
+                )
+            )
+            for one in recordings
+        ]
+    )
+    chosen = np.full(len(recordings), len(shifts) // 2)
+    for _ in range(ALIGN_ROUNDS):
+        rows = candidates[np.arange(len(recordings)), chosen]
+        for index in range(len(recordings)):
+            others = (rows.sum(axis=0) - rows[index]) / (len(recordings) - 1)
+            similarity = candidates[index] @ others
+            # Ties go to the window closest to the loudest stretch.
+            similarity -= 0.002 * np.abs(shifts) / ALIGN_REACH
+            chosen[index] = int(np.argmax(similarity))
+            rows[index] = candidates[index, chosen[index]]
+    return [
+        replace(one, middle=one.middle + int(shifts[place]))
+        for one, place in zip(recordings, chosen)
+    ]
+
+
 def is_clipped(samples: NDArray[np.int16]) -> bool:
-    """Whether so much of a recording stands at full scale that its word is distorted."""
+    """Return whether too many samples are at full scale."""
     return float(np.mean(np.abs(samples.astype(np.int32)) >= 32_700)) > CLIPPED_SHARE
 
 
 def stands_out(samples: NDArray[np.int16]) -> bool:
-    """Whether the loudest 300 ms stand out of the rest as a word does in a quiet room."""
+    """Return whether the loudest 300 ms are clearly louder than the background."""
     energy = _energy(samples)
     quiet = max(float(np.percentile(energy, 10)), 1.0)
     return bool(10 * np.log10(max(float(energy.max()), 1.0) / quiet) >= LEAST_CONTRAST_DB)
 
 
 def _energy(samples: NDArray[np.int16]) -> NDArray[np.float64]:
-    """Return the mean square of each 300 ms that begin at a whole 10 ms."""
+    """Return the mean square of each 300 ms window, one every 10 ms."""
     window = min(30 * FRAME, len(samples))
     total = np.concatenate(([0.0], np.cumsum(samples.astype(np.float64) ** 2)))
     starts = np.arange(0, len(samples) - window + 1, FRAME)
@@ -154,17 +200,17 @@ def _energy(samples: NDArray[np.int16]) -> NDArray[np.float64]:
 
 
 def _middle(samples: NDArray[np.int16]) -> int:
-    """Return the middle of what is within 20 dB of the loudest 30 ms, about that loudest place."""
+    """Return the middle of the stretch around the loudest 30 ms that is within 20 dB of them."""
     n_frames = len(samples) // FRAME
     frames = samples[: n_frames * FRAME].astype(np.float64).reshape(n_frames, FRAME)
     level = np.convolve(np.mean(frames**2, axis=1), np.ones(3) / 3, "same")
     floor = np.percentile(level, 20)
-    # Above the room's noise by half of what the word stands out of it, on the scale of dB.
+    # At least half way, in dB, between the background and the loudest place.
     limit = max(level.max() / 100, np.sqrt(level.max() * max(floor, 1.0)))
     loud = np.flatnonzero(level >= limit)
     peak = int(np.argmax(level))
     first = last = peak
-    # Pauses of up to 150 ms lie inside words and between the words of a phrase.
+    # Words and phrases contain pauses of up to 150 ms.
     for frame in loud[loud > peak]:
         if frame - last <= 15:
             last = int(frame)
@@ -172,3 +218,8 @@ def _middle(samples: NDArray[np.int16]) -> int:
         if first - frame <= 15:
             first = int(frame)
     return (first + last + 1) * FRAME // 2
+
+
+def _unit(embeddings: FloatArray) -> FloatArray:
+    centred = embeddings - embeddings.mean(axis=1, keepdims=True)
+    return centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-6)

@@ -1,43 +1,135 @@
-"""The report of an enrolment: numbers as text, and where words and speech lie as pictures."""
+"""What to expect of an enrolled word: text, JSON, and a report with pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kws.files import atomic_path, write_atomically
-from training.enrolment.calibration import Tail
-from training.enrolment.config import Taught
-from training.enrolment.expectations import WordVerdict
-from training.enrolment.word_model import Made
+from kws.files import write_atomically
+from training.enrolment.calibration import ScoreTail
+from training.enrolment.config import Enrolment
+from training.enrolment.word_model import ExportedModel
+from training.evaluation.metrics import share_interval
+from training.plotting import new_figure, save_figure
+
+ENOUGH = 8
+"""Recordings from which leaving one out is a useful test."""
+
+
+@dataclass(frozen=True)
+class WordReport:
+    """What was measured of one word."""
+
+    word: str
+    n_recordings: int
+    n_missed: int
+    """Recordings missed by a head fitted to the others."""
+
+    n_tried: int
+    per_hour: float
+    interval: tuple[float, float]
+    """95 % interval of the false accepts per hour."""
+
+    confused: tuple[tuple[str, float], ...]
+    advice: str
+    """What the user should do, or empty."""
+
+    n_voices: int = 0
+    """Synthesised voices used beside the recordings."""
+
+    @classmethod
+    def of(cls, enrolment: Enrolment, word: str) -> WordReport:
+        """Return the report of one word."""
+        tail, threshold = enrolment.tails[word], enrolment.thresholds[word]
+        left_out, confused = enrolment.left_out[word], enrolment.confused[word]
+        n_missed = sum(logit < 0 for logit in left_out)
+        n_recordings = len(enrolment.recordings[word])
+        return cls(
+            word=word,
+            n_recordings=n_recordings,
+            n_missed=n_missed,
+            n_tried=len(left_out),
+            per_hour=tail.per_hour(threshold),
+            interval=tail.interval(threshold),
+            confused=tuple(confused),
+            n_voices=enrolment.voices.get(word, 0),
+            advice=_advice(n_recordings, n_missed, len(left_out), confused),
+        )
+
+    def lines(self) -> list[str]:
+        """Return it as lines of text."""
+        low, high = self.interval
+        lines = []
+        if self.n_tried:
+            least, most = share_interval(self.n_missed, self.n_tried)
+            lines.append(
+                f"{self.word}: {self.n_missed} of {self.n_tried} recordings missed when left out "
+                f"(95 % interval: {100 * least:.0f} to {100 * most:.0f} %)"
+            )
+        else:
+            lines.append(f"{self.word}: one recording, so none could be left out for a test")
+        if self.n_voices:
+            lines.append(f"  {self.n_voices} similar synthesised voices were used too")
+        lines.append(
+            f"  about {self.per_hour:.1f} false accepts per hour of read speech "
+            f"({low:.1f} to {high:.1f})"
+        )
+        if self.confused:
+            mixed = ", ".join(f"{word} ({100 * share:.0f} %)" for word, share in self.confused)
+            lines.append(f"  fires on these words when said alone: {mixed}")
+        lines.append(f"  {self.advice or 'good: try it with kws-listen'}")
+        return lines
+
+    def table(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {
+            "recordings": self.n_recordings,
+            "voices": self.n_voices,
+            "left_out_missed": self.n_missed,
+            "left_out_tried": self.n_tried,
+            "false_accepts_per_hour": round(self.per_hour, 3),
+            "false_accepts_interval": [round(rate, 3) for rate in self.interval],
+            "confused": {word: round(share, 3) for word, share in self.confused},
+            "advice": self.advice,
+        }
+
+
+def _advice(n: int, missed: int, tried: int, confused: Sequence[tuple[str, float]]) -> str:
+    if n < 3:
+        return "record 5 more: fewer than 3 recordings are too few"
+    if tried and missed > 0.1 * tried:
+        return "record 5 more, where and how you will say the word"
+    if confused and confused[0][1] > 0.3:
+        return f"too similar to {confused[0][0]}: choose a longer word or a phrase"
+    if n < ENOUGH:
+        return "record 5 more, with other voices and in other rooms"
+    return ""
 
 
 def write_report(
-    folder: Path, made: Made, taught: Taught, found: Mapping[str, WordVerdict]
+    folder: Path, made: ExportedModel, enrolment: Enrolment, words: Mapping[str, WordReport]
 ) -> Path:
-    """Write ``report.md`` and a picture for each word into `folder`; return the text's path."""
-    import matplotlib
-
-    matplotlib.use("Agg")
+    """Write ``report.md`` and a picture per word into `folder`; return the path of the text."""
     folder.mkdir(parents=True, exist_ok=True)
     manifest = made.manifest
     lines = [f"# {manifest.name}", "", manifest.description, ""]
-    for number, (word, verdict) in enumerate(found.items()):
+    for number, (word, report) in enumerate(words.items()):
         picture = folder / f"word-{number + 1}.png"
-        with atomic_path(picture) as temporary:
-            _draw(temporary, taught=taught, word=word)
-        lines += [f"## {word}", "", *(f"* {line.strip()}" for line in verdict.lines()), ""]
-        lines += [f"![scores of {word}]({picture.name})", "", *_recordings(taught, word), ""]
+        _draw(picture, enrolment, word)
+        lines += [f"## {word}", "", *(f"* {line.strip()}" for line in report.lines()), ""]
+        lines += [f"![scores of {word}]({picture.name})", "", *_recordings(enrolment, word), ""]
     lines += [
-        f"Posteriors of the exported model are within {made.most_difference:.3f} of what was "
-        "taught, on these recordings.",
+        f"The posteriors of the exported model are within {made.max_difference:.3f} of the "
+        "float head's on these recordings.",
         "",
-        "False accepts are estimated on read speech that the head had not learned from, by the "
-        "exponential tail of its highest scores; misses by leaving each recording out in turn. "
-        "Both flatter: your room is not in them. Measure with `kws-eval stream`.",
+        "False accepts are estimated on read speech that the head was not fitted to, from the "
+        "exponential tail of its highest scores. Misses are measured by leaving each recording "
+        "out in turn. Both are optimistic, because your room is not included. Measure with "
+        "`kws-eval stream`.",
         "",
     ]
     path = folder / "report.md"
@@ -45,27 +137,24 @@ def write_report(
     return path
 
 
-def _recordings(taught: Taught, word: str) -> list[str]:
+def _recordings(enrolment: Enrolment, word: str) -> list[str]:
     """Return the recordings as a table, the worst first: the one to listen to again."""
-    scores = taught.left_out[word]
+    scores = enrolment.left_out[word]
     if not scores:
         return []
-    paths = [one.path.name for one in taught.recordings[word]]
-    rows = sorted(zip(scores, paths))
+    rows = sorted(zip(scores, (one.path.name for one in enrolment.recordings[word])))
     return [
-        "| recording, left out | above its threshold by | heard |",
+        "| recording, left out | logit above the threshold | detected |",
         "|---|--:|---|",
         *(f"| {name} | {score:+.1f} | {'yes' if score >= 0 else 'no'} |" for score, name in rows),
     ]
 
 
-def _draw(path: Path, *, taught: Taught, word: str) -> None:
-    import matplotlib.pyplot as plt
-
-    tail, threshold = taught.tails[word], taught.thresholds[word]
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
-    _rates(axes[0], tail, threshold)
-    scores = np.array(taught.left_out[word])
+def _draw(path: Path, enrolment: Enrolment, word: str) -> None:
+    figure = new_figure(9, 3.2)
+    axes = figure.subplots(1, 2)
+    _draw_rates(axes[0], enrolment.tails[word], enrolment.thresholds[word])
+    scores = np.array(enrolment.left_out[word])
     if len(scores):
         axes[1].hist(scores, bins=min(20, max(5, len(scores))), color="tab:blue")
     axes[1].axvline(0, color="tab:red", label="threshold")
@@ -73,11 +162,10 @@ def _draw(path: Path, *, taught: Taught, word: str) -> None:
         xlabel="logit above the threshold", ylabel="recordings", title=f"{word}: each left out"
     )
     axes[1].legend()
-    figure.savefig(path, dpi=110, format="png")
-    plt.close(figure)
+    save_figure(figure, path)
 
 
-def _rates(axes: Any, tail: Tail, threshold: float) -> None:
+def _draw_rates(axes: Any, tail: ScoreTail, threshold: float) -> None:
     levels = np.linspace(tail.level, max(threshold, tail.level) + 4 * tail.scale, 60)
     axes.semilogy(levels - threshold, [tail.per_hour(level) for level in levels])
     bounds = np.array([tail.interval(level) for level in levels])
@@ -85,7 +173,7 @@ def _rates(axes: Any, tail: Tail, threshold: float) -> None:
     axes.axvline(0, color="tab:red")
     axes.set(
         xlabel="logit above the threshold",
-        ylabel="false accepts an hour",
+        ylabel="false accepts per hour",
         title="speech without the word",
     )
     axes.grid(alpha=0.3)

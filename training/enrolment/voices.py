@@ -1,14 +1,13 @@
-"""Synthesised voices beside few recordings: those most like them stand for other people.
+"""Synthesised voices beside few recordings: those most similar to them represent other people.
 
-A synthesiser says a word in voices that a few recordings do not have, but also wrongly: some of
-its accents say another word. So the recordings choose. A head that they alone have taught hears
-every voice, and those that it hears best teach with them; far from all, and not much
-(docs/experiments.md has what more of them does).
+Some synthesised accents say another word. So a head fitted to the recordings alone scores every
+voice, and only the best ones are used, with little weight (docs/experiments.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,31 +16,29 @@ from numpy.typing import NDArray
 from kws.errors import AudioError, ConfigError
 from training.datasets.clips import SAMPLE_RATE
 from training.datasets.synthetic_speech import WORD, are_installed, drawn_voices, synthesise
-from training.embedding import fit_head as heads
-from training.embedding.head import Head
+from training.embedding.heads import Examples, Head, fit_logistic, stack
 from training.enrolment.recordings import Recording, read_recordings
 
 FloatArray = NDArray[np.float32]
-FEW = 5
-"""Recordings of a word from which on people are enough."""
+ENOUGH_RECORDINGS = 5
+"""Words with so many recordings need no voices."""
 
-N_VOICES, N_ALIKE = 60, 15
-"""Voices that are tried, and that teach at most."""
+N_VOICES, MAX_USED = 60, 15
+"""Voices that are synthesised, and how many are used at most."""
 
-LEAST_LIKE = 99.0
-"""Percentile of the negatives' logits, most of them hard ones, that a voice must lie above: what
-the recordings do not take for their word is another word."""
+MIN_PERCENTILE = 99.0
+"""A voice must score above this percentile of the negatives, most of which are hard ones."""
 
-COPIES = 8
-"""Windows made of what each says: a room or a distance more is not what is missing."""
+VOICE_COPIES = 8
+"""Augmented copies of each voice."""
 
-SHARE = 0.2
-"""Part of the positives that are synthesised."""
+VOICE_SHARE = 0.2
+"""Share of the positives that is synthesised."""
 
 LONGEST_S = 3.0
 
 
-def synthesised(
+def synthesise_voices(
     recordings: Sequence[Recording],
     folder: Path,
     *,
@@ -51,17 +48,17 @@ def synthesised(
 ) -> list[Recording]:
     """Return the word of a few recordings in synthesised voices, which are kept in a folder.
 
-    None where the recordings are enough, and, which is told, where no synthesiser is installed,
-    it fails, or the word is none that it can be asked to say.
+    Returns none if there are enough recordings. Also returns none, and calls `tell` with the
+    reason, if no synthesiser is installed, if it fails, or if it cannot speak the word.
     """
     word = recordings[0].word
-    if len(recordings) >= FEW or not n_voices:
+    if len(recordings) >= ENOUGH_RECORDINGS or not n_voices:
         return []
     if not are_installed():
-        tell(f"{word}: few recordings; with espeak-ng or flite installed, other voices would help")
+        tell(f"{word}: only {len(recordings)} recordings; install espeak-ng or flite to add voices")
         return []
     if not WORD.fullmatch(word):
-        tell(f"{word}: no synthesised voices; they can be asked for letters, ' and - alone")
+        tell(f"{word}: no synthesised voices, which take only letters, ' and -")
         return []
     length = int(LONGEST_S * SAMPLE_RATE)
     try:
@@ -71,56 +68,46 @@ def synthesised(
     except (AudioError, ConfigError) as error:
         tell(f"{word}: no synthesised voices: {error}")
         return []
-    # Those of an earlier run with other settings may lie there too.
+    # Files of an earlier run with other settings are ignored.
     files = {voice.file for voice in drawn_voices(n_voices, seed=seed)}
     return [one for one in found if one.path.name in files]
 
 
-def with_voices(
-    words: tuple[str, ...],
-    positives: FloatArray,
-    labels: NDArray[np.intp],
-    spoken: Sequence[Sequence[FloatArray]],
-    negatives: FloatArray,
-) -> tuple[FloatArray, NDArray[np.intp], list[int]]:
-    """Return positives and labels with the voices that they make a head hear best among them.
-
-    And of each word, how many voices those are.
+def add_voices(
+    examples: Examples, voices: Sequence[Sequence[FloatArray]]
+) -> tuple[Examples, list[int]]:
+    """Return the examples with the voices most similar to them, and their number per word.
 
     Parameters
     ----------
-    words : tuple of str
-    positives : float32 ``(n, size)``
-        Copies of recordings.
-    labels : int ``(n,)``
-        The index of their word.
-    spoken : for each word a sequence of float32 ``(n_copies, size)``
-        Copies of what each voice says; none for a word of many recordings.
-    negatives : float32 ``(m, size)``
+    examples : Examples
+    voices : sequence of sequence of ndarray of float32, shape (n_copies, size)
+        For each word, the copies of each voice; empty for words with enough recordings.
     """
-    head = heads.logistic(heads.Examples(words, positives, labels, negatives))
-    parts = [positives[labels == number] for number in range(len(words))]
-    n_alike = [0] * len(words)
-    for number, voices in enumerate(spoken):
-        floor = float(np.percentile(head.logits(negatives)[:, number], LEAST_LIKE))
-        alike = _most_alike(voices, head, number, floor)
-        if alike:
-            n_alike[number] = len(alike)
-            some = _some_of(np.concatenate(alike), n_recorded=len(parts[number]))
+    head = fit_logistic(examples)
+    parts = [examples.positives[examples.labels == n] for n in range(len(examples.words))]
+    n_used = [0] * len(parts)
+    for number, candidates in enumerate(voices):
+        floor = float(np.percentile(head.logits(examples.negatives)[:, number], MIN_PERCENTILE))
+        used = _most_similar(candidates, head, number, floor)
+        if used:
+            n_used[number] = len(used)
+            some = _limited(np.concatenate(used), n_recorded=len(parts[number]))
             parts[number] = np.concatenate([parts[number], some])
-    return (*heads.stacked(parts), n_alike)
+    positives, labels = stack(parts)
+    return replace(examples, positives=positives, labels=labels), n_used
 
 
-def _most_alike(
-    voices: Sequence[FloatArray], head: Head, number: int, floor: float
+def _most_similar(
+    voices: Sequence[FloatArray], head: Head, word: int, floor: float
 ) -> list[FloatArray]:
-    """Return the copies of the voices that a head hears best as its word `number`, if any."""
-    likeness = [float(np.median(head.logits(copies)[:, number])) for copies in voices]
-    best = np.argsort(likeness)[::-1][:N_ALIKE]
-    return [voices[index] for index in best if likeness[index] > floor]
+    """Return the copies of the voices that the head scores highest, above `floor`."""
+    scores = [float(np.median(head.logits(copies)[:, word])) for copies in voices]
+    best = np.argsort(scores)[::-1][:MAX_USED]
+    return [voices[index] for index in best if scores[index] > floor]
 
 
-def _some_of(copies: FloatArray, *, n_recorded: int) -> FloatArray:
-    """Return so many of the copies that they are their share beside those of recordings."""
-    n_rows = min(len(copies), max(1, round(SHARE / (1 - SHARE) * n_recorded)))
+def _limited(copies: FloatArray, *, n_recorded: int) -> FloatArray:
+    """Return as many copies as `VOICE_SHARE` allows beside those of the recordings."""
+    n_rows = min(len(copies), max(1, round(VOICE_SHARE / (1 - VOICE_SHARE) * n_recorded)))
     return copies[np.linspace(0, len(copies) - 1, n_rows).astype(np.intp)]

@@ -1,4 +1,4 @@
-"""The embeddings of many clips, kept on disk: a second head has them at once."""
+"""Embeddings of the clips of a recipe, cached on disk for the next head."""
 
 from __future__ import annotations
 
@@ -14,71 +14,99 @@ from numpy.typing import NDArray
 
 from kws.files import atomic_path
 from training.embedding.backbone import Backbone, Embedder
-from training.transfer.windows import windows_of
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[Sequence[Any]], Iterable[Any]]
 
 
 @dataclass(frozen=True)
-class Embedded:
-    """Clips as embeddings, each of as many windows as it has."""
+class ClipEmbeddings:
+    """The embeddings of clips, one row per window."""
 
     rows: NDArray[np.float32]
     """``(n_windows, size)``, clip after clip."""
 
     starts: NDArray[np.intp]
-    """First row of each clip, and behind the last the number of rows."""
+    """First row of each clip, then the number of rows."""
 
     def of(self, index: int) -> NDArray[np.float32]:
-        """Return the windows of a clip, ``(n_windows, size)``."""
+        """Return the rows of a clip, ``(n_windows, size)``."""
         return self.rows[self.starts[index] : self.starts[index + 1]]
 
 
 def embed_clips(
     backbone: Backbone, clips: Sequence[Any], *, short: str, cache: Path, progress: Progress
-) -> Embedded:
-    """Return the embeddings of clips, from `cache` if these clips were embedded before.
+) -> ClipEmbeddings:
+    """Return the embeddings of clips, from `cache` if they were embedded before.
 
     Parameters
     ----------
     backbone : Backbone
     clips : sequence of SourceClip
     short : {"pad", "tile"}
-        What becomes of clips shorter than a window.
+        What to do with clips shorter than a window.
     cache : Path
-        Folder; made if need be.
+        Folder; created if it does not exist.
     progress : callable
-        Wraps the clips that are worked through.
+        Wraps the clips, to show progress.
     """
     path = cache / f"{backbone.name}-{_key(backbone, clips, short)[:16]}.npz"
     if path.is_file():
         with np.load(path) as known:
-            logger.info("%s: embeddings of %d clips are there", path, len(clips))
-            return Embedded(known["rows"], known["starts"])
+            logger.info("%s: cached embeddings of %d clips", path, len(clips))
+            return ClipEmbeddings(known["rows"], known["starts"])
     embedder = Embedder(backbone)
-    parts = []
-    for clip in progress(clips):
-        windows = windows_of(
-            clip.read(),
-            n_samples=backbone.window_samples,
-            hop_samples=backbone.hop_samples,
-            short=short,
+    parts = [
+        embedder.embed(
+            windows_of(
+                clip.read(),
+                n_samples=backbone.window_samples,
+                hop_samples=backbone.hop_samples,
+                short=short,
+            )
         )
-        parts.append(embedder.embed(windows))
+        for clip in progress(clips)
+    ]
     starts = np.concatenate(([0], np.cumsum([len(part) for part in parts]))).astype(np.intp)
-    found = Embedded(np.concatenate(parts), starts)
+    found = ClipEmbeddings(np.concatenate(parts), starts)
     cache.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as target:
         np.savez(target, rows=found.rows, starts=found.starts)
     return found
 
 
+def windows_of(
+    samples: NDArray[np.int16], *, n_samples: int, hop_samples: int, short: str
+) -> NDArray[np.int16]:
+    """Return all whole windows of a clip, one hop apart and centred; at least one.
+
+    Parameters
+    ----------
+    samples : ndarray of int16, shape (n,)
+    n_samples, hop_samples : int
+        Length of a window, and distance between windows.
+    short : {"pad", "tile"}
+        Pad a shorter clip with zeros, or repeat it.
+
+    Returns
+    -------
+    windows : ndarray of int16, shape (n_windows, n_samples)
+    """
+    extra = len(samples) - n_samples
+    if extra < 0:
+        if short == "tile" and len(samples):
+            return np.resize(samples, n_samples)[None]
+        return np.pad(samples, (0, -extra))[None]
+    first = extra % hop_samples // 2
+    starts = range(first, extra + 1, hop_samples)
+    return np.stack([samples[start : start + n_samples] for start in starts])
+
+
 def _key(backbone: Backbone, clips: Sequence[Any], short: str) -> str:
-    """Return what changes with the network and with every clip, also one that was replaced."""
+    """Return a hash of the backbone, and of each clip's file with its size and time."""
     digest = hashlib.sha256(f"{backbone.fingerprint} {short}\n".encode())
     for clip in clips:
-        # The clips of an archive lie, as it were, in a folder with its name.
+        # Clips of an archive have the archive as their parent.
         state = (clip.path if clip.path.is_file() else clip.path.parent).stat()
         digest.update(f"{clip!r} {state.st_size} {state.st_mtime_ns}\n".encode())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Backbone and head as one model that the runtime takes, proved to say what was taught."""
+"""Export backbone and head as one model for the runtime, checked against the pipeline."""
 
 from __future__ import annotations
 
@@ -22,29 +22,28 @@ from kws.manifest import ModelManifest, WindowForm, write_manifest
 from training.batches.task import open_task
 from training.config import recipe as recipes
 from training.config.recipe import Recipe
-from training.embedding.attach_float_head import with_head
-from training.embedding.head import Head
+from training.embedding.attach_head import attach_head
+from training.embedding.heads import Head
 from training.tflite.graph import Graph
-from training.transfer.embeddings import Progress
-from training.transfer.pipeline import Material, clip_means, report_of
-from training.transfer.windows import windows_of
+from training.transfer.embeddings import Progress, windows_of
+from training.transfer.pipeline import TransferData, clip_means, report_of
 
 FloatArray = NDArray[np.float32]
 
 
 class ParityError(KwsError, RuntimeError):
-    """The exported model says something else than the pipeline."""
+    """The exported model differs from the pipeline."""
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What an exported model says of clips."""
+class ClipPosteriors:
+    """The posteriors of an exported model, one row per window."""
 
     windows: FloatArray
-    """Posteriors ``(n_windows, n_labels)`` of all windows, clip after clip."""
+    """``(n_windows, n_labels)``, clip after clip."""
 
     counts: list[int]
-    """Windows of each clip."""
+    """Number of windows of each clip."""
 
     @property
     def clips(self) -> FloatArray:
@@ -54,7 +53,7 @@ class Heard:
 
 def export(
     recipe: Recipe,
-    material: Material,
+    data: TransferData,
     head: Head,
     out: Path,
     *,
@@ -63,30 +62,30 @@ def export(
 ) -> tuple[Path, dict[str, Any]]:
     """Write ``out/NAME.tflite`` and ``out/NAME.json``; return the manifest's path and metrics.
 
-    Nothing is written unless the model, in the runtime, gives the pipeline's posteriors on every
-    window of the validation clips.
+    The model is run in the runtime on every window of the testing (else validation) clips first.
 
     Raises
     ------
     ParityError
         If a posterior differs by more than ``transfer.tolerance``.
     """
-    data = open_task(recipe).class_data()
-    clips = data.clips("testing") or data.clips("validation")
-    split = "testing" if data.clips("testing") else "validation"
-    content = graft(recipe, material, head)
+    split = open_task(recipe).class_data()
+    name = "testing" if split.clips("testing") else "validation"
+    clips = split.clips(name)
+    rows, _ = data.examples(split.clips("training"))
+    content = attach_head(data.backbone.content, head, rows, where=data.backbone.name)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".kws-", dir=out) as folder:
-        manifest = describe(recipe, material, content, version=version)
+        manifest = describe(recipe, data, content, version=version)
         manifest = replace(manifest, path=Path(folder) / f"{recipe.name}.json")
         file = manifest.path.parent / manifest.window.file
         file.write_bytes(content)
-        heard = listen(manifest, material, clips, short=recipe.transfer.short, progress=progress)
-        difference = check_parity(recipe, material, head, heard, clips)
-        report = report_of(heard.clips, clips, data.labels)
+        found = predict(manifest, data, clips, short=recipe.transfer.short, progress=progress)
+        difference = check_parity(recipe, data, head, found, clips)
+        report = report_of(found.clips, clips, split.labels)
         figures = {
-            "data": f"{Path(recipe.data.clips).name}, {len(data.labels)} classes",
-            "split": split,
+            "data": f"{Path(recipe.data.clips).name}, {len(split.labels)} classes",
+            "split": name,
             "command": f"kws-train transfer {recipe.name} --export",
             "posterior_of_a_clip": "mean over its windows",
             "most_difference_from_pipeline": difference,
@@ -95,25 +94,19 @@ def export(
         write_manifest(replace(manifest, metrics=figures), manifest.path)
         file.replace(out / file.name)
         manifest.path.replace(out / manifest.path.name)
-    return out / f"{recipe.name}.json", {**report, "most_difference": difference, "split": split}
+    return out / f"{recipe.name}.json", {**report, "most_difference": difference, "split": name}
 
 
-def graft(recipe: Recipe, material: Material, head: Head) -> bytes:
-    """Return the .tflite file of backbone and head."""
-    rows = material.examples(open_task(recipe).class_data().clips("training"))[0]
-    return with_head(material.backbone.content, head, rows, where=material.backbone.name)
-
-
-def listen(
+def predict(
     manifest: ModelManifest,
-    material: Material,
+    data: TransferData,
     clips: Sequence[Any],
     *,
     short: str,
     progress: Progress = list,
-) -> Heard:
-    """Return what the exported model says of clips, through the runtime's own front end."""
-    backbone = material.backbone
+) -> ClipPosteriors:
+    """Return the exported model's posteriors of clips, through the runtime's own front end."""
+    backbone = data.backbone
     model = WindowModel(manifest, hop_frames=1)
     features = ClipFeatures(manifest.frontend)
     shape = manifest.frontend.shape(model.window_frames)
@@ -129,11 +122,11 @@ def listen(
         for window in windows:
             frames = features(window)[: model.window_frames]
             found.append(model.predict(frames.reshape(shape)))
-    return Heard(np.stack(found), counts)
+    return ClipPosteriors(np.stack(found), counts)
 
 
 def check_parity(
-    recipe: Recipe, material: Material, head: Head, heard: Heard, clips: Sequence[Any]
+    recipe: Recipe, data: TransferData, head: Head, found: ClipPosteriors, clips: Sequence[Any]
 ) -> float:
     """Return the largest difference of the model's posteriors from the pipeline's.
 
@@ -142,22 +135,22 @@ def check_parity(
     ParityError
         If it is more than ``transfer.tolerance``.
     """
-    wanted = head.posteriors(np.concatenate(material.rows(clips)))
-    difference = float(np.abs(heard.windows - wanted).max())
+    expected = head.posteriors(np.concatenate(data.rows(clips)))
+    difference = float(np.abs(found.windows - expected).max())
     if not difference <= recipe.transfer.tolerance:
         raise ParityError(
             f"{recipe.name}: expected posteriors of the exported model within "
-            f"{recipe.transfer.tolerance:g} of the pipeline's, got {difference:.4f}; if its "
-            "layers are int8, transfer.head = 'logistic' loses the least and tolerance = 0.1 is met"
+            f"{recipe.transfer.tolerance:g} of the pipeline's, got {difference:.4f}; for int8 "
+            "layers use transfer.head = 'logistic' and transfer.tolerance = 0.1"
         )
     return difference
 
 
-def describe(recipe: Recipe, material: Material, content: bytes, *, version: str) -> ModelManifest:
+def describe(recipe: Recipe, data: TransferData, content: bytes, *, version: str) -> ModelManifest:
     """Return the manifest, without metrics."""
-    backbone = material.backbone
+    backbone = data.backbone
     table = recipes.to_table(recipe)
-    data = open_task(recipe).class_data()
+    split = open_task(recipe).class_data()
     kept = ("name", "description", "seed", "data", "source", "transfer")
     return ModelManifest(
         name=recipe.name,
@@ -165,7 +158,7 @@ def describe(recipe: Recipe, material: Material, content: bytes, *, version: str
         description=f"{recipe.description}. {_arithmetic(content)}",
         licence=recipe.data.licence if recipe.data.licence != "not stated" else backbone.licence,
         attribution=tuple(dict.fromkeys((*backbone.attribution, *recipe.data.attribution))),
-        labels=data.labels,
+        labels=split.labels,
         frontend=backbone.frontend,
         window=WindowForm(
             file=f"{recipe.name}.tflite",
@@ -178,7 +171,7 @@ def describe(recipe: Recipe, material: Material, content: bytes, *, version: str
             "recipe": {key: table[key] for key in kept},
             "seed": recipe.seed,
             **backbone.origin,
-            "data": {recipe.data.clips: {"training_clips": len(data.clips("training"))}},
+            "data": {recipe.data.clips: {"training_clips": len(split.clips("training"))}},
             "versions": {"kws": __version__, "python": platform.python_version()},
             "date": date.today().isoformat(),
         },
@@ -186,13 +179,13 @@ def describe(recipe: Recipe, material: Material, content: bytes, *, version: str
 
 
 def _arithmetic(content: bytes) -> str:
-    """Say in which numbers a model computes: nobody should take a float model for an int8 one."""
+    """Return whether the model computes in int8 or float32, as a sentence."""
     graph = Graph(content, where="model")
     ends = [bool(graph.scale_and_zero_point(i)[0]) for i in (graph.inputs[0], graph.outputs[0])]
     if all(ends):
         return "Int8 throughout"
     if any(ends):
-        return "Int8 up to the layers that are averaged, float32 behind them"
+        return "Int8 up to the averaged layers, float32 after them"
     weights = {
         bool(graph.scale_and_zero_point(int(op.inputs[1]))[0])
         for op in graph.operators

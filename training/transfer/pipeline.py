@@ -1,8 +1,7 @@
-"""Clips through a backbone and a head: what learns, and what is said of each clip."""
+"""The transfer pipeline: fit a head to the embeddings of a recipe's clips and score it."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,32 +15,30 @@ from training.batches.task import Task, open_task
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
 from training.embedding.backbone import Backbone
-from training.embedding.head import Head
-from training.embedding.transfer_heads import learn
+from training.embedding.heads import Head, fit_classes
 from training.evaluation.clip_report import write_scores
 from training.evaluation.metrics import classification_report
-from training.transfer.embeddings import Embedded, Progress, embed_clips
+from training.transfer.embeddings import ClipEmbeddings, Progress, embed_clips
 
-logger = logging.getLogger(__name__)
 FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Material:
-    """A recipe's clips as embeddings."""
+class TransferData:
+    """A recipe's clips and their embeddings."""
 
     backbone: Backbone
     clips: list[Any]
-    embedded: Embedded
+    embeddings: ClipEmbeddings
     average: str
 
     def rows(self, clips: Sequence[Any]) -> list[FloatArray]:
-        """Return the windows' embeddings of each of these clips."""
+        """Return the embeddings ``(n_windows, size)`` of each of these clips."""
         places = {clip: index for index, clip in enumerate(self.clips)}
-        return [self.embedded.of(places[clip]) for clip in clips]
+        return [self.embeddings.of(places[clip]) for clip in clips]
 
     def examples(self, clips: Sequence[Any]) -> tuple[FloatArray, list[int]]:
-        """Return what a head learns from, ``(n, size)``, and how many rows each clip has in it."""
+        """Return the rows that a head is fitted to, ``(n, size)``, and how many each clip has."""
         rows = self.rows(clips)
         if self.average == "embeddings":
             rows = [one.mean(axis=0, keepdims=True) for one in rows]
@@ -60,37 +57,39 @@ def clip_means(rows: FloatArray, counts: Sequence[int]) -> FloatArray:
     return np.asarray(sums / np.asarray(counts)[:, None], np.float32)
 
 
-def gather(recipe: Recipe, backbone: Backbone, *, cache: Path, progress: Progress) -> Material:
-    """Return all clips of a recipe, of every split, as embeddings.
+def embed_recipe(
+    recipe: Recipe, backbone: Backbone, *, cache: Path, progress: Progress
+) -> TransferData:
+    """Return the embeddings of all clips of a recipe, of every split.
 
     Raises
     ------
     ConfigError
-        If the recipe is none for transfer, or its source cannot be read or split.
+        If the recipe is not for transfer, or its source cannot be read or split.
     """
     data = open_task(recipe).class_data()
-    # In an order of their own, so that every split of the same clips finds them in the cache.
+    # Sorted, so that another split of the same clips finds them in the cache.
     clips = sorted((item.clip for split in data.items.values() for item in split), key=repr)
-    embedded = embed_clips(
+    embeddings = embed_clips(
         backbone, clips, short=recipe.transfer.short, cache=cache, progress=progress
     )
-    return Material(backbone, clips, embedded, recipe.transfer.average)
+    return TransferData(backbone, clips, embeddings, recipe.transfer.average)
 
 
-def teach(task: Task, material: Material) -> Head:
-    """Return a head trained on the training clips."""
+def fit_head(task: Task, data: TransferData) -> Head:
+    """Return a head fitted to the training clips."""
     clips = task.clips("training")
-    rows, counts = material.examples(clips)
+    rows, counts = data.examples(clips)
     of_clips = task.truth(clips)
     if missing := set(range(len(task.labels))) - set(of_clips):
         names = ", ".join(task.labels[index] for index in sorted(missing))
         raise ConfigError(f"{task.recipe.name}: no training clip of {names}")
     labels = np.repeat(of_clips, counts)
-    return learn(rows, labels, task.labels, task.recipe.transfer, seed=task.recipe.seed)
+    return fit_classes(rows, labels, task.labels, task.recipe.transfer, seed=task.recipe.seed)
 
 
-def score(recipe: Recipe, material: Material, out: Path) -> tuple[Recipe, Head, dict[str, Any]]:
-    """Train a head and write ``recipe.json``, ``scores.json`` and the tables of predictions.
+def score(recipe: Recipe, data: TransferData, out: Path) -> tuple[Recipe, Head, dict[str, Any]]:
+    """Fit a head and write ``recipe.json``, ``scores.json`` and the tables of predictions.
 
     Returns
     -------
@@ -101,15 +100,15 @@ def score(recipe: Recipe, material: Material, out: Path) -> tuple[Recipe, Head, 
         The `classification_report` of each split.
     """
     task = open_task(recipe)
-    head = teach(task, material)
+    head = fit_head(task, data)
     run = RunFolder(out)
     run.start(task.recipe)
-    scores = write_scores(task, out, lambda clips: material.posteriors(head, clips))
+    scores = write_scores(task, out, lambda clips: data.posteriors(head, clips))
     return task.recipe, head, scores
 
 
-def fold_recipes(recipe: Recipe, material: Material) -> dict[str, Recipe]:
-    """Return for each fold the recipe that is measured on it and learns from all others.
+def fold_recipes(recipe: Recipe) -> dict[str, Recipe]:
+    """Return for each fold the recipe that validates on it and trains on the others.
 
     Raises
     ------
@@ -134,6 +133,6 @@ def fold_recipes(recipe: Recipe, material: Material) -> dict[str, Recipe]:
 def report_of(
     posteriors: FloatArray, clips: Sequence[Any], labels: Sequence[str]
 ) -> dict[str, Any]:
-    """Return what `classification_report` says of the clips' posteriors."""
+    """Return the `classification_report` of the posteriors of clips."""
     truth = [labels.index(clip.label) for clip in clips]
     return classification_report(truth, posteriors.argmax(axis=1), labels)

@@ -22,7 +22,7 @@ from training.distillation.feature_distillation import (
     LabelAccuracy,
     teach_embedding,
 )
-from training.embedding.extract import Embedder
+from training.embedding.keras_embedder import KerasEmbedder
 from training.fit import trainer as fits
 from training.fit.callbacks import read_history
 
@@ -79,7 +79,7 @@ def test_a_student_is_trained_kept_and_cut(run, clips):
     history = read_history(run.history)
     assert 0 <= history[-1]["val_accuracy"] <= 1
     assert fits.fit(recipe, run.path, resume=True, verbose=0).path == run.path
-    embedder = Embedder.open(run)
+    embedder = KerasEmbedder.open(run)
     assert model.get_layer("pool").output.shape[-1] == embedder.size
 
 

@@ -11,9 +11,9 @@ from support.tiny_networks import STEP, WINDOW, empty, listener, steps_of
 
 from kws.errors import ConfigError, ModelError
 from kws.inference.interpreter import open_model
-from training.embedding.attach_float_head import with_head
-from training.embedding.head import Head, Layer
-from training.embedding.truncate import cut
+from training.embedding.attach_head import attach_head
+from training.embedding.heads import DenseLayer, Head
+from training.embedding.truncate import truncate
 from training.tflite.graph import Graph
 from training.tflite.layers import reshape
 from training.tflite.multi_window import multi_window
@@ -40,7 +40,7 @@ def test_an_inner_layer_becomes_the_output(samples, layer):
     """
     A layer is found by its path or a part of it; what comes behind it is gone.
     """
-    content = cut(listener(), [layer], where="tiny")
+    content = truncate(listener(), [layer], where="tiny")
 
     found = run(content, samples)
 
@@ -52,7 +52,7 @@ def test_layers_are_averaged_and_laid_end_to_end(samples):
     """
     A layer over time is averaged over it; several stand in the order in which they are named.
     """
-    content = cut(listener(), ["scores", "block1/relu"], where="tiny")
+    content = truncate(listener(), ["scores", "block1/relu"], where="tiny")
 
     found = run(content, samples)[0]
 
@@ -69,13 +69,13 @@ def test_a_layer_may_be_a_number_or_the_output(samples):
     steps = next(
         int(op.outputs[0]) for op in graph.operators if len(graph.shape(op.outputs[0])) > 2
     )
-    named = cut(listener(), ["block1/relu"], where="tiny")
+    named = truncate(listener(), ["block1/relu"], where="tiny")
 
     np.testing.assert_array_equal(
-        run(named, samples), run(cut(listener(), [str(steps)], where="tiny"), samples)
+        run(named, samples), run(truncate(listener(), [str(steps)], where="tiny"), samples)
     )
     np.testing.assert_array_equal(
-        run(listener(), samples), run(cut(listener(), ["output"], where="tiny"), samples)
+        run(listener(), samples), run(truncate(listener(), ["output"], where="tiny"), samples)
     )
 
 
@@ -83,11 +83,11 @@ def test_an_input_without_a_first_axis_gets_one(samples):
     """
     YAMNet takes (n,), the runtime gives (1, n).
     """
-    flat = cut(listener(rank=1), ["pool"], where="tiny")
+    flat = truncate(listener(rank=1), ["pool"], where="tiny")
 
     assert (1, WINDOW) == open_model(flat, where="tiny").inputs[0].shape
     np.testing.assert_array_equal(
-        run(cut(listener(), ["pool"], where="t"), samples), run(flat, samples)
+        run(truncate(listener(), ["pool"], where="t"), samples), run(flat, samples)
     )
 
 
@@ -95,8 +95,8 @@ def test_a_layer_that_is_not_there_is_told_with_those_that_are():
     """
     One clear line, with the names to choose from.
     """
-    with pytest.raises(ConfigError, match=r"tiny: no layer 'block9'; there are .*net/pool/Mean"):
-        cut(listener(), ["block9"], where="tiny")
+    with pytest.raises(ConfigError, match=r"tiny: no layer 'block9'; expected .*net/pool/Mean"):
+        truncate(listener(), ["block9"], where="tiny")
 
 
 def test_what_cannot_be_averaged_is_refused():
@@ -110,7 +110,7 @@ def test_what_cannot_be_averaged_is_refused():
     with pytest.raises(
         ModelError, match=r"odd: expected a layer \(1, \.\.\., n\), got \(2, 2, 2\)"
     ):
-        cut(content, ["rows"], where="odd")
+        truncate(content, ["rows"], where="odd")
 
 
 def test_a_repeated_network_gives_the_mean_of_its_windows(rng):
@@ -119,7 +119,7 @@ def test_a_repeated_network_gives_the_mean_of_its_windows(rng):
     """
     hop, n_windows = 5 * STEP, 4
     whole = rng.integers(-8_000, 8_000, WINDOW + (n_windows - 1) * hop, dtype=np.int16)
-    one = cut(listener(), ["pool"], where="tiny")
+    one = truncate(listener(), ["pool"], where="tiny")
 
     content = multi_window(one, n_windows=n_windows, hop_samples=hop, where="tiny")
 
@@ -134,16 +134,18 @@ def test_a_head_in_the_file_says_what_the_head_says(rng, samples, n_layers):
     """
     Posteriors of all labels, the last one's logit being 0, with a rectified layer or without.
     """
-    content = cut(listener(), ["block1/relu"], where="tiny")
+    content = truncate(listener(), ["block1/relu"], where="tiny")
     sizes = [8, 5, 2] if n_layers == 2 else [8, 2]
     layers = tuple(
-        Layer(rng.normal(0, 1, (a, b)).astype(np.float32), rng.normal(0, 1, b).astype(np.float32))
+        DenseLayer(
+            rng.normal(0, 1, (a, b)).astype(np.float32), rng.normal(0, 1, b).astype(np.float32)
+        )
         for a, b in zip(sizes, sizes[1:])
     )
     head = Head(("yes", "no"), layers)
     embedding = run(content, samples)
 
-    found = run(with_head(content, head, embedding, where="tiny"), samples)
+    found = run(attach_head(content, head, embedding, where="tiny"), samples)
 
     assert (1, 3) == found.shape
     np.testing.assert_allclose(head.posteriors(embedding), found, atol=1e-5)
@@ -153,11 +155,11 @@ def test_a_head_for_another_embedding_is_refused():
     """
     A head of 9 numbers does not go behind an embedding of 8.
     """
-    head = Head(("yes",), (Layer(np.zeros((9, 1), np.float32), np.zeros(1, np.float32)),))
+    head = Head(("yes",), (DenseLayer(np.zeros((9, 1), np.float32), np.zeros(1, np.float32)),))
 
     with pytest.raises(ModelError, match=r"tiny: expected one output \(1, 9\), got \[\(1, 8\)\]"):
-        with_head(
-            cut(listener(), ["pool"], where="tiny"),
+        attach_head(
+            truncate(listener(), ["pool"], where="tiny"),
             head,
             np.zeros((1, 9), np.float32),
             where="tiny",

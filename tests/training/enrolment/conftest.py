@@ -1,43 +1,20 @@
-"""Words that synthesisers say, and the backbone that ships."""
+"""Recordings of words by synthesised voices."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import soundfile
 
-if TYPE_CHECKING:
-    from training.embedding.word_backbone import Backbone
-    from training.enrolment.negatives import Negatives
-
 WORD = "computer"
 
 
 @pytest.fixture(scope="session")
-def backbone() -> Backbone:
-    """The embedding that ships."""
-    # Here, because it takes what only teaching words needs.
-    from training.embedding.word_backbone import Backbone, BackboneFile
-
-    return Backbone(BackboneFile.read("words"))
-
-
-@pytest.fixture(scope="session")
-def negatives(backbone) -> Negatives:
-    """The negatives that ship."""
-    from training.enrolment.negatives import Negatives
-
-    file = backbone.file
-    return Negatives.read(file.path.parent / file.negatives, backbone=file.sha256)
-
-
-@pytest.fixture(scope="session")
 def spoken(tmp_path_factory) -> Path:
-    """A folder a word, fourteen voices each, in 1.6 s of faint noise."""
+    """One folder per word, with fourteen voices each, in 1.6 s of faint noise."""
     if not shutil.which("espeak-ng"):
         pytest.skip("needs espeak-ng; apt install espeak-ng")
     from training.datasets.synthetic_speech import say, voices

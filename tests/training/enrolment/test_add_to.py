@@ -1,4 +1,4 @@
-"""Words beside those of a model whose window, or hop, is not the backbone's."""
+"""`--add-to`: words added to a model with another window or hop than the backbone's."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ from kws.errors import ConfigError
 from kws.files import sha256
 from kws.manifest import ModelManifest, WindowForm, write_manifest
 from kws.spotter import KeywordSpotter
-from training.embedding.head import Head
-from training.embedding.word_backbone import Backbone, BackboneFile
-from training.enrolment.add_to import base_of
-from training.enrolment.config import EnrolmentConfig, Taught
+from training.embedding.backbone import WordBackbone, WordEmbedder
+from training.embedding.heads import Head
+from training.enrolment.config import Enrolment, EnrolmentConfig
 from training.enrolment.recordings import Recording
-from training.enrolment.word_model import beside, make_model
+from training.enrolment.word_model import make_model, merge_manifests, open_base
 
 # At a hop of 100 ms windows of 98 and of 118 frames end at the same moments.
 FRAMES, NEWER, HOP = 118, 6, 8
@@ -40,41 +39,43 @@ def demo() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def far(backbone, tmp_path_factory) -> Backbone:
+def far(embedder, tmp_path_factory) -> WordEmbedder:
     """A backbone with a longer window than any model that ships, and a hop of 80 ms."""
     folder = tmp_path_factory.mktemp("far")
-    more = FRAMES - backbone.file.window_frames
-    content = longer(backbone.content, n_frames=more, n_newer=NEWER)
+    more = FRAMES - embedder.description.window_frames
+    content = longer(embedder.backbone.content, n_frames=more, n_newer=NEWER)
     (folder / "far.tflite").write_bytes(content)
     file = replace(
-        backbone.file,
+        embedder.description,
         path=folder / "far.json",
         name="far",
         file="far.tflite",
         sha256=sha256(content),
         window_frames=FRAMES,
-        window_samples=backbone.file.frontend.n_samples(FRAMES),
+        window_samples=embedder.description.frontend.n_samples(FRAMES),
         hop_frames=HOP,
     )
     table = {key: value for key, value in asdict(file).items() if key != "path"}
     file.path.write_text(json.dumps(table), encoding="utf-8")
-    return Backbone(BackboneFile.read(file.path))
+    return WordEmbedder(WordBackbone.read(file.path))
 
 
-def taught(backbone: Backbone, demo: np.ndarray) -> Taught:
-    """Return a head of random numbers that has heard some of the demo."""
+def enrolled(embedder: WordEmbedder, demo: np.ndarray) -> Enrolment:
+    """Return a random head with parts of the demo as recordings."""
     rng = np.random.default_rng(3)
-    head = Head(("lamp",), (layer(rng, backbone.size, 1, 0.05),))
+    head = Head(("lamp",), (layer(rng, embedder.size, 1, 0.05),))
     middles = range(16_000, len(demo) - 16_000, 24_000)
     recordings = [Recording("lamp", Path("demo.wav"), demo, middle) for middle in middles]
-    return Taught(head, tails={}, thresholds={}, recordings={"lamp": recordings})
+    return Enrolment(head, tails={}, thresholds={}, recordings={"lamp": recordings})
 
 
-def made(backbone: Backbone, demo: np.ndarray, out: Path, *, add_to: str | Path) -> ModelManifest:
+def made(
+    embedder: WordEmbedder, demo: np.ndarray, out: Path, *, add_to: str | Path
+) -> ModelManifest:
     """Return the model that keeps the words of another."""
-    base = base_of(str(add_to), backbone.file, ["lamp"])
-    found, config = taught(backbone, demo), EnrolmentConfig()
-    return make_model(backbone, found, config, out, name="lamp", metrics={}, base=base).manifest
+    base = open_base(str(add_to), embedder.description, ["lamp"])
+    found, config = enrolled(embedder, demo), EnrolmentConfig()
+    return make_model(embedder, found, config, out, name="lamp", metrics={}, base=base).manifest
 
 
 def heard(model: str | Path, samples: np.ndarray, **options):
@@ -129,11 +130,11 @@ def test_the_hop_is_that_of_the_backbone(far, demo, tmp_path):
     assert {**was.thresholds, "lamp": 0.25} == now.thresholds
 
 
-def test_a_model_of_a_longer_window_is_added_to(backbone, demo, tmp_path):
+def test_a_model_of_a_longer_window_is_added_to(embedder, demo, tmp_path):
     """Where the words that are there have the longer window, it is the model's, too."""
-    n_frames = backbone.file.window_frames + 20
+    n_frames = embedder.description.window_frames + 20
     slow = slower(n_frames, tmp_path)
-    manifest = made(backbone, demo, tmp_path / "out", add_to=slow)
+    manifest = made(embedder, demo, tmp_path / "out", add_to=slow)
 
     before, _ = heard(slow, demo, mode="window")
     after, _ = heard(manifest.path, demo, mode="window")
@@ -146,7 +147,7 @@ def test_a_model_of_a_longer_window_is_added_to(backbone, demo, tmp_path):
     )
     assert 10 == len({one.keyword for one in before})
     assert n_frames == manifest.window.window_frames
-    assert backbone.file.hop_frames == manifest.stream.hop_frames
+    assert embedder.description.hop_frames == manifest.stream.hop_frames
 
 
 def slower(n_frames: int, folder: Path) -> Path:
@@ -166,12 +167,12 @@ def test_words_are_added_again_and_again():
     """What is no word of each addition has a label of its own."""
     default = models.load("default")
 
-    lamp = beside(
+    lamp = merge_manifests(
         default,
         replace(default, labels=("lamp", "_unknown_"), decision=DecisionConfig()),
         hop_s=0.08,
     )
-    fan = beside(
+    fan = merge_manifests(
         lamp,
         replace(default, labels=("fan", "_unknown_"), decision=DecisionConfig()),
         hop_s=0.08,
@@ -188,7 +189,7 @@ def test_an_added_word_needs_two_hops_whatever_is_averaged(smoothing_ms, expecte
     default = models.load("default")
     slow = replace(default, decision=replace(default.decision, smoothing_ms=smoothing_ms))
 
-    made = beside(
+    made = merge_manifests(
         slow,
         replace(default, labels=("lamp", "_unknown_"), decision=DecisionConfig()),
         hop_s=0.08,
@@ -199,17 +200,17 @@ def test_an_added_word_needs_two_hops_whatever_is_averaged(smoothing_ms, expecte
     assert kept == {word: made.decision.threshold(word) for word in default.keywords}
 
 
-def test_a_hop_that_the_strides_do_not_divide_is_refused(backbone):
+def test_a_hop_that_the_strides_do_not_divide_is_refused(embedder):
     """At once, in one line with both: `default` has a stride of 2."""
-    file = replace(backbone.file, hop_frames=5)
+    file = replace(embedder.description, hop_frames=5)
 
     with pytest.raises(ConfigError, match=r"--add-to default: .* every 5 frames.* 2, got 5"):
-        base_of("default", file, ["lamp"])
+        open_base("default", file, ["lamp"])
 
 
-def test_another_front_end_is_refused(backbone):
+def test_another_front_end_is_refused(embedder):
     """What makes other features of the audio cannot share them."""
-    file = replace(backbone.file, frontend=replace(backbone.file.frontend, n_mels=32))
+    file = replace(embedder.description, frontend=replace(embedder.description.frontend, n_mels=32))
 
     with pytest.raises(ConfigError, match="expected a model with the front end of the backbone"):
-        base_of("default", file, ["lamp"])
+        open_base("default", file, ["lamp"])

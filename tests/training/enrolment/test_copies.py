@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from training.enrolment import augmented_copies as copies
+from training.enrolment.augmented_copies import change_tempo
 from training.enrolment.recordings import Recording
-from training.enrolment.tempo import change_tempo
 
 RATE = 16_000
 

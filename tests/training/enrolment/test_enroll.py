@@ -65,7 +65,7 @@ def test_the_model_is_like_any_other(taught):
     verdict = manifest.metrics["enrolment"]["computer"]
     assert 12 == verdict["left_out_tried"]
     report = (taught / "report" / "report.md").read_text(encoding="utf-8")
-    assert "false accepts an hour" in report
+    assert "false accepts per hour" in report
     assert "![scores of computer](word-1.png)" in report
     assert (taught / "report" / "word-1.png").read_bytes().startswith(b"\x89PNG")
 
@@ -114,15 +114,15 @@ def test_two_words_at_once(spoken, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["lamp", "--clips", "nowhere"], "found none"),
+        (["lamp", "--clips", "nowhere"], "found no folder"),
         (["lamp", "--clips", ".", "--backbone", "nothing"], "backbone 'nothing'"),
-        (["yes", "--clips", ".", "--add-to", "default"], "it knows yes already"),
+        (["yes", "--clips", ".", "--add-to", "default"], "it has yes already"),
         (["lamp", "--clips", ".", "--add-to", "nothing"], "model 'nothing'"),
         (["lamp", "--clips", ".", "--fa-per-hour", "0"], "--fa-per-hour: expected above 0"),
         (["lamp", "--clips", ".", "--copies", "0"], "--copies: expected at least 1"),
         (["lamp", "--clips", ".", "--voices", "-1"], "--voices: expected 0 or more"),
         (["lamp", "--synthesise", "0"], "--synthesise: expected at least 1, got 0"),
-        (["lamp", "--synthesise", "5", "--voices", "9"], "--voices: beside recordings of people"),
+        (["lamp", "--synthesise", "5", "--voices", "9"], "--voices: adds voices to recordings"),
         (["../lamp", "--clips", "."], "expected a word or a phrase"),
         (["lamp", "--record", "0"], "--record: expected at least 1"),
     ],

@@ -75,7 +75,7 @@ def test_silence_is_told_and_ends_in_an_error(tmp_path):
             "lamp", tmp_path, blocks(room(70)), n_recordings=1, say=told.append, keep=lambda r: True
         )
 
-    assert 4 == sum("heard nothing for 10 s" in line for line in told)
+    assert 4 == sum("no speech for 10 s" in line for line in told)
     assert [] == list(tmp_path.iterdir())
 
 

@@ -16,11 +16,17 @@ from kws.audio.files import read_file
 from kws.spotter import KeywordSpotter
 from training.cli.enroll import main as enroll
 from training.datasets.synthetic_speech import drawn_voices
-from training.enrolment.alignment import aligned
+from training.embedding.heads import Examples
 from training.enrolment.config import EnrolmentConfig
-from training.enrolment.enrol import Teacher
-from training.enrolment.recordings import read_recordings
-from training.enrolment.voices import FEW, N_ALIKE, SHARE, synthesised, with_voices
+from training.enrolment.enrol import Enroller
+from training.enrolment.recordings import align, read_recordings
+from training.enrolment.voices import (
+    ENOUGH_RECORDINGS,
+    MAX_USED,
+    VOICE_SHARE,
+    add_voices,
+    synthesise_voices,
+)
 
 SIZE = 16
 
@@ -39,7 +45,7 @@ def test_the_voices_that_sound_like_the_recordings_are_taken(rng):
     Of voices near and far only near ones join the positives of their word, a fifth of all.
     """
     word = np.full(SIZE, 2.0)
-    near = [np.float32(word + rng.normal(0, 1, (8, SIZE))) for _ in range(N_ALIKE)]
+    near = [np.float32(word + rng.normal(0, 1, (8, SIZE))) for _ in range(MAX_USED)]
     far = [np.float32(-word + rng.normal(0, 1, (8, SIZE))) for _ in range(30)]
     positives = np.float32(word + rng.normal(0, 1, (120, SIZE)))
     other = np.float32(rng.normal(0, 1, (60, SIZE)) + np.eye(SIZE)[0] * 6)
@@ -47,17 +53,16 @@ def test_the_voices_that_sound_like_the_recordings_are_taken(rng):
     labels = np.repeat([0, 1], [120, 60])
     mixed = [*far[:15], *near, *far[15:]]
 
-    more, whose, n_alike = with_voices(
-        ("lamp", "fan"), np.concatenate([positives, other]), labels, [mixed, []], negatives
-    )
+    examples = Examples(("lamp", "fan"), np.concatenate([positives, other]), labels, negatives)
+    found, n_alike = add_voices(examples, [mixed, []])
 
-    assert [N_ALIKE, 0] == n_alike
-    added = more[whose == 0][120:]
-    assert len(added) == round(120 * SHARE / (1 - SHARE))
+    assert [MAX_USED, 0] == n_alike
+    added = found.positives[found.labels == 0][120:]
+    assert len(added) == round(120 * VOICE_SHARE / (1 - VOICE_SHARE))
     taken = np.concatenate(near)
     assert all(np.any(np.all(row == taken, axis=1)) for row in added)
-    np.testing.assert_array_equal(positives, more[whose == 0][:120])
-    np.testing.assert_array_equal(other, more[whose == 1])
+    np.testing.assert_array_equal(positives, found.positives[found.labels == 0][:120])
+    np.testing.assert_array_equal(other, found.positives[found.labels == 1])
 
 
 def test_what_the_recordings_do_not_know_teaches_nothing(rng):
@@ -69,12 +74,11 @@ def test_what_the_recordings_do_not_know_teaches_nothing(rng):
     positives = np.float32(word + rng.normal(0, 1, (120, SIZE)))
     negatives = np.float32(rng.normal(0, 1, (1_000, SIZE)))
 
-    more, whose, n_alike = with_voices(
-        ("lamp",), positives, np.zeros(120, np.intp), [far], negatives
-    )
+    examples = Examples(("lamp",), positives, np.zeros(120, np.intp), negatives)
+    found, n_alike = add_voices(examples, [far])
 
-    np.testing.assert_array_equal(positives, more)
-    assert not whose.any()
+    np.testing.assert_array_equal(positives, found.positives)
+    assert not found.labels.any()
     assert [0] == n_alike
 
 
@@ -96,27 +100,27 @@ def test_a_word_of_few_recordings_is_taught_by_voices_too(spoken, tmp_path, caps
     said = capsys.readouterr()
     assert f"{len(kept)} synthesised voices to choose from" in said.err
     n_alike = models.load(mine / "computer.json").training["synthesised_voices"]["computer"]
-    assert 1 <= n_alike <= N_ALIKE
-    assert f"{n_alike} synthesised voices that sound like them teach it too" in said.out
+    assert 1 <= n_alike <= MAX_USED
+    assert f"{n_alike} similar synthesised voices were used too" in said.out
     others = [*sorted((spoken / "banana").iterdir()), models.FIRMWARE_MODELS / "demo.wav"]
     assert sum(len(_hits(str(mine / "computer.json"), path)) for path in others) <= 2
 
 
-def test_voices_bring_strangers_nearer(backbone, negatives, spoken, tmp_path):
+def test_voices_bring_strangers_nearer(embedder, negatives, spoken, tmp_path):
     """
     A head that one recording and twenty voices taught hears most strangers better than it would.
     """
     found = read_recordings("computer", some(spoken, 1, tmp_path) / "computer")
-    voices = synthesised(found, tmp_path / "voices", n_voices=20, seed=1, tell=pytest.fail)
-    teacher = Teacher(backbone, negatives, EnrolmentConfig(copies=12))
+    voices = synthesise_voices(found, tmp_path / "voices", n_voices=20, seed=1, tell=pytest.fail)
+    enroller = Enroller(embedder, negatives, EnrolmentConfig(copies=12))
     windows = [
-        one.window(n_samples=backbone.file.window_samples)
-        for one in aligned(read_recordings("computer", spoken / "computer"), backbone)[1:]
+        one.window(n_samples=embedder.backbone.window_samples)
+        for one in align(read_recordings("computer", spoken / "computer"), embedder)[1:]
     ]
-    strangers = backbone.embed(windows)
+    strangers = embedder.embed(windows)
 
     alone, helped = (
-        teacher.teach({"computer": found}, voices=beside, leave_out=False).head.logits(strangers)
+        enroller.enrol({"computer": found}, voices=beside, leave_out=False).head.logits(strangers)
         for beside in ({}, {"computer": voices})
     )
 
@@ -129,14 +133,16 @@ def _hits(model: str, audio: Path) -> list[str]:
     return [hit.keyword for hit in found + spotter.process(np.zeros(24_000, np.int16))]
 
 
-@pytest.mark.parametrize(("n_recordings", "n_voices"), [(FEW, 10), (1, 0)])
+@pytest.mark.parametrize(("n_recordings", "n_voices"), [(ENOUGH_RECORDINGS, 10), (1, 0)])
 def test_none_where_none_are_wanted(spoken, tmp_path, n_recordings, n_voices):
     """
     Many recordings need no voices, and 0 is none: nothing is written.
     """
     found = read_recordings("computer", some(spoken, n_recordings, tmp_path) / "computer")
 
-    voices = synthesised(found, tmp_path / "voices", n_voices=n_voices, seed=1, tell=pytest.fail)
+    voices = synthesise_voices(
+        found, tmp_path / "voices", n_voices=n_voices, seed=1, tell=pytest.fail
+    )
 
     assert [] == voices
     assert not (tmp_path / "voices").exists()
@@ -150,12 +156,10 @@ def test_without_a_synthesiser_the_recordings_teach_alone(spoken, tmp_path, monk
     monkeypatch.setenv("PATH", str(tmp_path))
     told: list[str] = []
 
-    voices = synthesised(found, tmp_path / "voices", n_voices=60, seed=1, tell=told.append)
+    voices = synthesise_voices(found, tmp_path / "voices", n_voices=60, seed=1, tell=told.append)
 
     assert [] == voices
-    assert told == [
-        "computer: few recordings; with espeak-ng or flite installed, other voices would help"
-    ]
+    assert told == ["computer: only 2 recordings; install espeak-ng or flite to add voices"]
 
 
 def test_a_synthesiser_that_fails_harms_nothing(spoken, tmp_path, monkeypatch):
@@ -170,7 +174,7 @@ def test_a_synthesiser_that_fails_harms_nothing(spoken, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{broken.parent}:/bin:/usr/bin")
     told: list[str] = []
 
-    voices = synthesised(found, tmp_path / "voices", n_voices=9, seed=3, tell=told.append)
+    voices = synthesise_voices(found, tmp_path / "voices", n_voices=9, seed=3, tell=told.append)
 
     assert [] == voices
     (line,) = told
@@ -184,7 +188,7 @@ def test_a_word_that_cannot_be_spelt_out_has_no_voices(spoken, tmp_path):
     (one,) = read_recordings("computer", some(spoken, 1, tmp_path) / "computer")
     told: list[str] = []
 
-    voices = synthesised(
+    voices = synthesise_voices(
         [type(one)("r2 d2", one.path, one.samples, one.middle)],
         tmp_path / "voices",
         n_voices=4,
@@ -193,7 +197,7 @@ def test_a_word_that_cannot_be_spelt_out_has_no_voices(spoken, tmp_path):
     )
 
     assert [] == voices
-    assert told == ["r2 d2: no synthesised voices; they can be asked for letters, ' and - alone"]
+    assert told == ["r2 d2: no synthesised voices, which take only letters, ' and -"]
 
 
 def test_a_long_phrase_is_not_cut_off(spoken, tmp_path):
@@ -203,7 +207,7 @@ def test_a_long_phrase_is_not_cut_off(spoken, tmp_path):
     (one,) = read_recordings("computer", some(spoken, 1, tmp_path) / "computer")
     phrase = "turn the television in the kitchen on"
 
-    voices = synthesised(
+    voices = synthesise_voices(
         [type(one)(phrase, one.path, one.samples, one.middle)],
         tmp_path / "voices",
         n_voices=4,

@@ -22,11 +22,12 @@ from training.config import recipe as recipes
 from training.config.run_folder import RunFolder
 from training.config.sections import TransferConfig
 from training.embedding.backbone import Embedder
-from training.embedding.backbones import open_backbone
-from training.embedding.extract import Embedder as KerasEmbedder
-from training.enrolment.make_backbone import make_backbone
+from training.embedding.backbone_sources import open_backbone
+from training.embedding.keras_backbones import open_keras_backbone
+from training.embedding.keras_embedder import KerasEmbedder
+from training.export.word_backbone import export_word_backbone
 from training.transfer.export import export
-from training.transfer.pipeline import gather, score
+from training.transfer.pipeline import embed_recipe, score
 
 pytestmark = [
     pytest.mark.slow,
@@ -53,7 +54,7 @@ def trained(clips, tmp_path_factory) -> RunFolder:
 def int8(trained, tmp_path_factory) -> str:
     """The same network as an int8 backbone."""
     out = tmp_path_factory.mktemp("backbones")
-    return str(make_backbone(trained, out, name="small").path)
+    return str(export_word_backbone(trained, out, name="small").path)
 
 
 def task(clips, config: TransferConfig) -> recipes.Recipe:
@@ -67,7 +68,7 @@ def test_a_run_gives_what_its_network_gives(trained, rng):
     Through the runtime's features and LiteRT as through training's and Keras, layer by layer.
     """
     windows = rng.normal(0, 2_000, (3, 16_000)).astype(np.int16)
-    backbone = open_backbone(TransferConfig(backbone=str(trained.path), layers=LAYERS))
+    backbone = open_keras_backbone(TransferConfig(backbone=str(trained.path), layers=LAYERS))
 
     found = Embedder(backbone).embed(windows)
 
@@ -81,7 +82,9 @@ def test_an_int8_backbone_makes_an_int8_model(clips, int8, tmp_path):
     What was int8 stays int8 with the head behind it, and the manifest says so.
     """
     recipe = task(clips, TransferConfig(backbone=int8, tolerance=0.1, inverse_penalty=1.0))
-    known = gather(recipe, open_backbone(recipe.transfer), cache=tmp_path / "cache", progress=list)
+    known = embed_recipe(
+        recipe, open_backbone(recipe.transfer), cache=tmp_path / "cache", progress=list
+    )
     recipe, head, scores = score(recipe, known, tmp_path / "run")
 
     path, heard = export(recipe, known, head, tmp_path / "model")
@@ -97,13 +100,15 @@ def test_layers_inside_an_int8_backbone_are_float_from_there(clips, int8, tmp_pa
     """
     layers = ("block0_relu", "output")
     recipe = task(clips, TransferConfig(backbone=int8, layers=layers, inverse_penalty=1.0))
-    known = gather(recipe, open_backbone(recipe.transfer), cache=tmp_path / "cache", progress=list)
+    known = embed_recipe(
+        recipe, open_backbone(recipe.transfer), cache=tmp_path / "cache", progress=list
+    )
     recipe, head, _ = score(recipe, known, tmp_path / "run")
 
     path, heard = export(recipe, known, head, tmp_path / "model")
 
-    assert 16 == known.embedded.rows.shape[1]
-    assert "Int8 up to the layers" in read_manifest(path).description
+    assert 16 == known.embeddings.rows.shape[1]
+    assert "Int8 up to the averaged layers" in read_manifest(path).description
     assert heard["most_difference"] < 1e-4
 
 
@@ -125,7 +130,7 @@ def test_the_speech_embedding_is_the_mean_of_its_steps(demo_audio):
     """
     second = demo_audio[16_000:32_000]
     config = TransferConfig(backbone="speech-embedding", layers=("pool3", "embedding"))
-    backbone = open_backbone(config)
+    backbone = open_keras_backbone(config)
     package = find_spec("pyopen_wakeword")
     path = Path(package.origin).parent / "models" / "embedding_model.tflite"
     published = open_model(path.read_bytes(), where=str(path))

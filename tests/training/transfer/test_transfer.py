@@ -14,15 +14,16 @@ pytest.importorskip("sklearn", reason="transfer needs the extra [train]")
 pytest.importorskip("ai_edge_litert.schema_py_generated", reason="cutting needs ai-edge-litert")
 from support.sound_trees import SOUNDS, write_esc50
 from support.tiny_networks import RATE, TONES, WINDOW, listener
-from training.batches.class_sampler import class_data
 
 from kws.manifest import read_manifest
 from kws.spotter import KeywordSpotter
+from training.batches.task import open_task
 from training.cli import evaluate, train
 from training.config import recipe as recipes
-from training.embedding.backbones import open_backbone
-from training.transfer.export import ParityError, check_parity, export, listen
-from training.transfer.pipeline import gather, score, teach
+from training.embedding.backbone_sources import open_backbone
+from training.transfer.embeddings import windows_of
+from training.transfer.export import ParityError, check_parity, export, predict
+from training.transfer.pipeline import embed_recipe, fit_head, score
 
 RECIPE = """
 name = "sounds"
@@ -76,7 +77,7 @@ def material(sounds, run):
     """The recipe and its clips as embeddings, from the run's cache."""
     recipe = recipes.load(str(sounds))
     backbone = open_backbone(recipe.transfer)
-    return recipe, gather(recipe, backbone, cache=run.parent / "embeddings", progress=list)
+    return recipe, embed_recipe(recipe, backbone, cache=run.parent / "embeddings", progress=list)
 
 
 def test_a_run_tells_how_good_it_is(run):
@@ -178,7 +179,7 @@ def test_a_clip_of_several_windows_is_their_mean(material, average):
     """
     recipe, known = material
     known = replace(known, average=average)
-    head = teach(recipe, class_data(recipe), known)
+    head = fit_head(open_task(recipe), known)
     clip = known.clips[3]
     rows = known.rows([clip])[0]
 
@@ -198,16 +199,15 @@ def test_a_model_that_says_something_else_is_not_exported(material, run, tmp_pat
     """
     recipe, known = material
     full, head, _ = score(recipe, known, tmp_path / "scores")
-    clips = class_data(full).clips("validation")
-    heard = listen(read_manifest(run / "sounds.json"), known, clips, short="pad")
-    other = teach(full, class_data(full), known).calibrated(
-        np.full(3, 2.0, np.float32), np.ones(3, np.float32)
-    )
+    task = open_task(full)
+    clips = task.clips("validation")
+    heard = predict(read_manifest(run / "sounds.json"), known, clips, short="pad")
+    other = fit_head(task, known).calibrated(np.full(3, 2.0, np.float32), np.ones(3, np.float32))
     assert check_parity(full, known, head, heard, clips) < 1e-4
 
     with pytest.raises(ParityError, match=r"exported model within 0\.01 of the pipeline's, got 0"):
         check_parity(full, known, other, heard, clips)
-    moved = replace(known, embedded=replace(known.embedded, rows=known.embedded.rows * 2 + 1))
+    moved = replace(known, embeddings=replace(known.embeddings, rows=known.embeddings.rows * 2 + 1))
     with pytest.raises(ParityError):
         export(full, moved, head, tmp_path / "model")
     assert [] == list((tmp_path / "model").iterdir())
@@ -221,7 +221,7 @@ def test_what_transfer_cannot_do_is_told(sounds, tmp_path, capsys):
     out = ["--out", str(tmp_path / "none")]
     cases = [
         (["fit", str(sounds), *out], "kws-train transfer sounds"),
-        (["transfer", "simple", *out], "transfer.backbone: the recipe names none"),
+        (["transfer", "simple", *out], "transfer.backbone: expected a backbone, got none"),
         (["transfer", str(sounds), *out, "--set", 'transfer.backbone="nothing"'], "got 'nothing'"),
         (
             ["transfer", str(sounds), *out, "--set", 'transfer.backbone="yamnet"'],
@@ -231,9 +231,48 @@ def test_what_transfer_cannot_do_is_told(sounds, tmp_path, capsys):
             ["transfer", str(sounds), *out, "--set", "source.split=random", "--folds"],
             "--folds needs source.split = 'folds'",
         ),
-        (["transfer", str(sounds), *out, "--set", 'source.kind=""'], "whose source.kind is"),
+        (
+            ["transfer", str(sounds), *out, "--set", 'source.kind=""'],
+            "expected a recipe whose source.kind is folders, csv or npz",
+        ),
     ]
     for arguments, message in cases:
         assert 1 == train.main(arguments)
         assert message in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("short", "expected"), [("pad", [1, 2, 3, 0, 0]), ("tile", [1, 2, 3, 1, 2])]
+)
+def test_a_short_clip_is_padded_or_said_again(short, expected):
+    """
+    As the recipe says, until the window is full.
+    """
+    clip = np.array([1, 2, 3], np.int16)
+
+    found = windows_of(clip, n_samples=5, hop_samples=2, short=short)
+
+    np.testing.assert_array_equal([expected], found)
+    assert np.int16 == found.dtype
+
+
+def test_an_empty_clip_is_silence():
+    """
+    There is nothing to say again.
+    """
+    found = windows_of(np.zeros(0, np.int16), n_samples=3, hop_samples=1, short="tile")
+
+    np.testing.assert_array_equal([[0, 0, 0]], found)
+
+
+@pytest.mark.parametrize(
+    ("n", "firsts"), [(5, [0]), (6, [0]), (7, [0, 2]), (8, [0, 2]), (9, [0, 2, 4])]
+)
+def test_a_long_clip_has_all_its_whole_windows(n, firsts):
+    """
+    A hop apart, what is left over half before and half behind.
+    """
+    found = windows_of(np.arange(n, dtype=np.int16), n_samples=5, hop_samples=2, short="pad")
+
+    np.testing.assert_array_equal([np.arange(first, first + 5) for first in firsts], found)

@@ -21,7 +21,12 @@ from kws.inference.interpreter import open_model
 from training.cli import train
 from training.config.sections import TransferConfig
 from training.embedding.backbone import Embedder
-from training.embedding.backbones import YAMNET_HOP, YAMNET_LAYER, YAMNET_WINDOW, open_backbone
+from training.embedding.backbone_sources import (
+    YAMNET_HOP,
+    YAMNET_LAYER,
+    YAMNET_WINDOW,
+    open_backbone,
+)
 from training.tflite.graph import Graph
 
 

@@ -11,8 +11,64 @@ from sklearn.preprocessing import StandardScaler
 
 from kws.errors import ConfigError
 from training.config.sections import TransferConfig
-from training.embedding.transfer_heads import learn
-from training.transfer.windows import windows_of
+from training.embedding.heads import (
+    WORD_HEADS,
+    DenseLayer,
+    Examples,
+    Head,
+    fit_classes,
+    stack,
+)
+
+SIZE = 24
+
+
+def clusters(rng, n_words: int):
+    """Return examples of words that lie apart from the rest, and fresh ones of each."""
+    middles = rng.normal(0, 2.0, (n_words, SIZE))
+
+    def drawn(n: int):
+        return [middle + rng.normal(0, 1, (n, SIZE)) for middle in middles]
+
+    positives, labels = stack([one.astype(np.float32) for one in drawn(20)])
+    negatives = rng.normal(0, 1, (2_000, SIZE)).astype(np.float32)
+    words = tuple(f"word{n}" for n in range(n_words))
+    fresh = [one.astype(np.float32) for one in drawn(50)]
+    return Examples(words, positives, labels, negatives), fresh
+
+
+@pytest.mark.parametrize("kind", sorted(WORD_HEADS))
+@pytest.mark.parametrize("n_words", [1, 3])
+def test_each_head_tells_words_from_the_rest(rng, kind, n_words):
+    """Nine of ten fresh ones lie above what all but one of a hundred negatives reach."""
+    examples, fresh = clusters(rng, n_words)
+
+    head = WORD_HEADS[kind](examples)
+
+    for number, embeddings in enumerate(fresh):
+        level = np.percentile(head.logits(examples.negatives)[:, number], 99)
+        assert np.mean(head.logits(embeddings)[:, number] > level) > 0.9
+
+
+@pytest.mark.parametrize("kind", sorted(WORD_HEADS))
+def test_each_word_has_its_own_logit(rng, kind):
+    """Of several words the right one is the likeliest."""
+    examples, fresh = clusters(rng, 3)
+
+    head = WORD_HEADS[kind](examples)
+
+    right = [np.mean(head.logits(one).argmax(axis=1) == n) for n, one in enumerate(fresh)]
+    assert min(right) > 0.9
+
+
+def test_a_calibrated_head_is_half_sure_at_its_threshold():
+    """Moving the threshold to 0 makes the posterior there 1/2, and a gain makes it steeper."""
+    head = Head(("lamp",), (DenseLayer(np.eye(1, dtype=np.float32), np.zeros(1, np.float32)),))
+
+    moved = head.calibrated(np.array([3.0], np.float32), np.array([2.0], np.float32))
+
+    scores = moved.posteriors(np.array([[3.0], [4.0]], np.float32))[:, 0]
+    np.testing.assert_allclose(scores, [0.5, 1 / (1 + np.exp(-2))], rtol=1e-5)
 
 
 def clouds(rng, n_labels: int, *, n: int = 60, size: int = 12) -> tuple[np.ndarray, np.ndarray]:
@@ -33,7 +89,7 @@ def test_logistic_regression_is_scikit_learns(rng, n_labels):
     points, labels = clouds(rng, n_labels)
     names = [f"label{n}" for n in range(n_labels)]
 
-    head = learn(points, labels, names, TransferConfig(inverse_penalty=0.1), seed=1)
+    head = fit_classes(points, labels, names, TransferConfig(inverse_penalty=0.1), seed=1)
 
     scaler = StandardScaler().fit(points)
     learned = LogisticRegression(C=0.1, class_weight="balanced", max_iter=1_000)
@@ -55,7 +111,7 @@ def test_a_dense_head_learns_what_no_line_can_tell(rng, n_labels):
     names = [str(n) for n in range(n_labels)]
 
     dense, linear = (
-        learn(points, labels, names, TransferConfig(head=head, inverse_penalty=10.0), seed=1)
+        fit_classes(points, labels, names, TransferConfig(head=head, inverse_penalty=10.0), seed=1)
         for head in ("dense", "logistic")
     )
 
@@ -71,46 +127,12 @@ def test_rare_labels_count_as_much_as_frequent_ones(rng):
     labels = np.repeat([0, 1], [500, 50])
     points[labels == 1] += 2
 
-    head = learn(points, labels, ("many", "few"), TransferConfig(inverse_penalty=10.0), seed=1)
+    head = fit_classes(
+        points, labels, ("many", "few"), TransferConfig(inverse_penalty=10.0), seed=1
+    )
 
     border = points[np.argmin(np.abs(head.posteriors(points)[:, 0] - 0.5)), 0]
     assert 0.7 < border < 1.3
-
-
-@pytest.mark.parametrize(
-    ("short", "expected"), [("pad", [1, 2, 3, 0, 0]), ("tile", [1, 2, 3, 1, 2])]
-)
-def test_a_short_clip_is_padded_or_said_again(short, expected):
-    """
-    As the recipe says, until the window is full.
-    """
-    clip = np.array([1, 2, 3], np.int16)
-
-    found = windows_of(clip, n_samples=5, hop_samples=2, short=short)
-
-    np.testing.assert_array_equal([expected], found)
-    assert np.int16 == found.dtype
-
-
-def test_an_empty_clip_is_silence():
-    """
-    There is nothing to say again.
-    """
-    found = windows_of(np.zeros(0, np.int16), n_samples=3, hop_samples=1, short="tile")
-
-    np.testing.assert_array_equal([[0, 0, 0]], found)
-
-
-@pytest.mark.parametrize(
-    ("n", "firsts"), [(5, [0]), (6, [0]), (7, [0, 2]), (8, [0, 2]), (9, [0, 2, 4])]
-)
-def test_a_long_clip_has_all_its_whole_windows(n, firsts):
-    """
-    A hop apart, what is left over half before and half behind.
-    """
-    found = windows_of(np.arange(n, dtype=np.int16), n_samples=5, hop_samples=2, short="pad")
-
-    np.testing.assert_array_equal([np.arange(first, first + 5) for first in firsts], found)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from kws.errors import ModelError
 from kws.files import sha256
 from kws.inference.interpreter import installed, open_model
 from kws.manifest import WindowForm
-from training.embedding.attach_head import graft
-from training.embedding.head import Head
+from training.embedding.attach_head import attach_head
+from training.embedding.heads import Head
 from training.tflite.graph import Graph
 from training.tflite.merge_models import merge_models
 from training.tflite.stream_export import add_streaming_model, check_equality
@@ -40,12 +40,13 @@ def base(manifest) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def own(backbone) -> bytes:
+def own(embedder) -> bytes:
     """A head of random numbers behind the backbone that ships."""
     rng = np.random.default_rng(5)
     # Small numbers, so that its posteriors lie in the middle, where they are seen to change.
-    head = Head(("lamp",), (layer(rng, backbone.size, 1, 0.05),))
-    return graft(backbone.content, head, spans=[], where="test")
+    head = Head(("lamp",), (layer(rng, embedder.size, 1, 0.05),))
+    return attach_head(
+        embedder.backbone.content, head, np.zeros((1, embedder.size), np.float32), where="test")
 
 
 def n_frames(content: bytes) -> int:
@@ -118,10 +119,10 @@ def test_the_union_streams(manifest, base, own, tmp_path, monkeypatch, more):
     assert sum(one.macs for one in alone) == made.macs
 
 
-def test_a_model_without_posteriors_cannot_be_joined(base, backbone):
+def test_a_model_without_posteriors_cannot_be_joined(base, embedder):
     """An embedding is none."""
     with pytest.raises(ModelError, match="int8 posteriors"):
-        merge_models(base, backbone.content, where="test")
+        merge_models(base, embedder.backbone.content, where="test")
 
 
 def test_models_of_other_features_cannot_be_joined(base, own):

@@ -1,4 +1,4 @@
-"""Make the backbone that words are learned on: a trained network, cut and made int8."""
+"""Export the backbone for enrolment: a trained network without its head, in int8."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from training.architectures.embedding_output import pooling_layer
 from training.batches.task import open_task
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
-from training.embedding.extract import Embedder
-from training.embedding.word_backbone import BackboneFile
+from training.embedding.backbone import WordBackbone
+from training.embedding.keras_embedder import KerasEmbedder
 from training.tflite.convert import convert_int8
 
 
-def make_backbone(
+def export_word_backbone(
     run: RunFolder, out: Path, *, name: str, version: str = "1", moments: int = 1
-) -> BackboneFile:
+) -> WordBackbone:
     """Write ``NAME.tflite`` and ``NAME.json`` into `out`: features in, int8 embedding out.
 
     Parameters
@@ -34,49 +34,52 @@ def make_backbone(
     out : Path
     name, version : str
     moments : int
-        Steps of the network that are laid end to end to the embedding, in as long a window as
-        they take; 1 for the mean of the steps of a clip. With several, a head can tell when in
-        the window something is said: that nothing was said before it, above all.
+        Network steps that are concatenated to the embedding; 1: the mean of all steps of a clip.
+        With several, a head can tell when in the window something is said, and above all that
+        there was quiet before it.
 
     Raises
     ------
     KwsError
-        If the run has no weights, or its network nothing to cut at.
+        If the run has no weights, or its network no global pooling.
     """
     if moments < 1:
         raise ConfigError(f"--moments: expected at least 1, got {moments}")
-    embedder = Embedder.open(run)
+    embedder = KerasEmbedder.open(run)
     recipe = embedder.recipe
     features = open_task(recipe).calibration_features()
     if moments > 1:
-        cut = every_step(embedder.whole, recipe, moments)
-        n_frames = cut.input_shape[1]
-        # A clip and the beginning of the next.
+        network = concatenated_steps(embedder.whole, recipe, moments)
+        n_frames = network.input_shape[1]
+        # The window is longer than a clip: join each clip to the start of the next.
         features = np.concatenate([features[:-1], features[1:]], axis=1)[:, :n_frames]
+        n_samples = recipe.frontend.n_samples(n_frames)
     else:
-        cut = keras.Model(embedder.model.input, embedder.model.output)
-        n_frames = recipe.model.window_frames
-    content = convert_int8(cut, features)
-    frame, step = (
-        round(ms * recipe.clip_rate / 1000)
-        for ms in (recipe.frontend.frame_length_ms, recipe.frontend.frame_step_ms)
-    )
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / f"{name}.json"
-    table: dict[str, Any] = {
-        "name": name,
-        "version": version,
-        "frontend": {
-            key: value
-            for key, value in dataclasses.asdict(recipe.frontend).items()
-            if key in recipe.frontend.settings
-        },
-        "file": f"{name}.tflite",
+        network = keras.Model(embedder.model.input, embedder.model.output)
+        n_frames, n_samples = recipe.model.window_frames, recipe.clip_samples
+    content = convert_int8(network, features)
+    table = _description(recipe, name, version)
+    table |= {
         "sha256": sha256(content),
         "window_frames": n_frames,
-        "window_samples": frame + (n_frames - 1) * step if moments > 1 else recipe.clip_samples,
-        "hop_frames": recipe.export.hop_frames,
+        "window_samples": n_samples,
         "moments": moments,
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / table["file"], content)
+    path = out / f"{name}.json"
+    write_atomically(path, json.dumps(table, indent=2) + "\n")
+    return WordBackbone.read(path)
+
+
+def _description(recipe: Recipe, name: str, version: str) -> dict[str, Any]:
+    settings = dataclasses.asdict(recipe.frontend)
+    return {
+        "name": name,
+        "version": version,
+        "frontend": {key: settings[key] for key in settings if key in recipe.frontend.settings},
+        "file": f"{name}.tflite",
+        "hop_frames": recipe.export.hop_frames,
         "negatives": f"{name}.negatives.npz",
         "licence": recipe.data.licence,
         "attribution": list(recipe.data.attribution),
@@ -88,24 +91,20 @@ def make_backbone(
             "imitates": recipe.cache.feature_teacher,
         },
     }
-    write_atomically(out / table["file"], content)
-    text = json.dumps(table, indent=2) + "\n"
-    write_atomically(path, text)
-    return BackboneFile.read(path)
 
 
-def every_step(model: keras.Model, recipe: Recipe, moments: int) -> keras.Model:
-    """Return a network in its shortest window of `moments` steps, which it gives end to end.
+def concatenated_steps(model: keras.Model, recipe: Recipe, moments: int) -> keras.Model:
+    """Return the network over the shortest window of `moments` steps, which it concatenates.
 
     Raises
     ------
     ConfigError
-        If the recipe's hop is not the network's step.
+        If the recipe's hop is not one step of the network.
     """
     steps = pooling_layer(model).input.shape[1]
     n_frames = recipe.model.window_frames + (moments - steps) * recipe.export.hop_frames
     found = None
-    # The recipe's window may be some frames longer than its steps need.
+    # The recipe's window may be a few frames longer than its steps need.
     for shorter in range(recipe.export.hop_frames + 1):
         built = models.build(
             recipe.model.name,
@@ -118,8 +117,8 @@ def every_step(model: keras.Model, recipe: Recipe, moments: int) -> keras.Model:
         found = built
     if found is None:
         raise ConfigError(
-            f"{recipe.name}: expected {moments} steps in {n_frames} frames, so that a hop of "
-            f"{recipe.export.hop_frames} frames is a step; set export.hop_frames"
+            f"{recipe.name}: expected {moments} network steps in {n_frames} frames, one per hop of "
+            f"{recipe.export.hop_frames} frames; set export.hop_frames to the network's step"
         )
     for layer in found.layers:
         if layer.weights:

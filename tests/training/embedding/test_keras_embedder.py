@@ -13,7 +13,7 @@ from kws.errors import ConfigError, KwsError
 from training.architectures.embedding_output import pooling_layer
 from training.architectures.recipe_model import build_model
 from training.config.run_folder import RunFolder
-from training.embedding.extract import Embedder
+from training.embedding.keras_embedder import KerasEmbedder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -42,7 +42,7 @@ def test_the_head_on_the_embedding_is_the_network(recipe, model, windows):
     """
     The dense layer on the embedding gives the posteriors of the whole network.
     """
-    embedder = Embedder(model, recipe)
+    embedder = KerasEmbedder(model, recipe)
     kernel, bias = model.get_layer("logits").get_weights()
 
     logits = embedder.embed(windows) @ kernel + bias
@@ -57,7 +57,7 @@ def test_the_embedding_is_the_mean_of_its_steps(recipe, model, windows):
     """
     Steps are in time order, as many as reach the pooling; their mean is the embedding.
     """
-    embedder = Embedder(model, recipe)
+    embedder = KerasEmbedder(model, recipe)
     steps = embedder.steps(windows)
     n_steps = model.get_layer("head_relu").output.shape[1]
 
@@ -73,7 +73,7 @@ def test_what_comes_late_is_in_the_late_steps(recipe, model, windows):
     """
     changed = windows.copy()
     changed[:, 14_000:] = 0
-    embedder = Embedder(model, recipe)
+    embedder = KerasEmbedder(model, recipe)
 
     before, after = embedder.steps(windows), embedder.steps(changed)
 
@@ -85,8 +85,8 @@ def test_several_layers_are_averaged_and_laid_end_to_end(recipe, model, windows)
     """
     Averages over time of named layers beside each other, the pooled one among them.
     """
-    one = Embedder(model, recipe).embed(windows)
-    three = Embedder(model, recipe, taps=("block0_relu", "block1_relu", "pool"))
+    one = KerasEmbedder(model, recipe).embed(windows)
+    three = KerasEmbedder(model, recipe, taps=("block0_relu", "block1_relu", "pool"))
     found = three.embed(windows)
     block = keras.Model(model.input, model.get_layer("block0_relu").output)
     features = three._features.windows(windows, n_frames=98)
@@ -101,7 +101,7 @@ def test_windows_may_be_of_any_length_and_none(recipe, model, windows):
     """
     A short one gets zeros behind it, of a long one the loudest second counts; none give none.
     """
-    embedder = Embedder(model, recipe)
+    embedder = KerasEmbedder(model, recipe)
     short, padded = windows[0, :9_000], np.pad(windows[0, :9_000], (0, 7_000))
     loud = np.concatenate((np.zeros(16_000, np.int16), windows[1]))
 
@@ -118,21 +118,23 @@ def test_a_run_is_opened_with_its_best_weights(recipe, model, windows, tmp_path)
     run = RunFolder(tmp_path / "run")
     run.start(recipe)
     with pytest.raises(KwsError, match="train at least one epoch first"):
-        Embedder.open(run)
+        KerasEmbedder.open(run)
     model.save_weights(run.best)
 
-    found = Embedder.open(run).embed(windows)
+    found = KerasEmbedder.open(run).embed(windows)
 
-    np.testing.assert_allclose(Embedder(model, recipe).embed(windows), found, atol=1e-5)
+    np.testing.assert_allclose(KerasEmbedder(model, recipe).embed(windows), found, atol=1e-5)
 
 
 def test_where_it_cannot_be_cut_is_told(recipe, model):
     """
     A layer that is not there, and a network without pooling, are one clear line each.
     """
-    with pytest.raises(ConfigError, match=r"ds_tc_resnet: no layer 'middle'; there are .*pool"):
-        Embedder(model, recipe, taps=("middle",))
+    with pytest.raises(
+        ConfigError, match=r"ds_tc_resnet: no layer 'middle'; expected one of .*pool"
+    ):
+        KerasEmbedder(model, recipe, taps=("middle",))
     inputs = keras.Input((4,))
     flat = keras.Model(inputs, keras.layers.Dense(2)(inputs), name="flat")
-    with pytest.raises(ConfigError, match="flat: expected a network with a global pooling"):
+    with pytest.raises(ConfigError, match="flat: expected a global pooling"):
         pooling_layer(flat)

@@ -1,4 +1,4 @@
-"""What a trained network knows of a window before its head: an embedding for words of one's own."""
+"""Embeddings from a trained Keras network: the output of its global pooling, or of other layers."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from training.config.run_folder import RunFolder
 from training.datasets.clips import fit_length
 
 FloatArray = NDArray[np.float32]
-# Of windows at once: a few MB of features.
+# Windows per batch: a few MB of features.
 BATCH = 256
 
 
-class Embedder:
-    """Turn windows of samples into embeddings, by a trained network in float.
+class KerasEmbedder:
+    """Turn windows of samples into float32 embeddings.
 
     Parameters
     ----------
     model : keras.Model
-        The whole network, trained.
+        The trained network with its head.
     recipe : Recipe
-        Its recipe: front end and window count.
+        Its front end and window length.
     taps : sequence of str
-        Names of layers whose averages over time (and bands) are laid end to end; none: the
-        pooled output before the head.
+        Names of layers to average over time (and bands) and concatenate. Default: the global
+        pooling before the head.
 
     Raises
     ------
     ConfigError
-        If a layer is not there, or the network has no pooling to cut at.
+        If a layer does not exist, or the network has no global pooling.
     """
 
     def __init__(self, model: keras.Model, recipe: Recipe, *, taps: Sequence[str] = ()) -> None:
@@ -53,7 +53,7 @@ class Embedder:
         self._features = FeatureMaker(recipe.frontend)
 
     @classmethod
-    def open(cls, run: RunFolder, *, taps: Sequence[str] = ()) -> Embedder:
+    def open(cls, run: RunFolder, *, taps: Sequence[str] = ()) -> KerasEmbedder:
         """Return the embedder of a run's best weights.
 
         Raises
@@ -70,12 +70,12 @@ class Embedder:
 
     @property
     def model(self) -> keras.Model:
-        """The network from features to embedding, to put a head on."""
+        """The network from features to embedding."""
         return self._pooled
 
     @property
     def size(self) -> int:
-        """Numbers in an embedding."""
+        """Length of an embedding."""
         return int(self._pooled.output.shape[-1])
 
     def embed(self, windows: Sequence[NDArray[np.int16]] | NDArray[np.int16]) -> FloatArray:
@@ -84,8 +84,8 @@ class Embedder:
         Parameters
         ----------
         windows : sequence of ndarray of int16
-            ``(n_samples,)`` each, at 16 kHz; a shorter one gets zeros behind it, of a longer one
-            the loudest stretch counts.
+            ``(n_samples,)`` each, at 16 kHz. Shorter windows are padded with zeros; longer ones
+            are cut to their loudest part.
 
         Returns
         -------
@@ -94,10 +94,7 @@ class Embedder:
         return self._run(self._pooled, windows)
 
     def steps(self, windows: Sequence[NDArray[np.int16]] | NDArray[np.int16]) -> FloatArray:
-        """Return what is pooled: ``(n_windows, n_steps, n_filters)``, in time order.
-
-        Of a network that pools over bands too, the bands lie beside each other in a step.
-        """
+        """Return the input of the pooling, ``(n_windows, n_steps, n_values)``, in time order."""
         outputs = self._run(self._steps, windows)
         return outputs.reshape(*outputs.shape[:2], -1)
 
@@ -114,12 +111,12 @@ class Embedder:
 def _layer(model: keras.Model, name: str) -> keras.layers.Layer:
     names = [layer.name for layer in model.layers]
     if name not in names:
-        raise ConfigError(f"{model.name}: no layer {name!r}; there are {', '.join(names)}")
+        raise ConfigError(f"{model.name}: no layer {name!r}; expected one of {', '.join(names)}")
     return model.get_layer(name)
 
 
 def _averaged(output: keras.KerasTensor) -> keras.KerasTensor:
-    """Return an output averaged over all its axes but those of clips and of filters."""
+    """Return an output averaged over time and bands."""
     pooling = {
         3: layers.GlobalAveragePooling1D,
         4: layers.GlobalAveragePooling2D,
