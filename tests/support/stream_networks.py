@@ -1,4 +1,4 @@
-"""Networks with random weights that try the rewriting into a stream form, each in its own way."""
+"""Networks with random weights, each with something that the streaming rewrite must handle."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def headed(inputs: Any, x: Any) -> keras.Model:
 
 
 def uneven_strides() -> keras.Model:
-    """Strides that leave frames over at the window's end, and a pooling in time."""
+    """Strides that do not reach the last frames of the window, and a pooling in time."""
     inputs = keras.Input((FRAMES, MELS))
     x = layers.Reshape((FRAMES, 1, MELS))(inputs)
     x = layers.Conv2D(8, (5, 1), strides=(2, 1), activation="relu")(x)
@@ -55,7 +55,7 @@ def broadcast_residual() -> keras.Model:
 
 
 def flattened() -> keras.Model:
-    """No pooling: from the flattening on, the window is kept whole."""
+    """No pooling: the whole window is kept for the flattening."""
     inputs = keras.Input((FRAMES, MELS))
     x = layers.Reshape((FRAMES, 1, MELS))(inputs)
     x = layers.Conv2D(6, (9, 1), activation="tanh")(x)
@@ -63,7 +63,7 @@ def flattened() -> keras.Model:
 
 
 def gated() -> keras.Model:
-    """Squeeze and excite: a gate from the whole window, on all of its steps."""
+    """Squeeze and excite: a gate computed from the whole window."""
     inputs = keras.Input((FRAMES, MELS))
     x = layers.Reshape((FRAMES, 1, MELS))(inputs)
     x = layers.Conv2D(8, (7, 1), activation="relu")(x)
@@ -72,7 +72,7 @@ def gated() -> keras.Model:
 
 
 def sliced_skips() -> keras.Model:
-    """Three residuals by plain slicing: the converter gives their layers one and the same name."""
+    """Three residuals by slicing: the converter gives their layers the same name."""
     inputs = keras.Input((FRAMES, MELS))
     x = layers.Reshape((FRAMES, 1, MELS))(inputs)
     x = layers.Conv2D(8, (3, 1), activation="relu")(x)
@@ -81,8 +81,8 @@ def sliced_skips() -> keras.Model:
     return headed(inputs, layers.GlobalAveragePooling2D()(x))
 
 
-def turned_round() -> keras.Model:
-    """A crop that also turns the channels round, and one that begins before the start."""
+def reversed_channels() -> keras.Model:
+    """A crop that also reverses the channels, and one with a negative start."""
     inputs = keras.Input((FRAMES, MELS))
     x = layers.Reshape((FRAMES, 1, MELS))(inputs)
     x = layers.Conv2D(8, (61, 1), activation="relu")(x)
@@ -91,7 +91,7 @@ def turned_round() -> keras.Model:
 
 
 def pooled_by_its_length() -> keras.Model:
-    """A pooling as long as what reaches it, which Keras gives a stride of that length."""
+    """A pooling over all steps, to which Keras gives a stride of that length."""
     inputs = keras.Input((FRAMES, MELS))
     x = layers.Reshape((FRAMES, 1, MELS))(inputs)
     x = layers.Conv2D(8, (61, 1), activation="relu")(x)

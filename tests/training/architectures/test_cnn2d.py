@@ -64,7 +64,7 @@ def audio(tmp_path_factory, demo_audio) -> Path:
 
 @pytest.fixture(scope="module")
 def changes(audio, tmp_path_factory) -> list[str]:
-    """The shipped recipe's changes: other clips, a small network, every change of pictures on."""
+    """Changes to the shipped recipe: other clips, a small network, all picture augmentation."""
     pictures = tmp_path_factory.mktemp("pictures") / "words"
     own = [f'data.clips="{pictures}"', f'pictures.audio="{audio}"', *SMALL]
     assert 0 == run("pictures", "cnn2d-pictures-speaker", *sets(*own))
@@ -106,10 +106,10 @@ def test_training_on_pictures_scores_and_predicts(trained):
     assert scores["accuracy"] == pytest.approx(right / 4)
 
 
-def test_what_learned_from_pictures_is_run_from_audio(exported, audio, trained):
+def test_a_network_trained_on_pictures_runs_on_audio(exported, audio, trained):
     """
-    The exported int8 model takes the runtime's frames, draws them itself, and says of each clip
-    what the trained network said of its PNG file, within 0.05.
+    The exported int8 model takes the runtime's frames and draws them itself. Its posteriors are
+    within 0.05 of those that the trained network gave for the PNG file.
     """
     manifest = read_manifest(exported)
     spotter = KeywordSpotter.from_model(exported)
@@ -144,8 +144,8 @@ def test_it_is_scored_on_audio(exported, audio, capsys):
 
 def test_keywords_are_spotted_through_a_picture(tmp_path, write_tree, demo_audio):
     """
-    The recipe for the twelve labels: trained for a step, exported to int8, run on speech; however
-    the audio is cut, each hop's posterior is the model's on the runtime's frames of that second.
+    The recipe for twelve labels, trained for a step, exported to int8, run on speech: for chunks
+    of any size, each hop's posterior is the model's on the runtime's frames of that second.
     """
     counts = {word: {"training": 4, "validation": 4} for word in ("yes", "no", "cat")}
     clips = write_tree(tmp_path / "clips", counts, noise_s=30)

@@ -1,4 +1,4 @@
-"""The log-mel front end inside a network: the same features, the same posteriors as before it."""
+"""The log-mel front end inside a network computes the features of the runtime's front end."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BODY = {"stem_filters": 8, "blocks": [[8, 5, 1]], "head_filters": 8}
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory, write_tree) -> recipes.Recipe:
-    """The recipe that ships, with a small network and made clips."""
+    """The shipped recipe with a small network and generated clips."""
     counts = {word: {"training": 4, "validation": 4} for word in ("yes", "no", "cat")}
     clips = write_tree(tmp_path_factory.mktemp("data") / "clips", counts, noise_s=30)
     overrides = {
@@ -77,7 +77,7 @@ def windows(demo_audio) -> np.ndarray:
 
 def test_the_layer_agrees_with_the_runtimes_front_end(network, windows):
     """
-    Natural log of mel energy within 1e-3 on real speech: the layer counts in float32, the
+    Natural log of mel energy within 1e-3 on real speech: the layer computes in float32, the
     runtime in float64.
     """
     features = np.asarray(network.get_layer("log_mel")(windows / np.float32(32_768)))
@@ -87,50 +87,28 @@ def test_the_layer_agrees_with_the_runtimes_front_end(network, windows):
     np.testing.assert_allclose(features * WITHIN.std + WITHIN.mean, expected, atol=1e-3)
 
 
-def test_posteriors_are_those_of_the_same_weights_behind_the_runtimes_front_end(network, windows):
+def test_the_spotter_runs_it_on_samples(exported, network, demo_audio):
     """
-    The network's second half, fed by kws's own features, says the same within 1e-4.
-    """
-    features = (log_mel(windows, WITHIN) - WITHIN.mean) / WITHIN.std
-    expected = network.get_layer("ds_tc_resnet").predict(features, verbose=0)
-    found = network.predict(windows / np.float32(32_768), verbose=0)
-
-    assert np.ptp(expected, axis=0).max() > 0.01
-    np.testing.assert_allclose(found, expected, atol=1e-4)
-
-
-def test_it_runs_in_the_interpreter_on_samples(exported, network, windows):
-    """
-    Exported in float32, the spotter's model takes samples and says what the network says.
+    Exported in float32 it takes samples. In a stream of chunks of any size, each hop's posterior is
+    the network's on that second of speech.
     """
     spotter = KeywordSpotter.from_model(exported)
     (given,) = spotter.model.opened.inputs
-    found = np.stack([spotter.model.predict(w / np.float32(32_768)) for w in windows])
-
-    assert (np.float32, (1, 16_000)) == (given.dtype, given.shape)
-    np.testing.assert_allclose(
-        found, network.predict(windows / np.float32(32_768), verbose=0), atol=1e-4
-    )
-
-
-def test_the_spotter_hears_with_it(exported, network, demo_audio):
-    """
-    In a stream, however cut, each hop's posterior is the network's on that second of speech.
-    """
-    spotter = KeywordSpotter.from_model(exported)
-    heard: list[np.ndarray] = []
-    spotter.on_posterior = lambda _, posterior, __: heard.append(posterior)
+    posteriors: list[np.ndarray] = []
+    spotter.on_posterior = lambda _, posterior, __: posteriors.append(posterior)
     for at in range(0, 48_000, 777):
         spotter.process(demo_audio[at : min(48_000, at + 777)])
     seconds = [demo_audio[at : at + 16_000] for at in range(0, 32_001, 1_600)]
     expected = network.predict(np.stack(seconds) / np.float32(32_768), verbose=0)
 
-    np.testing.assert_allclose(heard, expected, atol=1e-4)
+    assert (np.float32, (1, 16_000)) == (given.dtype, given.shape)
+    assert np.ptp(expected, axis=0).max() > 0.01
+    np.testing.assert_allclose(posteriors, expected, atol=1e-4)
 
 
 def test_it_is_saved_with_its_settings(network, windows, tmp_path):
     """
-    A run goes on from its state: the layer comes back with its own front end.
+    A run that resumes gets the layer back with its own front end.
     """
     network.save(tmp_path / "state.keras")
     again = keras.models.load_model(tmp_path / "state.keras")
@@ -145,7 +123,7 @@ def test_it_is_saved_with_its_settings(network, windows, tmp_path):
 
 def test_int8_is_refused(run, tmp_path):
     """
-    The FFT knows float32 alone, and energies do not fit into 8 bits: the error names --float.
+    The FFT exists in float32 only, and energies do not fit into 8 bits: the error names --float.
     """
     with pytest.raises(ConfigError, match="got log_mel, which needs float32; export with --float"):
         exports.export(run, tmp_path / "out")
@@ -153,7 +131,7 @@ def test_int8_is_refused(run, tmp_path):
 
 def test_it_needs_a_waveform(recipe):
     """
-    Behind a log-mel front end there are no samples to transform.
+    After a log-mel front end there are no samples to transform.
     """
     from training import architectures as models
 

@@ -1,4 +1,4 @@
-"""The speech embedding: the published network, layer for layer, as a start for training."""
+"""The speech embedding equals the published network and can start training."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 import keras
+from support.small_recipes import recipe_for
 
 from kws.errors import ConfigError, MissingDependencyError
 from kws.inference.interpreter import open_model
@@ -35,7 +36,7 @@ needs_weights = pytest.mark.skipif(
 @needs_weights
 def test_the_embedding_is_the_published_one(demo_audio):
     """
-    On real speech our layers with the published weights give the published file's embedding.
+    On real speech our network with the published weights computes the published embedding.
     """
     recipe = recipes.load("embedding")
     model = build_model(recipe)
@@ -60,9 +61,9 @@ def test_the_embedding_is_the_published_one(demo_audio):
 
 
 @needs_weights
-def test_the_weights_fit_no_other_network():
+def test_other_networks_refuse_the_weights():
     """
-    Another architecture is refused in one line that names the one that fits.
+    The error names the architecture that fits.
     """
     other = models.build("maxpool4", input_shape=(98, 32), n_labels=12, params={})
 
@@ -70,9 +71,9 @@ def test_the_weights_fit_no_other_network():
         pretrained.load_speech_embedding(other)
 
 
-def test_without_the_package_it_says_what_to_install(monkeypatch):
+def test_a_missing_package_is_named(monkeypatch):
     """
-    The weights come from a package of their own, which nothing else needs.
+    The weights come from an optional package; the error says how to install it.
     """
     monkeypatch.setattr(pretrained, "find_spec", lambda name: None)
     model = models.build("maxpool4", input_shape=(98, 32), n_labels=12, params={})
@@ -83,7 +84,7 @@ def test_without_the_package_it_says_what_to_install(monkeypatch):
 
 def test_it_exports_to_int8_and_runs(demo_audio, tmp_path):
     """
-    The int8 file does what the float one does on real speech, up to a few steps of 8 bits.
+    On real speech the int8 posteriors are within 0.05 of the float ones.
     """
     keras.utils.set_random_seed(4)
     recipe = recipes.load("embedding")
@@ -93,43 +94,28 @@ def test_it_exports_to_int8_and_runs(demo_audio, tmp_path):
     opened = open_model(convert_int8(model, windows), where="speech_embedding")
     given, wanted = opened.inputs[0], opened.outputs[0]
 
-    heard = []
+    posteriors = []
     for window in windows:
         scaled = np.round(window / given.scale) + given.zero_point
         opened.interpreter.set_tensor(given.index, np.clip(scaled, -128, 127)[None].astype(np.int8))
         opened.interpreter.invoke()
         output = opened.interpreter.get_tensor(wanted.index)[0].astype(np.float32)
-        heard.append((output - wanted.zero_point) * wanted.scale)
+        posteriors.append((output - wanted.zero_point) * wanted.scale)
 
     assert np.int8 == given.dtype == wanted.dtype
-    np.testing.assert_allclose(heard, model.predict(windows, verbose=0), atol=0.05)
+    np.testing.assert_allclose(posteriors, model.predict(windows, verbose=0), atol=0.05)
 
 
 def test_frozen_layers_keep_their_weights(write_tree, tmp_path):
     """
-    Layers whose names begin as told stay as they were; all others learn.
+    Layers named in fit.frozen_layers keep their weights; all others are trained.
     """
     clips = write_tree(
         tmp_path / "clips",
         {word: {"training": 4, "validation": 2} for word in ("yes", "no", "cat")},
         noise_s=20,
     )
-    data = {"clips": str(clips), "speech": "", "environment": "", "rooms": "", "keywords": ["yes"]}
-    recipe = recipes.from_table(
-        {
-            "name": "tiny",
-            "data": data,
-            "model": {"params": {"stem_filters": 8, "blocks": [[8, 5, 1]], "head_filters": 8}},
-            "fit": {
-                "epochs": 1,
-                "clips_per_epoch": 32,
-                "batch_size": 16,
-                "frozen_layers": ["stem", "block0_0_depth"],
-                "ema_momentum": 0.0,
-            },
-        },
-        where="test",
-    )
+    recipe = recipe_for(clips, fit={"frozen_layers": ["stem", "block0_0_depth"]})
     keras.utils.set_random_seed(recipe.seed)
     before = build_model(recipe)
     run = fits.fit(recipe, tmp_path / "run", verbose=0)

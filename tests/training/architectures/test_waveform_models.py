@@ -1,4 +1,4 @@
-"""Networks on waveforms and spectrograms, from a few steps of training to every command."""
+"""Networks on waveforms and linear spectrograms: trained, exported, and run by every command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kws.cli import models as kws_models
 from kws.decision.policy import Detection
 from kws.errors import ModelError
 from kws.features.frontends import ClipFeatures
-from kws.inference.quantization import quantize
+from kws.inference.quantization import dequantize, quantize
 from kws.manifest import read_manifest
 from training.architectures.recipe_model import build_model
 from training.batches.preview import draw_augmentation
@@ -38,7 +38,7 @@ pytestmark = [
     pytest.mark.filterwarnings(r"ignore:\s*Warning. tf.lite.Interpreter is deprecated"),
 ]
 DEMO = models.FIRMWARE_MODELS / "demo.wav"
-# The recipes that ship, with networks small enough for a test.
+# Shipped recipes, with networks small enough for a test.
 SMALL = {
     "conv1d-8k": {"stem": [4, 80, 16], "stages": [[6, 5, 4]]},
     "conv1d-skip-spectrogram": {"stem": [8, 5, 2], "stages": [[8, 3, 2]]},
@@ -62,7 +62,7 @@ def small_recipe(name: str, clips: Path, speech: str = "") -> recipes.Recipe:
         "fit.ema_momentum": 0.5,
         "export.calibration_clips": 32,
         "export.max_accuracy_loss": 0.3,
-        # Any sound fires: what counts here is equality.
+        # Any sound fires; the tests compare detections.
         "decision.default_threshold": 0.05,
     }
     return recipes.load(name, overrides=overrides)
@@ -76,21 +76,21 @@ def clips(tmp_path_factory, write_tree) -> Path:
 
 @pytest.fixture(scope="module", params=sorted(SMALL))
 def run(request, clips, tmp_path_factory) -> RunFolder:
-    """A few steps of each recipe."""
+    """A few training steps of each recipe."""
     out = tmp_path_factory.mktemp("runs") / request.param
     return fits.fit(small_recipe(request.param, clips), out, verbose=0)
 
 
 @pytest.fixture(scope="module")
 def exported(run, tmp_path_factory) -> Path:
-    """The manifest of the model made of it."""
+    """The manifest of the exported model."""
     return exports.export(run, tmp_path_factory.mktemp("models"), name="wave")
 
 
 def listen(
     spotter: KeywordSpotter, audio: np.ndarray, size: int
 ) -> tuple[list[Detection], list[tuple[float, bytes]]]:
-    """Return detections and hops of audio cut in pieces of `size`."""
+    """Return the detections and hops of audio that comes in chunks of `size`."""
     hops: list[tuple[float, bytes]] = []
     spotter.on_posterior = lambda time_s, row, _: hops.append((time_s, row.tobytes()))
     detections: list[Detection] = []
@@ -100,9 +100,9 @@ def listen(
     return detections, hops
 
 
-def test_the_export_is_full_int8_and_window_only(exported):
+def test_the_export_is_one_full_int8_model(exported):
     """
-    One .tflite whose input is the manifest's shape, in int8; a network that pads does not stream.
+    One .tflite file whose input has the manifest's shape; a network that pads cannot stream.
     """
     manifest = read_manifest(exported)
     spotter = KeywordSpotter.from_model(exported)
@@ -119,7 +119,7 @@ def test_the_export_is_full_int8_and_window_only(exported):
 
 def test_the_runtime_keeps_its_promises(exported, demo_audio):
     """
-    Real speech, cut in any way, after a reset, after a gap: the same posteriors and detections.
+    Real speech in chunks of any size, after a reset, after a gap: equal posteriors and detections.
     """
     spotter = KeywordSpotter.from_model(exported)
     audio = demo_audio[:50_000]
@@ -141,63 +141,56 @@ def test_the_runtime_keeps_its_promises(exported, demo_audio):
 
 def test_the_posteriors_are_the_networks(exported, run, demo_audio):
     """
-    At every hop the runtime gives what the int8 network says of the recording's features there,
-    and is near the float network.
+    At every hop the runtime's posteriors are close to those of the trained float network.
     """
     manifest, recipe = read_manifest(exported), run.read_recipe()
     spotter = KeywordSpotter.from_model(exported, kernels="reference")
     _, hops = listen(spotter, demo_audio[:48_000], 4_000)
-    rows = np.array([np.frombuffer(row, np.float32) for _, row in hops])
+    found = [np.frombuffer(row, np.float32) for _, row in hops]
     features = ClipFeatures(manifest.frontend)(demo_audio[:48_000])
     n, hop = manifest.window.window_frames, spotter.model.hop_frames
     windows = np.stack([features[at : at + n] for at in range(0, len(features) - n + 1, hop)])
     windows = windows.reshape(len(windows), *manifest.frontend.shape(n))
-    expected = np.stack([spotter.model.predict(window) for window in windows])
-
-    np.testing.assert_array_equal(rows, expected)
-
     network = build_model(recipe)
     network.load_weights(run.best)
     (given,) = spotter.model.opened.inputs
-    normalised = (windows - recipe.frontend.mean) / recipe.frontend.std
-    # What the int8 input can hold: audio louder than all of the calibration is clipped.
-    held = quantize(
-        normalised, scale=given.scale, zero_point=given.zero_point, dtype=np.int8
-    ).astype(np.float32)
-    held = (held - given.zero_point) * np.float32(given.scale)
+    steps = {"scale": given.scale, "zero_point": given.zero_point}
+    # As the int8 input holds it: audio louder than the calibration is clipped.
+    int8 = quantize((windows - recipe.frontend.mean) / recipe.frontend.std, **steps, dtype=np.int8)
 
-    np.testing.assert_allclose(rows, network.predict(held, verbose=0), atol=0.1)
+    expected = network.predict(dequantize(int8, **steps), verbose=0)
+    np.testing.assert_allclose(found, expected, atol=0.1)
 
 
 def test_stream_mode_is_refused_in_one_line(exported):
     """
-    There is only the window form: auto takes it, stream says so.
+    There is only the non-streaming model: auto takes it, stream is an error.
     """
     assert KeywordSpotter.from_model(exported).model.mode == "window"
     with pytest.raises(ModelError, match="this model has no stream form; use --mode window"):
         KeywordSpotter.from_model(exported, mode="stream")
 
 
-def test_kws_models_knows_it(exported, capsys):
+def test_kws_models_describes_and_verifies_it(exported, capsys):
     """
-    info tells the front end in its own terms, verify runs it.
+    info prints the front end, verify runs the model.
     """
     frontend = read_manifest(exported).frontend
 
     assert 0 == kws_models.main(["info", str(exported)])
-    told = capsys.readouterr().out
-    assert f"front end  {frontend.kind}, 8000 Hz" in told
-    assert ("8000 samples" if frontend.kind == "waveform" else "126 frames") in told
-    assert ("130 bands, 31.25/7.75 ms" in told) == (frontend.kind == "spectrogram")
+    text = capsys.readouterr().out
+    assert f"front end  {frontend.kind}, 8000 Hz" in text
+    assert ("8000 samples" if frontend.kind == "waveform" else "126 frames") in text
+    assert ("130 bands, 31.25/7.75 ms" in text) == (frontend.kind == "spectrogram")
 
     kws_models.main(["verify", str(exported)])
-    # An untrained network may well fire on silence; nothing else is wrong with it.
+    # An untrained network may fire on silence.
     assert capsys.readouterr().out.split(": ", 1)[1].startswith(("ok", "fires "))
 
 
 def test_kws_listen_and_bench_run_it(exported, capsys):
     """
-    The commands feed it 16 kHz and take their usual hop.
+    Both commands run it on 16 kHz audio at their usual hop.
     """
     assert 0 == kws_listen.main(["--model", str(exported), "--input", str(DEMO), "--json"])
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -238,7 +231,7 @@ def test_kws_eval_scores_it(exported, clips, tmp_path, capsys):
 
 def test_mining_and_pictures_work_at_8_khz(run, clips, tmp_path, rng):
     """
-    Windows of running speech are counted in samples of the recording, ten a second or so.
+    Windows of running speech are counted in samples of the recording, about ten a second.
     """
     recipe = run.read_recipe()
     (tmp_path / "talk").mkdir()

@@ -8,13 +8,11 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from kws.inference.interpreter import open_model
-from kws.manifest import ModelManifest
 
 # The schema comes with ai-edge-litert, which has no wheels for Python 3.9.
 pytest.importorskip("ai_edge_litert.schema_py_generated")
@@ -23,7 +21,8 @@ from training.export import c_source
 from training.export.micro_model import METHODS
 from training.tflite.graph import Graph
 
-# TFLite Micro's own API as far as the generated header calls it, to compile without its sources.
+STEMS = ("default_model", "default_stream_model")
+# The part of TFLite Micro's API that the header calls, to compile without its sources.
 STAND_IN = """\
 #pragma once
 #include <vector>
@@ -69,20 +68,8 @@ CARRY_STATES = """\
 """
 
 
-@pytest.fixture(scope="module")
-def written(default_manifest, tmp_path_factory) -> Path:
-    """A folder with the default model as C source."""
-    out = tmp_path_factory.mktemp("c")
-    c_source.write_c_source(default_manifest, out)
-    return out
-
-
-def forms(manifest: ModelManifest) -> list[Any]:
-    return [form for form in (manifest.window, manifest.stream) if form is not None]
-
-
 def compile_and_run(code: str, folder: Path, *stems: str) -> bytes:
-    """Return the output of a C++ program beside generated sources; skips without a compiler."""
+    """Return the output of a C++ program with generated sources; skip without a compiler."""
     compiler = shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
         pytest.skip("no C++ compiler")
@@ -93,11 +80,14 @@ def compile_and_run(code: str, folder: Path, *stems: str) -> bytes:
     return subprocess.run([folder / "main"], check=True, capture_output=True, timeout=30).stdout
 
 
-def test_the_compiled_data_is_the_model(default_manifest, written):
+def test_the_compiled_data_is_the_model(default_manifest, c_folder):
     """
     Compiled alone, the sources hold the bytes of the .tflite file, 16-byte aligned, and the labels.
     """
-    for form, stem in zip(forms(default_manifest), ("default_model", "default_stream_model")):
+    for form, stem in zip(
+        (default_manifest.window, default_manifest.stream),
+        ("default_model", "default_stream_model"),
+    ):
         code = (
             f'#define {stem.upper()}_DATA_ONLY\n#include "{stem}.h"\n#include <stdio.h>\n'
             "#include <stdint.h>\nint main() {\n"
@@ -105,16 +95,16 @@ def test_the_compiled_data_is_the_model(default_manifest, written):
             f'  for (const char* label : g_{stem}_labels) printf("%s\\n", label);\n'
             f"  fwrite(g_{stem}_data, 1, g_{stem}_data_len, stdout);\n}}\n"
         )
-        output = compile_and_run(code, written, stem)
+        output = compile_and_run(code, c_folder, stem)
         labels = "".join(f"{label}\n" for label in default_manifest.labels).encode()
 
         assert output[: len(labels)] == labels
         assert hashlib.sha256(output[len(labels) :]).hexdigest() == form.sha256
 
 
-def test_the_compiled_constants_are_the_manifest(default_manifest, written):
+def test_the_compiled_constants_are_the_manifest(default_manifest, c_folder):
     """
-    What the header says of the front end and the decision is what the manifest says.
+    Front end and decision in the header have the values of the manifest.
     """
     frontend, decision = default_manifest.frontend, default_manifest.decision
     expected = {
@@ -149,17 +139,17 @@ def test_the_compiled_constants_are_the_manifest(default_manifest, written):
         '  for (float x : g_default_model_context_weights) printf("%.9g\\n", double(x));\n'
         "  return shape[1] * shape[2] != DEFAULT_MODEL_FRAMES_BYTES;\n}\n"
     )
-    numbers = [float(line) for line in compile_and_run(code, written, "default_model").split()]
+    numbers = [float(line) for line in compile_and_run(code, c_folder, "default_model").split()]
 
     wanted = [*expected.values(), *expected_thresholds, *expected_weights]
     assert [float(np.float32(value)) for value in wanted] == [float(np.float32(x)) for x in numbers]
 
 
-def test_the_input_scale_is_the_tensors(default_manifest, written):
+def test_the_input_scale_is_the_tensors(default_manifest, c_folder):
     """
-    Scales in the header read back as the float32 values in the file.
+    Scales in the header read back as the float32 values of the file.
     """
-    header = (written / "default_model.h").read_text()
+    header = (c_folder / "default_model.h").read_text()
     facts = dict(re.findall(r"^#define DEFAULT_MODEL_(\w+) (.+)$", header, re.MULTILINE))
     opened = open_model(default_manifest.read_form(default_manifest.window), where="default")
 
@@ -169,43 +159,41 @@ def test_the_input_scale_is_the_tensors(default_manifest, written):
     assert facts["SHA256"].strip('"') == default_manifest.window.sha256
 
 
-def test_the_header_compiles_against_the_resolver(default_manifest, written):
+def test_the_header_compiles_against_the_resolver(default_manifest, c_folder):
     """
-    The op list registers each operator of the model once, and the states go out and in again.
+    The op list registers each operator of the model once, and states are saved and loaded.
     """
-    stems = ["default_model", "default_stream_model"][: len(forms(default_manifest))]
-    tflm = written / "tensorflow" / "lite" / "micro"
+    tflm = c_folder / "tensorflow" / "lite" / "micro"
     tflm.mkdir(parents=True)
     methods = " ".join(f"TfLiteStatus Add{name}() {{ return add(); }}" for name in METHODS.split())
     (tflm / "micro_mutable_op_resolver.h").write_text(STAND_IN % methods)
     (tflm / "micro_interpreter.h").write_text('#include "micro_mutable_op_resolver.h"\n')
     code = (
-        "".join(f'#include "{stem}.h"\n' for stem in stems) + "#include <stdio.h>\nint main() {\n"
+        "".join(f'#include "{stem}.h"\n' for stem in STEMS) + "#include <stdio.h>\nint main() {\n"
     )
-    for stem in stems:
+    for stem in STEMS:
         code += (
             f"  {{ {stem}_op_resolver r; if ({stem}_add_ops(r) != kTfLiteOk) return 1;\n"
             '    printf("%u\\n", r.n); }\n'
         )
-    if len(stems) == 2:
-        code += CARRY_STATES
-    output = compile_and_run(code + "  return 0;\n}\n", written, *stems).split()
+    code += CARRY_STATES
+    output = compile_and_run(code + "  return 0;\n}\n", c_folder, *STEMS).split()
 
     expected = []
-    for form in forms(default_manifest):
+    for form in (default_manifest.window, default_manifest.stream):
         graph = Graph(default_manifest.read_form(form), where="x")
         expected.append(len({graph.op_name(operator) for operator in graph.operators}))
     assert [int(number) for number in output] == expected
 
 
-def test_the_header_is_c_as_well(written):
+def test_the_header_is_c_too(c_folder):
     """
-    A front end in C can include the header: without C++ it needs nothing of TFLite Micro.
+    A front end in C can include the header without TFLite Micro.
     """
     compiler = shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         pytest.skip("no C compiler")
-    for header in sorted(written.glob("*.h")):
+    for header in sorted(c_folder.glob("*.h")):
         flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-x", "c"]
         done = subprocess.run([compiler, *flags, str(header)], capture_output=True, timeout=60)
 
@@ -214,7 +202,7 @@ def test_the_header_is_c_as_well(written):
 
 def test_odd_names_and_labels_are_valid_c(default_manifest, tmp_path):
     """
-    A model named by words of any language compiles, and its labels are what they were.
+    A model with names in any language compiles, and its labels do not change.
     """
     labels = ("stop!", 'a"b\\', "größe", "what??/", *default_manifest.labels[4:])
     odd = dataclasses.replace(

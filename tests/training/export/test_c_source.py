@@ -1,4 +1,4 @@
-"""C source from an exported model: which files, what is in them, and what is refused."""
+"""C source of an exported model: which files, their content, and what is refused."""
 
 from __future__ import annotations
 
@@ -26,18 +26,10 @@ from training.export import c_source, micro_model
 from training.tflite.graph import Graph, schema
 
 
-@pytest.fixture(scope="module")
-def written(default_manifest, tmp_path_factory) -> Path:
-    """A folder with the default model as C source."""
-    out = tmp_path_factory.mktemp("c")
-    c_source.write_c_source(default_manifest, out)
-    return out
-
-
 def changed(
     manifest: ModelManifest, folder: Path, change: Callable[[Graph], None]
 ) -> ModelManifest:
-    """Return the manifest of the window form after a change to its graph."""
+    """Return the manifest of the non-streaming model after a change to its graph."""
     graph = Graph(manifest.read_form(manifest.window), where="x")
     change(graph)
     ends = {"input": graph.inputs[0]}, {"output": graph.outputs[0]}
@@ -52,39 +44,38 @@ def changed(
     return made
 
 
-def test_the_same_model_gives_the_same_files(default_manifest, written, tmp_path):
+def test_the_same_model_gives_the_same_files(default_manifest, c_folder, tmp_path):
     """
-    Nothing of the time or the place gets into the files, and nothing but them is left behind.
+    The files contain neither time nor place, and nothing else is left behind.
     """
     paths = c_source.write_c_source(default_manifest, tmp_path / "new" / "folder")
 
-    names = ["default_model.h", "default_model.cc"]
-    if default_manifest.stream is not None:
-        names += ["default_stream_model.h", "default_stream_model.cc"]
+    stems = ("default_model", "default_stream_model")
+    names = [f"{stem}.{suffix}" for stem in stems for suffix in ("h", "cc")]
     assert names == [path.name for path in paths]
     assert sorted(names) == sorted(path.name for path in (tmp_path / "new/folder").iterdir())
     for path in paths:
-        assert path.read_bytes() == (written / path.name).read_bytes()
+        assert path.read_bytes() == (c_folder / path.name).read_bytes()
 
 
-def test_the_window_form_runs_as_often_as_its_thresholds_were_chosen_for(
-    written, eight_frame_model, tmp_path
+def test_the_non_streaming_model_has_the_hop_of_its_thresholds(
+    c_folder, eight_frame_model, tmp_path
 ):
     """
-    HOP_FRAMES of the window form are those of the stream form beside it.
+    HOP_FRAMES of the non-streaming model are those of the streaming model beside it.
     """
     c_source.write_c_source(models.load(eight_frame_model), tmp_path)
 
-    for folder, frames in ((written, 10), (tmp_path, 8)):
+    for folder, frames in ((c_folder, 10), (tmp_path, 8)):
         text = (folder / "default_model.h").read_text()
         assert re.search(rf"_HOP_FRAMES\W+{frames}\n", text)
 
 
-def test_licence_and_sources_are_named(default_manifest, written):
+def test_licence_and_sources_are_named(default_manifest, c_folder):
     """
-    Both files say the licence and whom the data's licences want named.
+    Both files name the licence and the attribution that the data require.
     """
-    for path in (written / "default_model.h", written / "default_model.cc"):
+    for path in (c_folder / "default_model.h", c_folder / "default_model.cc"):
         text = path.read_text()
 
         assert f"// SPDX-License-Identifier: {default_manifest.licence}\n" in text
@@ -107,14 +98,14 @@ def test_licence_and_sources_are_named(default_manifest, written):
 )
 def test_operators_have_their_resolver_names(op, method):
     """
-    The resolver's method of an operator is spelt as in TFLite Micro.
+    The name of a resolver method is spelt as in TFLite Micro.
     """
     assert [method] == micro_model.resolver_methods([op, op], where="x")
 
 
 def test_every_resolver_name_is_an_operator():
     """
-    Each name of the list belongs to an operator of the schema, so none is a misspelling.
+    Each name belongs to an operator of the schema, so none is misspelt.
     """
     operators = {name.replace("_", "").lower() for name in vars(schema.BuiltinOperator)}
 
@@ -140,7 +131,7 @@ def make_complex(graph: Graph) -> None:
 )
 def test_a_model_that_cannot_run_is_refused(default_manifest, tmp_path, change, message):
     """
-    A float model or an unknown operator is told by name, and no file is written.
+    A float model or an unknown operator is told by name, and no file is c_folder.
     """
     manifest = changed(default_manifest, tmp_path, change)
 
@@ -149,9 +140,9 @@ def test_a_model_that_cannot_run_is_refused(default_manifest, tmp_path, change, 
     assert not (tmp_path / "out").exists()
 
 
-def test_tflite_micro_has_the_last_word(default_manifest, tmp_path):
+def test_a_model_that_tflite_micro_refuses_is_not_written(default_manifest, tmp_path):
     """
-    A model that TFLite Micro itself refuses is not written; its reason is told.
+    A model that TFLite Micro itself refuses is not c_folder; its reason is told.
     """
     pytest.importorskip("tflite_micro")
 
@@ -167,7 +158,7 @@ def test_tflite_micro_has_the_last_word(default_manifest, tmp_path):
 
 def test_another_file_is_refused(default_manifest, tmp_path):
     """
-    A .tflite file that is not the manifest's becomes no C source.
+    A .tflite file that does not match its manifest is not written as C source.
     """
     manifest = changed(default_manifest, tmp_path, lambda graph: None)
     with (tmp_path / "changed.tflite").open("ab") as file:
@@ -191,7 +182,7 @@ def test_the_command_writes_a_shipped_model(default_manifest, tmp_path, capsys):
 
 def test_the_command_needs_no_tensorflow(tmp_path):
     """
-    Deriving files from an exported model neither imports TensorFlow nor Keras.
+    Writing C source of an exported model imports neither TensorFlow nor Keras.
     """
     code = (
         "import sys\nfrom training.cli import train\n"
@@ -218,25 +209,25 @@ def test_the_command_needs_no_tensorflow(tmp_path):
         (["default", "--c-array", "--name", "x"], "--name and --model-version are for"),
     ],
 )
-def test_mistakes_in_the_command_are_told(arguments, message, capsys):
+def test_wrong_arguments_are_one_line(arguments, message, capsys):
     """
-    What is neither run nor model, and options that do not fit, end in one clear line.
+    A source that is neither run nor model, and options that do not fit, are one-line errors.
     """
     assert 1 == train.main(["export", *arguments])
 
-    told = capsys.readouterr()
-    assert "" == told.out
-    assert message in told.err
-    assert 1 == len(told.err.splitlines())
+    printed = capsys.readouterr()
+    assert "" == printed.out
+    assert message in printed.err
+    assert 1 == len(printed.err.splitlines())
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path, capsys):
+def test_an_out_that_is_a_file_is_refused(tmp_path, capsys):
     """
-    An --out that is a file ends in one line that names it.
+    The error names the path.
     """
     (tmp_path / "file").write_text("")
 
     assert 1 == train.main(["export", "default", "--c-array", "--out", str(tmp_path / "file")])
 
-    told = capsys.readouterr().err
-    assert f"kws-train: error: {tmp_path / 'file'}: expected a folder to write to: " in told
+    error = capsys.readouterr().err
+    assert f"kws-train: error: {tmp_path / 'file'}: expected a folder to write to: " in error

@@ -1,4 +1,4 @@
-"""Multiplications counted in the file against those of the network that it was made from."""
+"""Multiplications counted in the file, and in the network that it was made from."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def converted(model) -> bytes:
 )
 def test_file_costs_what_the_network_does(name, params):
     """
-    Counted after conversion, convolutions and dense layers multiply as often as before it.
+    The count of the network equals the count of its file.
     """
     pytest.importorskip("tensorflow", reason="training needs the extra [train]")
     from training import architectures as models
@@ -87,9 +87,9 @@ def test_matrix_products_count():
     assert 2 * 4 * 6 * 5 == file_cost(content, where="product").macs
 
 
-def test_stream_form_costs_a_part_of_the_window(default_manifest):
+def test_a_step_of_the_streaming_model_costs_a_fraction_of_the_window(default_manifest):
     """
-    The shipped model holds the same weights in both forms and multiplies less in a step.
+    Both shipped models have the same weights; the streaming one multiplies less in a step.
     """
     window, stream = (
         file_cost(default_manifest.read_form(form), where=form.file)
@@ -102,7 +102,7 @@ def test_stream_form_costs_a_part_of_the_window(default_manifest):
 
 def test_other_files_are_refused():
     """
-    What is no model is said to be none.
+    A file that is not a model is refused.
     """
     with pytest.raises(ModelError, match="expected a TFLite model"):
         file_cost(np.arange(100, dtype=np.uint8).tobytes(), where="noise")

@@ -1,4 +1,4 @@
-"""The exported file holds nothing twice, and computes what the converter's file computes."""
+"""The exported file stores nothing twice and computes the same as the converter's file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def files() -> tuple[bytes, bytes]:
 
 
 def outputs(content: bytes, windows: np.ndarray) -> np.ndarray:
-    """Return int8 ``(n, 12)``: what a file says of int8 windows ``(n, 98, 40)``."""
+    """Return the int8 posteriors ``(n, 12)`` of int8 windows ``(n, 98, 40)``."""
     interpreter = Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
     where, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
@@ -54,14 +54,14 @@ def test_every_integer_is_the_same(files: tuple[bytes, bytes]) -> None:
 
 
 def test_it_is_smaller(files: tuple[bytes, bytes]) -> None:
-    """Of a small network at least a sixth goes; doing it again changes nothing."""
+    """A small network loses at least a sixth of its size; compacting again changes nothing."""
     plain, compact = files
     assert len(compact) < len(plain) * 5 / 6
     assert len(compact) == len(Graph(compact, where="compact").compact())
 
 
 def test_names_of_layers_stay(files: tuple[bytes, bytes]) -> None:
-    """A tensor still tells the layer that made it, as it did in the long name."""
+    """A tensor still names the layer that made it."""
     plain, compact = (Graph(content, where="file") for content in files)
     layers = [plain.layer_name(int(op.outputs[0])) for op in plain.operators]
     assert {"stem_relu", "block0_relu"} <= set(layers)
@@ -69,7 +69,7 @@ def test_names_of_layers_stay(files: tuple[bytes, bytes]) -> None:
 
 
 def test_weights_are_aligned(files: tuple[bytes, bytes]) -> None:
-    """Each buffer begins at a multiple of 16 bytes of the file, as the schema demands."""
+    """Each buffer begins at a multiple of 16 bytes of the file, as the schema requires."""
     content = np.frombuffer(files[1], np.uint8)
     model = schema.Model.GetRootAs(files[1], 0)
     held = [model.Buffers(n).DataAsNumpy() for n in range(model.BuffersLength())]

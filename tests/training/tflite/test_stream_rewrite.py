@@ -1,4 +1,4 @@
-"""Any network that is valid-padded in time gets a stream form that says the same."""
+"""Every network with valid padding in time can stream, with equal posteriors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import functools
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,8 +24,8 @@ from support.stream_networks import (
     flattened,
     gated,
     pooled_by_its_length,
+    reversed_channels,
     sliced_skips,
-    turned_round,
     uneven_strides,
 )
 
@@ -62,9 +61,9 @@ def speech(demo_audio: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def manifest_of(tmp_path_factory, speech) -> Callable[..., ModelManifest]:
-    """Make an int8 window form with a manifest from a network with random weights.
+    """Make an int8 model with a manifest from a network with random weights.
 
-    Each network and seed is converted once: leave its folder as it is.
+    Each network and seed is converted once: do not write into its folder.
     """
 
     @functools.cache
@@ -73,7 +72,7 @@ def manifest_of(tmp_path_factory, speech) -> Callable[..., ModelManifest]:
         model = build()
         folder = tmp_path_factory.mktemp("model")
         windows = np.stack([speech[at : at + FRAMES] for at in range(0, 500, 13)])
-        make_it_tell_windows_apart(model, windows)
+        spread_outputs(model, windows)
         content = convert_int8(model, windows)
         (folder / "made.tflite").write_bytes(content)
         return ModelManifest(
@@ -89,8 +88,8 @@ def manifest_of(tmp_path_factory, speech) -> Callable[..., ModelManifest]:
     return make
 
 
-def make_it_tell_windows_apart(model: keras.Model, windows: np.ndarray) -> None:
-    """Spread the last layer's outputs; with random weights they hardly change over time."""
+def spread_outputs(model: keras.Model, windows: np.ndarray) -> None:
+    """Scale the last layer, whose outputs hardly change over time with random weights."""
     dense = [layer for layer in model.layers if isinstance(layer, layers.Dense)][-1]
     weights, _ = dense.get_weights()
     logits = keras.Model(model.inputs, dense.input).predict(windows, verbose=0) @ weights
@@ -108,13 +107,13 @@ def make_it_tell_windows_apart(model: keras.Model, windows: np.ndarray) -> None:
         (flattened, (1, 10)),
         (gated, (5, 10)),
         (sliced_skips, (1, 10)),
-        (turned_round, (1, 10)),
+        (reversed_channels, (1, 10)),
         (pooled_by_its_length, (1, 10)),
     ],
 )
-def test_stream_equals_window(manifest_of, speech, tmp_path, build, hops):
+def test_streaming_equals_non_streaming(manifest_of, speech, tmp_path, build, hops):
     """
-    Every hop's posterior is the window form's, to the last integer, whatever the hop.
+    Every hop's posterior is that of the non-streaming model, to the last integer, at any hop.
     """
     manifest = manifest_of(build)
     posteriors = WindowModel(manifest, hop_frames=1, kernels="reference").push(speech[:300])
@@ -134,17 +133,17 @@ def test_stream_equals_window(manifest_of, speech, tmp_path, build, hops):
         }
 
 
-def test_what_is_kept_is_the_least_that_is_needed(default_manifest):
+def test_only_the_steps_that_are_needed_are_kept(default_manifest):
     """
-    Against a hand count for `default` at a hop of 10 frames: a convolution keeps its kernel less
-    its stride, the skip of a block what its convolutions are behind, the pooling all but the new.
+    Against a hand count for `default` at a hop of 10 frames: a convolution keeps its kernel minus
+    its stride, a skip what its block's convolutions lag behind, the pooling all but the new steps.
     """
     window = default_manifest.read_form(default_manifest.window)
     made = make_streaming(window, hop_frames=10)
 
     kept = {state.name: (state.n_steps, state.shape[-1]) for state in made.states}
     assert {
-        # With the last of the 98 frames, which strides of 2 do not reach.
+        # Includes the last of the 98 frames, which strides of 2 do not reach.
         "mel0_pad": (3 - 2 + 1, 1),
         "mel1_pad": (3 - 1, 16),
         "stem_relu": (5 - 1, 128),
@@ -162,7 +161,7 @@ def test_what_is_kept_is_the_least_that_is_needed(default_manifest):
     assert 5 * (mel + 10 * 24 * 128 + 2 * sum(pair) + 128 * 256) + 256 * 12 == made.macs
 
 
-def test_the_states_mean_the_same_going_in_and_coming_out(default_manifest):
+def test_states_have_the_same_scale_going_in_and_coming_out(default_manifest):
     """
     Scale, zero point and type of each state tensor are equal before and after a step.
     """
@@ -179,7 +178,7 @@ def test_the_states_mean_the_same_going_in_and_coming_out(default_manifest):
         assert graph.shape(before) == graph.shape(after)
 
 
-def test_the_shipped_stream_form_is_made_from_the_shipped_window_form(default_manifest):
+def test_the_shipped_streaming_model_is_made_from_the_shipped_model(default_manifest):
     """
     `default.stream.tflite` is what rewriting `default.tflite` gives, byte for byte.
     """
@@ -198,7 +197,7 @@ def test_the_shipped_stream_form_is_made_from_the_shipped_window_form(default_ma
         (ds_cnn, 0, "expected 1 to 97"),
     ],
 )
-def test_no_stream_form_is_said_with_the_reason(
+def test_a_network_that_cannot_stream_is_refused_with_the_reason(
     manifest_of, speech, tmp_path, build, hop_frames, message
 ):
     """
@@ -211,9 +210,9 @@ def test_no_stream_form_is_said_with_the_reason(
     assert [] == list(tmp_path.iterdir())
 
 
-def test_a_stream_form_that_differs_is_found(manifest_of, speech, tmp_path):
+def test_a_streaming_model_that_differs_is_found(manifest_of, speech, tmp_path):
     """
-    One changed weight in the stream form fails the comparison that export makes.
+    One changed weight in the streaming model fails the comparison that export makes.
     """
     manifest = manifest_of(ds_tc_resnet)
     streamed, made = add_streaming_model(manifest, speech, hop_frames=10, out=tmp_path)
@@ -227,7 +226,7 @@ def test_a_stream_form_that_differs_is_found(manifest_of, speech, tmp_path):
 
 
 def damaged(made: StreamingModel) -> bytes:
-    """Return the file with the dense layer's first weights turned over."""
+    """Return the file with the first weights of the dense layer inverted."""
     graph = Graph(made.content, where="made")
     dense = next(op for op in graph.operators if graph.op_name(op) == "FULLY_CONNECTED")
     buffer = graph.model.buffers[graph.tensor(int(dense.inputs[1])).buffer]
@@ -243,7 +242,7 @@ def damaged(made: StreamingModel) -> bytes:
 
 def test_a_float_network_streams_too(speech):
     """
-    The rewriting knows nothing of int8: a float network's posteriors agree to rounding.
+    The rewriting does not depend on int8: the posteriors of a float network agree to rounding.
     """
     model = ds_tc_resnet()
     stream = Interpreter(model_content=make_streaming(convert_float(model), hop_frames=10).content)
@@ -265,7 +264,7 @@ def test_a_float_network_streams_too(speech):
 
 def test_its_own_folder_keeps_its_own_manifest(manifest_of, speech, tmp_path):
     """
-    In the folder where the model lies, its manifest is written anew, whatever its name.
+    In the folder of the model its own manifest is replaced, whatever its name.
     """
     manifest = manifest_of(ds_tc_resnet)
     folder = tmp_path / "own"
@@ -280,7 +279,7 @@ def test_its_own_folder_keeps_its_own_manifest(manifest_of, speech, tmp_path):
 
 def test_another_model_of_that_name_is_not_overwritten(manifest_of, speech, tmp_path):
     """
-    Where a manifest of the same name tells of other weights, nothing is written.
+    If a manifest of the same name has other weights, nothing is written.
     """
     add_streaming_model(manifest_of(ds_tc_resnet), speech, hop_frames=10, out=tmp_path)
     before = (tmp_path / "made.stream.tflite").read_bytes()
@@ -290,20 +289,9 @@ def test_another_model_of_that_name_is_not_overwritten(manifest_of, speech, tmp_
     assert before == (tmp_path / "made.stream.tflite").read_bytes()
 
 
-def test_too_little_speech_proves_nothing(manifest_of, speech, tmp_path):
+def test_too_little_speech_is_refused(manifest_of, speech, tmp_path):
     """
-    Less than two windows would leave states unused, so it is refused.
+    Less than two windows would leave states unused.
     """
     with pytest.raises(ConfigError, match=r"at least 1.96 s of speech .*, got 1.95 s"):
         add_streaming_model(manifest_of(ds_cnn), speech[:195], hop_frames=10, out=tmp_path)
-
-
-def test_export_writes_both_forms(default_manifest):
-    """
-    The shipped model has both, and the stream form does a fifth of the work or less.
-    """
-    made = make_streaming(default_manifest.read_form(default_manifest.window), hop_frames=10)
-
-    assert default_manifest.stream is not None
-    assert made.macs / made.window_macs < 0.2
-    assert Path(default_manifest.stream.file).suffixes == [".stream", ".tflite"]
