@@ -13,8 +13,6 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from kws.bench import cpu_names
-
 ROOT = Path(__file__).resolve().parent.parent
 ARM = ROOT / "bench" / "arm"
 DEMO = ROOT / "firmware_models" / "demo.wav"
@@ -111,15 +109,15 @@ def test_both_ends_of_the_counter_agree(arm):
     assert 2 * len(arm["marks"].PARTS) <= 256
 
 
-@pytest.mark.parametrize(("cpu", "name"), [("cortex-a53", "A53"), ("cortex-a72", "A72")])
-def test_the_emulated_board_tells_the_cpu_that_is_played(arm, cpu, name):
+@pytest.mark.parametrize(("cpu", "part"), [("cortex-a53", "0xd03"), ("cortex-a72", "0xd08")])
+def test_the_emulated_board_tells_the_cpu_that_is_played(arm, cpu, part):
     """
     The interpreter picks its kernels by what the kernel's table says of the core.
     """
     cpuinfo = arm["boards"].tables(arm["boards"].BOARDS[cpu])["proc/cpuinfo"]
 
-    assert name in (cpu_names.cpu_name(cpuinfo) or "")
-    assert ["asimd"] == cpu_names.int8_features(cpuinfo)
+    assert 4 == cpuinfo.count(f"CPU part\t: {part}")
+    assert 4 == cpuinfo.count("fp asimd evtstrm")
 
 
 def test_every_part_of_a_hop_runs_where_it_is_marked(tmp_path):

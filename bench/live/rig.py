@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from support.pulse_server import PulseServer
 
-from kws.bench.cpu_names import cpu_name
+from kws.bench.host import cpu_name
 
 DEMO = Path(__file__).resolve().parents[2] / "firmware_models" / "demo.wav"
 LISTEN = [sys.executable, "-u", "-m", "kws"]
@@ -94,7 +94,7 @@ def spread(values: Sequence[float], *, digits: int = 3) -> dict[str, Any]:
 
 def machine() -> str:
     """Name the machine, and how busy others keep it."""
-    name = cpu_name(Path("/proc/cpuinfo").read_text()) or "an unknown CPU"
+    name = cpu_name() or "an unknown CPU"
     version = sys.version.split()[0]
     load = os.getloadavg()[0]
     return f"{name}, {os.cpu_count()} cores, Python {version}, load {load:.1f}"

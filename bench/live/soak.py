@@ -36,7 +36,7 @@ from support.fake_audio import FakeAudio
 from kws import KeywordSpotter, Listener, models
 from kws.audio.conditioning import Conditioner
 from kws.audio.files import read_file
-from kws.bench.cpu_names import cpu_name
+from kws.bench.host import cpu_name
 from kws.decision.policy import Detection
 from kws.live.reports import ListenerEvent
 from kws.live.sinks import Sink
@@ -234,7 +234,7 @@ def heard_words(found: list[list], starts: list[int], audio_s: float) -> tuple[i
 def report(soak: Soak, seconds: float, given: argparse.Namespace, found: list[list]) -> None:
     """Print what came of it."""
     statistics = soak.listener.statistics
-    cpu = cpu_name(Path("/proc/cpuinfo").read_text())
+    cpu = cpu_name()
     print(f"machine: {platform.platform()}, {cpu}, Python {platform.python_version()}")
     print(f"audio: {statistics.audio_s / 3_600:.3f} h at {given.rate} Hz, model {given.model}")
     print(f"took: {seconds:.0f} s, {statistics.audio_s / seconds:.0f} times real time")

@@ -1,4 +1,4 @@
-"""Cold start and memory of fresh processes: the spotter's, and the floor that it stands on."""
+"""Cold start and memory of fresh processes: the spotter's, and a baseline without it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from kws.errors import ModelError
 from kws.inference.interpreter import RUNTIMES, OpenModel
 
-# Audio that a fresh process hears: some hops after the first window.
-HEARD_S = 4
-# What both kinds of process do at their end. The kernel's own mark, because getrusage would
-# count what the parent held before exec; but there is none outside Linux.
+# Audio for a fresh process: some hops after the first window.
+AUDIO_S = 4
+# Both programs end with this. VmHWM, because getrusage would count what the parent process held
+# before exec; getrusage where there is no /proc.
 PRINT_PEAK_MB = """
 try:
     with open("/proc/self/status") as status:
@@ -33,7 +33,7 @@ except (OSError, StopIteration):
     peak /= 2**20 if sys.platform == "darwin" else 2**10
 print(peak)
 """
-# `python -c` looks for modules in the working directory first, which may be another checkout.
+# `python -c` puts the working directory first on the path, which may be another checkout.
 NOT_FROM_HERE = """\
 import sys
 sys.path[:] = [entry for entry in sys.path if entry]
@@ -55,8 +55,8 @@ for chunk in read_pcm(sys.stdin.buffer):
 """
     + PRINT_PEAK_MB
 )
-# What no program on this model can do without: numpy, the interpreter, the model, one run of it.
-FLOOR = (
+# What every program with this model needs: numpy, the interpreter, the model, one invoke.
+BASELINE = (
     NOT_FROM_HERE
     + """\
 import json, os, sys
@@ -82,7 +82,7 @@ print("first", flush=True)
 
 @dataclass(frozen=True)
 class Program:
-    """Python code, and the JSON that it gets as its only argument."""
+    """Python code, and the JSON that is its only argument."""
 
     code: str
     options: Mapping[str, Any]
@@ -90,21 +90,21 @@ class Program:
 
 @dataclass(frozen=True)
 class Start:
-    """One fresh process: seconds from before it existed to its first result, and peak RSS."""
+    """One fresh process: seconds from its creation to its first result, and peak RSS."""
 
     cold_s: float
     rss_mb: float
 
 
 def spotter_program(options: Mapping[str, Any]) -> Program:
-    """Return the process that spots; `options` are those of `KeywordSpotter.from_model`."""
+    """Return the program that spots keywords, with options of `KeywordSpotter.from_model`."""
     return Program(SPOTTER, {**options, "name_or_path": str(options["name_or_path"])})
 
 
-def floor_program(file: Path, opened: OpenModel) -> Program:
-    """Return the process that only loads numpy, the interpreter and this file, and invokes once."""
+def baseline_program(file: Path, opened: OpenModel) -> Program:
+    """Return the program that only loads numpy, the interpreter and a model, and invokes it."""
     return Program(
-        FLOOR,
+        BASELINE,
         {
             "file": str(file),
             "module": RUNTIMES[opened.runtime],
@@ -121,28 +121,22 @@ def start_in_turn(
     n_rounds: int,
     progress: Callable[[], None] = lambda: None,
 ) -> list[list[Start]]:
-    """Start each program once a round, in turn, so that all meet the same machine.
+    """Start each program once per round, in turn, and return the starts of each.
 
     Parameters
     ----------
     programs : sequence of Program
-        What to start.
     samples : ndarray of int16, shape (n_samples,)
         Raw PCM for their standard input.
     n_rounds : int
-        Starts of each.
+        Starts of each program.
     progress : callable
         Called before each round.
-
-    Returns
-    -------
-    starts : list of list of Start
-        One list of `n_rounds` a program.
 
     Raises
     ------
     ModelError
-        If a process fails, with the last line that it wrote.
+        If a process fails, with the last line of its stderr.
     """
     starts: list[list[Start]] = [[] for _ in programs]
     with tempfile.TemporaryDirectory() as folder:
@@ -155,20 +149,27 @@ def start_in_turn(
     return starts
 
 
-def medians(starts: Sequence[Start]) -> tuple[float, float]:
-    """Return the median cold start in seconds and the median peak RSS in MB."""
-    cold = float(np.median([start.cold_s for start in starts]))
-    rss = float(np.median([start.rss_mb for start in starts]))
-    return round(cold, 4), round(rss, 1)
+def start_figures(own: Sequence[Start], baseline: Sequence[Start]) -> dict[str, float]:
+    """Return median cold start and memory of the spotter, of the baseline, and the difference."""
+    cold_s, cold_base_s = (float(np.median([s.cold_s for s in part])) for part in (own, baseline))
+    rss_mb, rss_base_mb = (float(np.median([s.rss_mb for s in part])) for part in (own, baseline))
+    return {
+        "cold_start_s": round(cold_s, 4),
+        "cold_start_baseline_s": round(cold_base_s, 4),
+        "cold_start_over_baseline_s": round(cold_s - cold_base_s, 4),
+        "rss_mb": round(rss_mb, 1),
+        "rss_baseline_mb": round(rss_base_mb, 1),
+        "rss_over_baseline_mb": round(rss_mb - rss_base_mb, 1),
+    }
 
 
 def _start(program: Program, pcm: Path) -> Start:
     argument = json.dumps(dict(program.options))
-    with open(pcm, "rb") as heard, tempfile.TemporaryFile() as errors:
+    with open(pcm, "rb") as audio, tempfile.TemporaryFile() as errors:
         began = time.perf_counter()
         with subprocess.Popen(
             [sys.executable, "-c", program.code, argument],
-            stdin=heard,
+            stdin=audio,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -179,8 +180,8 @@ def _start(program: Program, pcm: Path) -> Start:
             rest = process.stdout.read()
         if process.returncode or not first or not rest:
             errors.seek(0, os.SEEK_SET)
-            said = errors.read().decode(errors="replace").strip().splitlines() or ["nothing"]
+            lines = errors.read().decode(errors="replace").strip().splitlines() or ["no message"]
             raise ModelError(
-                f"a fresh process ended with exit code {process.returncode} and said: {said[-1]}"
+                f"a fresh process failed with exit code {process.returncode}: {lines[-1]}"
             )
     return Start(cold_s, float(rest))

@@ -1,4 +1,4 @@
-"""Two subjects in turn: which costs less, and how sure that is."""
+"""Two models in turn: which one costs less, and how certain that is."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.bench import cold_start as bench_process
-from kws.bench import model_under_test as bench_subject
-from kws.bench.cold_start import Start
-from kws.bench.model_under_test import Round, Subject
+from kws.bench import model_under_test
+from kws.bench.cold_start import Start, start_figures
+from kws.bench.model_under_test import ModelUnderTest, Round
 from kws.bench.stage_timers import TimerCost
 from kws.errors import ConfigError
 from kws.inference.interpreter import RUNTIMES
@@ -27,15 +26,14 @@ def parse_side(text: str, *, defaults: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     text : str
-        ``MODEL``, ``MODE``, ``MODEL:MODE``, each with ``@RUNTIME`` behind it or not; or
-        ``@RUNTIME`` alone.
+        ``MODEL``, ``MODE`` or ``MODEL:MODE``, optionally with ``@RUNTIME``; or ``@RUNTIME``.
     defaults : mapping
-        Options of `KeywordSpotter.from_model` for what is not said.
+        Options of `KeywordSpotter.from_model` for the rest.
 
     Raises
     ------
     ConfigError
-        If a mode or runtime is unknown, or nothing is said.
+        If a mode or runtime is unknown, or the text is empty.
     """
     options = dict(defaults)
     rest, at, runtime = text.rpartition("@")
@@ -65,7 +63,7 @@ def parse_side(text: str, *, defaults: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run_in_turn(
-    pair: tuple[Subject, Subject],
+    pair: tuple[ModelUnderTest, ModelUnderTest],
     samples: NDArray[np.int16],
     *,
     n_rounds: int,
@@ -73,10 +71,9 @@ def run_in_turn(
     paced: bool = False,
     progress: Callable[[], None] = lambda: None,
 ) -> tuple[list[Round], list[Round]]:
-    """Run two subjects in turn, and return the rounds of each.
+    """Run two models in turn, and return the rounds of each.
 
-    Which one goes first changes from round to round: what drifts, such as heat, then falls on
-    both alike.
+    The order alternates from round to round, so that drift, such as heat, affects both.
     """
     rounds: tuple[list[Round], list[Round]] = ([], [])
     for number in range(n_rounds):
@@ -86,41 +83,29 @@ def run_in_turn(
     return rounds
 
 
-def start_in_turn(
-    pair: tuple[Subject, Subject],
-    samples: NDArray[np.int16],
-    *,
-    n_rounds: int,
-    progress: Callable[[], None] = lambda: None,
-) -> list[list[Start]]:
-    """Start fresh processes in turn: of A, A's floor, B, B's floor."""
-    programs = [program for subject in pair for program in subject.programs()]
-    return bench_process.start_in_turn(programs, samples, n_rounds=n_rounds, progress=progress)
-
-
 def side_report(
-    subject: Subject, rounds: Sequence[Round], own: Sequence[Start], floor: Sequence[Start]
+    model: ModelUnderTest, rounds: Sequence[Round], own: Sequence[Start], baseline: Sequence[Start]
 ) -> dict[str, Any]:
-    """Return what one side cost."""
+    """Return the figures of one side."""
     return {
-        "label": subject.label(),
-        **subject.facts(),
-        "hops": bench_subject.n_hops(rounds),
-        **bench_subject.figures(rounds),
-        **bench_subject.starts(own, floor),
+        "label": model.label(),
+        **model.facts(),
+        "hops": model_under_test.n_hops(rounds),
+        **model_under_test.figures(rounds),
+        **start_figures(own, baseline),
     }
 
 
 def ratios(
     rounds: tuple[Sequence[Round], Sequence[Round]], starts: Sequence[Sequence[Start]]
 ) -> dict[str, dict[str, float]]:
-    """Return A over B of each figure: the median over the rounds, and how far it went.
+    """Return A over B of each figure: the median over the rounds, and its spread.
 
     Returns
     -------
     ratios : dict
-        For CPU, hop p50, invoke p50, memory and cold start: ``median``, the quartiles ``q1`` and
-        ``q3`` that hold the middle half of the rounds, ``min``, ``max``.
+        Of CPU, hop p50, invoke p50, memory and cold start: ``median``, the quartiles ``q1`` and
+        ``q3``, ``min``, ``max``.
     """
     of_rounds: dict[str, Callable[[Round], float]] = {
         "cpu_s_per_audio_s": lambda item: item.plain.cpu_s_per_audio_s,

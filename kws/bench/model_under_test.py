@@ -1,4 +1,4 @@
-"""What is measured: one model in one form, run in rounds, and the figures that come of it."""
+"""One model in one form, measured in rounds, and the figures of all rounds together."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.bench import cold_start as bench_process
-from kws.bench import timing as benchmark
+from kws.bench import cold_start, timing
 from kws.bench.stage_timers import PARTS, HopTimers, Split, TimerCost, run_split
 from kws.bench.timing import Timings, percentiles_us
 from kws.spotter import KeywordSpotter
@@ -18,24 +17,19 @@ from kws.spotter import KeywordSpotter
 
 @dataclass(frozen=True)
 class Round:
-    """One plain run and one with clocks in it, on the same audio."""
+    """One plain run and one with timers in the stages, on the same audio."""
 
     plain: Timings
     split: Split
 
 
-class Subject:
-    """A model in one form, opened twice: as it is, and with clocks in its stages.
+class ModelUnderTest:
+    """A model in one form, opened twice: plain, and with timers in its stages.
 
     Parameters
     ----------
     options : mapping
         Those of `KeywordSpotter.from_model`.
-
-    Raises
-    ------
-    KwsError
-        If the model cannot be opened so.
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
@@ -50,7 +44,7 @@ class Subject:
         self.file = manifest.path.parent / self._form.file
 
     def facts(self) -> dict[str, Any]:
-        """Return what was measured: model, form, interpreter."""
+        """Return model, form and interpreter."""
         opened = self.opened
         return {
             "model": self.plain.manifest.name,
@@ -66,7 +60,7 @@ class Subject:
     def label(self) -> str:
         """Return model, form and interpreter as ``default:window@ai-edge-litert``.
 
-        The model as it was asked for, since two may have the same name.
+        The model as the user named it: two manifests may have the same name.
         """
         return f"{self.options['name_or_path']}:{self.plain.model.mode}@{self.opened.runtime}"
 
@@ -74,21 +68,21 @@ class Subject:
         self, samples: NDArray[np.int16], *, cost: TimerCost, paced: bool = False
     ) -> Round:
         """Run over the audio twice: for the whole hop, then for its parts."""
-        plain = benchmark.run(self.plain, samples, paced=paced)
+        plain = timing.run(self.plain, samples, paced=paced)
         return Round(plain, run_split(self._timed, self._timers, samples, cost=cost, paced=paced))
 
-    def programs(self) -> list[bench_process.Program]:
-        """Return the fresh processes of this subject: its own, and its floor."""
+    def programs(self) -> list[cold_start.Program]:
+        """Return the fresh processes to start: the spotter's and its baseline's."""
         return [
-            bench_process.spotter_program(self.options),
-            bench_process.floor_program(self.file, self.opened),
+            cold_start.spotter_program(self.options),
+            cold_start.baseline_program(self.file, self.opened),
         ]
 
 
 def figures(rounds: Sequence[Round]) -> dict[str, Any]:
-    """Return the figures of all rounds together, in the units that their names say.
+    """Return the figures of all rounds together.
 
-    ``hop_us`` is of the plain runs; its parts are means of the clocked ones, and add up to
+    ``hop_us`` is of the plain runs; its parts are means of the timed runs, which add up to
     ``split_run.hop_us``. ``cpu_s_per_audio_s`` is the median of the rounds.
     """
     hop_s = np.concatenate([item.plain.hop_s for item in rounds])
@@ -97,48 +91,31 @@ def figures(rounds: Sequence[Round]) -> dict[str, Any]:
         name: _mean_us(np.concatenate([item.split.parts_s[name] for item in rounds]))
         for name in PARTS
     }
-    clocked_s = np.concatenate([item.split.hop_s for item in rounds])
+    split_s = np.concatenate([item.split.hop_s for item in rounds])
+    cpu = float(np.median([item.plain.cpu_s_per_audio_s for item in rounds]))
     return {
         "invoke_us": percentiles_us(invoke_s),
         "hop_us": {**percentiles_us(hop_s), **parts},
         "split_run": {
-            "hop_us": _mean_us(clocked_s),
+            "hop_us": _mean_us(split_s),
             "timers_us": round(1e6 * float(np.mean([item.split.timers_s for item in rounds])), 2),
         },
-        "p50_by_part_us": benchmark.p50_by_part_us([item.plain.hop_s for item in rounds]),
-        "cpu_s_per_audio_s": round(
-            float(np.median([item.plain.cpu_s_per_audio_s for item in rounds])), 6
-        ),
+        "p50_by_part_us": timing.p50_by_part_us([item.plain.hop_s for item in rounds]),
+        "cpu_s_per_audio_s": round(cpu, 6),
     }
 
 
 def n_hops(rounds: Sequence[Round]) -> int:
-    """Return the hops that count, of the plain runs of all rounds."""
+    """Return the counted hops of the plain runs."""
     return sum(len(item.plain.hop_s) for item in rounds)
 
 
 def lateness(rounds: Sequence[Round], *, hop_ms: float) -> dict[str, Any]:
-    """Return how many hops of paced runs began late, and how late the latest one."""
+    """Return how many hops of paced runs began late, and the largest delay."""
     late_s = np.concatenate([item.plain.late_s for item in rounds])
     return {
-        "late_hops": int(np.sum(late_s > benchmark.LATE_SHARE * hop_ms / 1000)),
+        "late_hops": int(np.sum(late_s > timing.LATE_SHARE * hop_ms / 1000)),
         "latest_ms": round(1e3 * float(late_s.max()), 2),
-    }
-
-
-def starts(
-    own: Sequence[bench_process.Start], floor: Sequence[bench_process.Start]
-) -> dict[str, float]:
-    """Return cold start and memory of fresh processes, the floor's, and what lies between."""
-    cold_s, rss_mb = bench_process.medians(own)
-    cold_floor_s, rss_floor_mb = bench_process.medians(floor)
-    return {
-        "cold_start_s": cold_s,
-        "cold_start_floor_s": cold_floor_s,
-        "cold_start_over_floor_s": round(cold_s - cold_floor_s, 4),
-        "rss_mb": rss_mb,
-        "rss_floor_mb": rss_floor_mb,
-        "rss_over_floor_mb": round(rss_mb - rss_floor_mb, 1),
     }
 
 

@@ -1,4 +1,4 @@
-"""A measurement in words: lines for a terminal, a page in Markdown, and a folder to send in."""
+"""The report of a measurement: lines for a terminal, a Markdown page, a folder to send in."""
 
 from __future__ import annotations
 
@@ -26,33 +26,28 @@ RATIO_NAMES = {
     "cold_start_s": "cold start",
 }
 SPANS = (("q1", "q3"), ("min", "max"))
-FILES = ("bench.json", "latency.svg", "report.md")
+FILES = ("bench.json", "report.md")
+BAR_CHARACTERS = 40
 
 
 def lines(report: Mapping[str, Any]) -> list[str]:
-    """Return the report of one subject, or of two, as lines for a terminal."""
+    """Return the report of one model, or of two, as lines for a terminal."""
     body = _compared(report) if "ratios" in report else _single(report)
-    doubts = [_row("doubtful", doubt) for doubt in report["doubts"]]
-    return [*body, *_machine(report["machine"]), *doubts]
+    warnings = [_row("warning", text) for text in report["warnings"]]
+    return [*body, *_machine(report["machine"]), *warnings]
 
 
 def title(report: Mapping[str, Any]) -> str:
-    """Return in a few words what was measured."""
-    pace = "at the pace of speech" if report["paced"] else "back to back"
+    """Return what was measured, in a few words."""
+    pace = "in real time" if report["paced"] else "back to back"
     if "ratios" in report:
         return f"{report['a']['label']} against {report['b']['label']}, {pace}"
     return f"{report['model']} ({report['mode']} form, {report['runtime']}), {pace}"
 
 
-def picture_title(report: Mapping[str, Any]) -> str:
-    """Return the line above the histogram; of two subjects, each panel bears its own name."""
-    pace = title(report).rpartition(", ")[2]
-    return f"Latency of a hop, {pace}" if "ratios" in report else f"Latency: {title(report)}"
-
-
 def markdown(report: Mapping[str, Any]) -> str:
     """Return the report as a page that can be attached to an issue."""
-    doubts = [f"- {doubt}" for doubt in report["doubts"]] or ["None that the machine tells of."]
+    warnings = [f"- {text}" for text in report["warnings"]] or ["None."]
     return "\n".join(
         [
             f"# kws-bench: {title(report)}",
@@ -64,14 +59,18 @@ def markdown(report: Mapping[str, Any]) -> str:
             "```",
             "",
             "```text",
-            *lines({**report, "doubts": []}),
+            *lines({**report, "warnings": []}),
             "```",
             "",
-            "![Histogram of the latency of a hop](latency.svg)",
+            "## Histogram",
             "",
-            "## Doubts",
+            "```text",
+            *histogram_lines(report["histogram_us"]),
+            "```",
             "",
-            *doubts,
+            "## Warnings",
+            "",
+            *warnings,
             "",
             "## Machine",
             "",
@@ -82,19 +81,19 @@ def markdown(report: Mapping[str, Any]) -> str:
                 for name, value in report["machine"].items()
             ),
             "",
-            "All figures, in full: bench.json.",
+            "All figures: bench.json.",
             "",
         ]
     )
 
 
 def prepare(folder: Path) -> None:
-    """Make the folder of a report, before anything is measured for it.
+    """Create the folder of a report, before anything is measured.
 
     Raises
     ------
     KwsError
-        If nothing can be written there.
+        If it cannot be written.
     """
     probe = folder / f".kws-bench.{os.getpid()}"
     try:
@@ -108,15 +107,31 @@ def prepare(folder: Path) -> None:
         ) from error
 
 
-def write(folder: Path, report: Mapping[str, Any], picture: str) -> None:
-    """Write `FILES`; each replaces what was there only once it is whole.
+def histogram_lines(table: Mapping[str, Sequence[float]]) -> list[str]:
+    """Return a histogram as text: for each series a line per bin."""
+    edges = table["edges"]
+    lines = []
+    for name, counts in table.items():
+        if name == "edges":
+            continue
+        used = [index for index, count in enumerate(counts) if count]
+        lines.append(f"{name}, microseconds: hops")
+        for index in range(used[0], used[-1] + 1):
+            bar = "#" * round(BAR_CHARACTERS * counts[index] / max(counts))
+            span = f"{edges[index]:>9.1f} to {edges[index + 1]:>9.1f}"
+            lines.append(f"{span} {counts[index]:>6} {bar}".rstrip())
+    return lines
+
+
+def write(folder: Path, report: Mapping[str, Any]) -> None:
+    """Write `FILES`; an existing file is replaced only once its successor is complete.
 
     Raises
     ------
     KwsError
         If they cannot be written.
     """
-    texts = (json.dumps(report, indent=2, ensure_ascii=False) + "\n", picture, markdown(report))
+    texts = (json.dumps(report, indent=2, ensure_ascii=False) + "\n", markdown(report))
     for name, text in zip(FILES, texts):
         try:
             write_atomically(folder / name, text)
@@ -145,8 +160,8 @@ def _single(report: Mapping[str, Any]) -> list[str]:
         _row("invoke alone", "".join(f"{invoke[name]:>9.1f}" for name in COLUMNS)),
         _row(
             "parts of a hop, mean",
-            f"{split['hop_us']:>9.1f}        (runs with clocks in them, {split['timers_us']} "
-            "of clocks taken off)",
+            f"{split['hop_us']:>9.1f}        (runs with timers, less "
+            f"their cost of {split['timers_us']})",
         ),
         *parts,
         _row(f"p50 in {len(spread)} parts", f"{min(spread):>9.1f} to {max(spread)}"),
@@ -155,31 +170,31 @@ def _single(report: Mapping[str, Any]) -> list[str]:
         _row(
             "cold start",
             f"{report['cold_start_s']:.3f} s to the first posterior, "
-            f"{report['cold_start_over_floor_s']:.3f} s over the floor of "
-            f"{report['cold_start_floor_s']:.3f} s",
+            f"{report['cold_start_over_baseline_s']:.3f} s over the baseline of "
+            f"{report['cold_start_baseline_s']:.3f} s",
         ),
         _row(
             "peak memory",
-            f"{report['rss_mb']:.1f} MB, {report['rss_over_floor_mb']:.1f} MB over the floor of "
-            f"{report['rss_floor_mb']:.1f} MB",
+            f"{report['rss_mb']:.1f} MB, {report['rss_over_baseline_mb']:.1f} MB over the "
+            f"baseline of {report['rss_baseline_mb']:.1f} MB",
         ),
-        _row("floor", "a process with numpy, the interpreter and the model, invoked once"),
+        _row("baseline", "a process with numpy, the interpreter and the model, invoked once"),
     ]
 
 
 def _pace(report: Mapping[str, Any]) -> list[str]:
     if not report["paced"]:
-        return [_row("at the pace of speech", "not measured; it costs more: see --paced")]
+        return [_row("in real time", "not measured; it costs more: see --paced")]
     burst = report["back_to_back"]
     return [
         _row(
             "back to back",
             f"{1000 * burst['cpu_s_per_audio_s']:.2f} ms, whole hop p50 {burst['hop_us']['p50']}: "
-            f"the pace of speech costs {report['paced_over_back_to_back']:.2f} times the CPU",
+            f"real time costs {report['paced_over_back_to_back']:.2f} times the CPU",
         ),
         _row(
-            "hops that began late",
-            f"{report['late_hops']} of {report['hops']}, the latest by {report['latest_ms']} ms",
+            "late hops",
+            f"{report['late_hops']} of {report['hops']}, at most by {report['latest_ms']} ms",
         ),
     ]
 
@@ -200,14 +215,14 @@ def _compared(report: Mapping[str, Any]) -> list[str]:
         cells = [*values[name], f"{ratio['median']:.3f}"]
         spans = [f"{ratio[low]:.3f} to {ratio[high]:.3f}" for low, high in SPANS]
         rows.append(_row(words, _cells(cells) + "".join(f"{span:>18}" for span in spans)))
-    over = [f"{side['rss_over_floor_mb']:.1f} MB" for side in (a, b)]
+    over = [f"{side['rss_over_baseline_mb']:.1f} MB" for side in (a, b)]
     return [
         f"A: {a['model']} ({_how(a)})",
         f"B: {b['model']} ({_how(b)})",
         _runs(report),
         _row("", heads),
         *rows,
-        _row("memory over the floor", _cells(over)),
+        _row("memory over baseline", _cells(over)),
     ]
 
 
@@ -223,18 +238,18 @@ def _how(facts: Mapping[str, Any]) -> str:
 
 
 def _runs(report: Mapping[str, Any]) -> str:
-    pace = "at the pace of speech" if report["paced"] else "back to back"
+    pace = "in real time" if report["paced"] else "back to back"
     each = " each in turn" if "ratios" in report else ""
     times = "once" if report["rounds"] == 1 else f"{report['rounds']} times"
     return (
         f"{report['audio_s']} s of {report['audio']} {pace}, {times}{each}: a hop every "
         f"{_hops(report)}; a window and {report['warm_up_hops']} "
-        "hops of warm-up before each time do not count"
+        "hops of warm-up before each do not count"
     )
 
 
 def _hops(report: Mapping[str, Any]) -> str:
-    """Return how long the hops are and how many; of two subjects each one's where they differ."""
+    """Return length and number of the hops; of both models if they differ."""
     sides = [report[name] for name in "ab"] if "ratios" in report else [report]
     texts = list(dict.fromkeys(f"{side['hop_ms']} ms, {side['hops']} hops" for side in sides))
     return texts[0] if len(texts) == 1 else f"{texts[0]} (A), and every {texts[1]} (B)"
@@ -244,7 +259,7 @@ def _machine(machine: Mapping[str, Any]) -> list[str]:
     name = ", ".join(machine[key] for key in ("board", "cpu") if machine[key]) or "unknown CPU"
     before, after = machine["before"], machine["after"]
     slowed = after["throttling"]
-    told = "not told" if slowed is None else ", ".join(slowed) or "no"
+    throttled = "unknown" if slowed is None else ", ".join(slowed) or "no"
     return [
         _row(
             "machine",
@@ -254,7 +269,7 @@ def _machine(machine: Mapping[str, Any]) -> list[str]:
         ),
         _row(
             "before and after",
-            f"{_heat_and_clock(before)}; {_heat_and_clock(after)}; slowed down: {told}",
+            f"{_heat_and_clock(before)}; {_heat_and_clock(after)}; throttled: {throttled}",
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""Run a spotter over real audio and time every hop: the loop that all measurements share."""
+"""Run a spotter over real audio and time every hop."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from kws.errors import KwsError
 from kws.spotter import KeywordSpotter
 
 WARM_UP_HOPS = 20
-# A paced hop that begins this share of a hop after its time has been kept from the core.
+# A paced hop counts as late if it begins this share of a hop after its time.
 LATE_SHARE = 0.1
-# A spread over fewer parts of a run than this says little.
 MIN_PARTS = 3
 DEMO = models.FIRMWARE_MODELS / "demo.wav"
 
@@ -31,7 +30,7 @@ class Timings:
     cpu_s: float
     audio_s: float
     late_s: NDArray[np.float64]
-    """How long after its time each hop began; all zero where nothing was paced."""
+    """Delay of the start of each hop; all zero in a run that is not paced."""
 
     @property
     def cpu_s_per_audio_s(self) -> float:
@@ -40,38 +39,31 @@ class Timings:
 
 
 class HopObserver(Protocol):
-    """Is told where the hops of a run begin and end."""
+    """Is called between the hops of a run."""
 
     def begin(self) -> None:
-        """Warm-up is over."""
+        """Take note that the warm-up is over."""
 
     def after_hop(self) -> None:
-        """Another hop is done."""
+        """Take note that a hop is done."""
 
 
 def looped(path: Path, seconds: float, *, sample_rate: int) -> NDArray[np.int16]:
-    """Return at least `seconds` of a recording, repeated as often as it takes."""
+    """Return at least `seconds` of a recording, repeated as needed."""
     samples = np.concatenate(list(read_file(path, sample_rate=sample_rate)))
     wanted = int(seconds * sample_rate)
     return np.tile(samples, -(-wanted // len(samples)))[:wanted]
 
 
 def n_warm_up_hops(spotter: KeywordSpotter) -> int:
-    """Return the hops after the first window that do not count: until every stage does its work."""
+    """Return the hops after the first window that do not count, until all stages work."""
     return max(WARM_UP_HOPS, spotter.smoother.n_posteriors)
 
 
 def least_s(spotter: KeywordSpotter) -> float:
-    """Return the seconds of audio that the warm-up and one hop take."""
+    """Return the seconds of audio that warm-up and one hop need."""
     hops_s = (n_warm_up_hops(spotter) + 1) * spotter.hop_ms / 1000
-    return _window_samples(spotter) / spotter.sample_rate + hops_s
-
-
-def _window_samples(spotter: KeywordSpotter) -> int:
-    """Return the manifest's window in samples of the audio that is fed."""
-    manifest = spotter.manifest
-    factor = spotter.sample_rate // manifest.frontend.sample_rate
-    return manifest.window.window_samples * factor
+    return spotter.window_samples / spotter.sample_rate + hops_s
 
 
 def run(
@@ -88,11 +80,11 @@ def run(
     spotter : KeywordSpotter
         Reset first.
     samples : ndarray of int16, shape (n_samples,)
-        The first window and `n_warm_up_hops` of it are fed at once and not counted.
+        The first window and `n_warm_up_hops` are processed at once and not counted.
     paced : bool
-        Wait until each hop would have been spoken: caches cool and wake-ups cost, as in use.
+        Wait until each hop is due in real time: caches cool and wake-ups cost, as in use.
     observer : HopObserver, optional
-        Told of each counted hop, outside the time that counts.
+        Called after each counted hop, outside the measured time.
 
     Raises
     ------
@@ -101,7 +93,7 @@ def run(
     """
     spotter.reset()
     hop = spotter.hop_samples
-    warm_up = _window_samples(spotter) + n_warm_up_hops(spotter) * hop
+    warm_up = spotter.window_samples + n_warm_up_hops(spotter) * hop
     if len(samples) < warm_up + hop:
         raise KwsError(
             f"expected at least {least_s(spotter):.1f} s of audio (a window, "
@@ -138,9 +130,9 @@ def percentiles_us(seconds: NDArray[np.float64]) -> dict[str, float]:
 
 
 def p50_by_part_us(runs: list[NDArray[np.float64]]) -> list[float]:
-    """Return the p50 of each run in microseconds; of thirds of the run where there are too few.
+    """Return the p50 of each run in microseconds, or of thirds of all if there are too few runs.
 
-    How far these lie apart tells how far the figures of the whole can be trusted.
+    Their spread shows how reliable the figures of the whole are.
     """
     parts = runs
     if len(runs) < MIN_PARTS:

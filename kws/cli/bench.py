@@ -1,4 +1,4 @@
-"""`kws-bench`: what a model costs on this machine, on real audio."""
+"""`kws-bench`: measure the cost of a model on this machine, on real audio."""
 
 from __future__ import annotations
 
@@ -9,27 +9,22 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from kws import __version__
-from kws.bench import compare as bench_compare
-from kws.bench import histogram
-from kws.bench import report as bench_report
-from kws.bench import run as bench_measure
-from kws.bench import timing as benchmark
+from kws.bench import compare, report, run, timing
 from kws.bench.run import Plan
 from kws.cli import program
 from kws.errors import ConfigError
 
 EXAMPLES = """\
   kws-bench                              back to back, on the demo recording
-  kws-bench --paced --seconds 30         at the pace of speech, as in use
+  kws-bench --paced --seconds 30         in real time, as in use
   kws-bench --runtime tflite-runtime --json
   kws-bench --input my_room.wav --hop-ms 50
-  kws-bench --compare stream window      two forms of a model in turn, and their ratios
+  kws-bench --compare stream window      two forms of a model, and their ratios
   kws-bench --compare default mine.json:window@tflite-runtime --out comparison
 """
-# Two in turn need more rounds than one alone: a ratio has the noise of both.
+# A comparison needs more rounds: a ratio has the noise of both models.
 ROUNDS, PAIR_ROUNDS, PACED_ROUNDS = 5, 10, 1
 SECONDS, PACED_PAIR_SECONDS, MAX_SECONDS = 60.0, 20.0, 3_600.0
 MAX_ROUNDS, MAX_THREADS = 100, 256
@@ -61,30 +56,28 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--input", type=Path, metavar="FILE", help="audio (default: the demo, looped)"
     )
-    made.add_argument(
-        "--paced", action="store_true", help="at the pace of speech instead of back to back"
-    )
+    made.add_argument("--paced", action="store_true", help="in real time instead of back to back")
     made.add_argument(
         "--repeats",
         type=int,
         metavar="N",
         help=f"runs (default: {ROUNDS}, with --paced {PACED_ROUNDS}; for --compare {PAIR_ROUNDS}, "
-        f"with --paced {bench_compare.MIN_ROUNDS})",
+        f"with --paced {compare.MIN_ROUNDS})",
     )
     made.add_argument("--threads", type=int, default=1, help="of the interpreter (default: 1)")
     made.add_argument(
         "--compare",
         nargs=2,
         metavar=("A", "B"),
-        help="run two in turn and give ratios; each is MODEL, MODE or MODEL:MODE, with "
-        "@RUNTIME behind it or not",
+        help="run two in turn and print ratios; each is MODEL, MODE or MODEL:MODE, optionally "
+        "with @RUNTIME",
     )
     made.add_argument("--json", action="store_true", help="one JSON object on stdout")
     made.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        help="write report.md, latency.svg and bench.json there, to send in or to keep",
+        help="write report.md and bench.json there, to send in or to keep",
     )
     return made
 
@@ -99,35 +92,32 @@ def _bench(arguments: argparse.Namespace, command: str) -> int:
         "hop_ms": arguments.hop_ms,
         "n_threads": arguments.threads,
     }
-    sides = [bench_compare.parse_side(text, defaults=options) for text in arguments.compare or ()]
+    sides = [compare.parse_side(text, defaults=options) for text in arguments.compare or ()]
     if arguments.out:
-        bench_report.prepare(arguments.out)
+        report.prepare(arguments.out)
     with _ProgressLine() as progress:
         if sides:
-            measured = bench_measure.compare((sides[0], sides[1]), plan, progress=progress.say)
+            measured = run.compare((sides[0], sides[1]), plan, progress=progress.show)
         else:
-            measured = bench_measure.measure(options, plan, progress=progress.say)
+            measured = run.measure(options, plan, progress=progress.show)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    head = {"kws": __version__, "date": now, "command": command}
-    report: dict[str, Any] = {**head, **measured.report}
+    table = {"kws": __version__, "date": now, "command": command, **measured}
     if arguments.out:
-        title = bench_report.picture_title(report)
-        picture = histogram.svg(measured.drawn, title=title, unit="microseconds")
-        bench_report.write(arguments.out, report, picture)
+        report.write(arguments.out, table)
     if arguments.json:
-        program.print_json(report)
+        program.print_json(table)
     else:
-        print("\n".join(bench_report.lines(report)))
+        print("\n".join(report.lines(table)))
     return 0
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
-    """Return what to run, with the defaults that fit it.
+    """Return what to run, with defaults.
 
     Raises
     ------
     ConfigError
-        If a number lies outside its range.
+        If a number is out of range.
     """
     paced, pair = arguments.paced, arguments.compare is not None
     seconds = arguments.seconds
@@ -138,7 +128,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
             f"--seconds {seconds}: expected a number above 0 and up to {MAX_SECONDS:.0f}"
         )
     n_rounds = arguments.repeats
-    fewest = bench_compare.MIN_ROUNDS if pair else 1
+    fewest = compare.MIN_ROUNDS if pair else 1
     if n_rounds is None:
         n_rounds = max(fewest, PACED_ROUNDS if paced else PAIR_ROUNDS if pair else ROUNDS)
     if not fewest <= n_rounds <= MAX_ROUNDS:
@@ -146,11 +136,11 @@ def _plan(arguments: argparse.Namespace) -> Plan:
         raise ConfigError(f"--repeats {n_rounds}: expected {fewest} to {MAX_ROUNDS}{what}")
     if not 1 <= arguments.threads <= MAX_THREADS:
         raise ConfigError(f"--threads {arguments.threads}: expected 1 to {MAX_THREADS}")
-    return Plan(arguments.input or benchmark.DEMO, seconds, n_rounds, paced=paced)
+    return Plan(arguments.input or timing.DEMO, seconds, n_rounds, paced=paced)
 
 
 class _ProgressLine:
-    """One line on stderr that tells what runs; nothing where stderr is no terminal."""
+    """One line on stderr that shows what runs; nothing if stderr is not a terminal."""
 
     def __init__(self) -> None:
         self._shown = sys.stderr.isatty()
@@ -162,8 +152,8 @@ class _ProgressLine:
         if self._shown:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 
-    def say(self, text: str) -> None:
-        """Show this instead of what was shown before."""
+    def show(self, text: str) -> None:
+        """Replace the line by this text."""
         if self._shown:
             print(f"\r\033[Kkws-bench: {text}", end="", file=sys.stderr, flush=True)
 

@@ -28,7 +28,7 @@ KEPT = (
     "rss_mb",
     "cold_start_s",
 )
-OF_RUN = ("paced", "date", "command", "doubts", "audio", "hops")
+OF_RUN = ("paced", "date", "command", "warnings", "audio", "hops")
 OF_MACHINE = ("cpu", "board", "architecture", "usable_cores", "governor", "virtual", "system")
 
 
@@ -74,7 +74,7 @@ def run_bench(
     plan = Plan(DEMO, seconds, n_rounds)
     measured = measure(options, plan, progress=lambda text: None)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    report = {"date": now, **measured.report}
+    report = {"date": now, **measured}
     return _row(report, report, "measured for this report")
 
 
@@ -98,6 +98,7 @@ def _sides(report: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
     """Return the measurements in a file: one model, or the two of a comparison."""
     sides = [report["a"], report["b"]] if "ratios" in report else [dict(report)]
     missing = sorted({"model", "sha256", *KEPT} - set.intersection(*map(set, sides)))
+    missing += sorted(set(OF_RUN) - {"date", "command"} - set(report))
     if missing:
         raise ConfigError(
             f"--bench {path}: expected the output of this version of kws-bench; "

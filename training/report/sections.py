@@ -135,10 +135,10 @@ def _latency(report: Report) -> Section:
     if not table.rows:
         return _not_measured("latency", title, "--bench or --run-bench")
     warnings = [
-        f"Warning, {model['title']}, {tables.FORMS[row['mode']]}: {'; '.join(row['doubts'])}."
+        f"Warning, {model['title']}, {tables.FORMS[row['mode']]}: {'; '.join(row['warnings'])}."
         for model in report["models"]
         for row in model["bench"]
-        if row["doubts"]
+        if row["warnings"]
     ]
     text = "A whole hop: front end, model, smoothing and decision, measured by kws-bench."
     return Section("latency", title, (text, *warnings), tables=(table,))

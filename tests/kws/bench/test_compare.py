@@ -1,4 +1,4 @@
-"""Two subjects in turn, fresh processes, and what they report."""
+"""Two models in turn, and fresh processes."""
 
 import json
 from pathlib import Path
@@ -6,12 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kws.bench import cold_start as bench_process
-from kws.bench import compare as bench_compare
-from kws.bench import model_under_test as bench_subject
-from kws.bench import timing as benchmark
+from kws.bench import cold_start, compare, model_under_test, timing
 from kws.bench.cold_start import Start
-from kws.bench.model_under_test import Round, Subject
+from kws.bench.model_under_test import ModelUnderTest, Round
 from kws.bench.stage_timers import Split, TimerCost
 from kws.errors import ConfigError, ModelError
 
@@ -35,9 +32,9 @@ DEFAULTS = {"name_or_path": "default", "mode": "auto", "runtime": None, "hop_ms"
 )
 def test_a_side_says_model_mode_and_runtime(text, model, mode, runtime):
     """
-    What a side of --compare does not say stays as the other options have it.
+    What a side of --compare leaves out comes from the other options.
     """
-    options = bench_compare.parse_side(text, defaults=DEFAULTS)
+    options = compare.parse_side(text, defaults=DEFAULTS)
 
     expected = {"name_or_path": model, "mode": mode, "runtime": runtime, "hop_ms": 100}
     assert expected == options
@@ -56,23 +53,23 @@ def test_nonsense_sides_are_refused(text, message):
     An unknown mode or runtime is named, with those there are.
     """
     with pytest.raises(ConfigError, match=message):
-        bench_compare.parse_side(text, defaults=DEFAULTS)
+        compare.parse_side(text, defaults=DEFAULTS)
 
 
 def test_a_path_may_hold_any_character(tmp_path, monkeypatch):
     """
-    A manifest whose name looks like a side with mode or runtime is still that file.
+    A manifest whose name looks like MODEL:MODE or MODEL@RUNTIME is still that file.
     """
     monkeypatch.chdir(tmp_path)
     for name in ("a:b.json", "a@b.json"):
         Path(name).touch()
 
-        assert name == bench_compare.parse_side(name, defaults=DEFAULTS)["name_or_path"]
+        assert name == compare.parse_side(name, defaults=DEFAULTS)["name_or_path"]
 
 
 def made_round(hop_s: float, invoke_s: float, cpu_s: float) -> Round:
     hops = np.full(4, hop_s)
-    timings = benchmark.Timings(hops, cpu_s, 1.0, np.zeros(4))
+    timings = timing.Timings(hops, cpu_s, 1.0, np.zeros(4))
     return Round(timings, Split(hops, np.full(4, invoke_s), {}, 0.0))
 
 
@@ -84,7 +81,7 @@ def test_ratios_are_taken_round_by_round():
     b = [made_round(2.0, 1.0, 4.0), made_round(2.0, 1.0, 4.0), made_round(3.0, 1.0, 4.0)]
     starts = [[Start(0.2, 40.0)], [Start(0.1, 30.0)], [Start(0.4, 80.0)], [Start(0.1, 30.0)]]
 
-    ratios = bench_compare.ratios((a, b), starts)
+    ratios = compare.ratios((a, b), starts)
 
     hop = {"median": 1.0, "q1": 0.75, "q3": 2.0, "min": 0.5, "max": 3.0}
     assert hop == ratios["hop_us_p50"]
@@ -101,14 +98,14 @@ def test_hops_of_two_lengths_are_compared_by_the_second_of_audio():
     """
     hops = np.full(10, 1e-3)
     split = Split(hops, hops / 2, {}, 0.0)
-    a, b = ([Round(benchmark.Timings(hops, 0.01, s, hops * 0), split)] for s in (1.0, 0.8))
+    a, b = ([Round(timing.Timings(hops, 0.01, s, hops * 0), split)] for s in (1.0, 0.8))
     starts = [[Start(0.2, 40.0)]] * 4
 
-    ratios = bench_compare.ratios((a, b), starts)
+    ratios = compare.ratios((a, b), starts)
 
     assert 0.8 == ratios["cpu_s_per_audio_s"]["median"]
     assert 1.0 == ratios["hop_us_p50"]["median"]
-    assert (10, 10) == (bench_subject.n_hops(a), bench_subject.n_hops(b))
+    assert (10, 10) == (model_under_test.n_hops(a), model_under_test.n_hops(b))
 
 
 def test_two_run_in_turn_and_neither_always_first(spotter_turns):
@@ -117,7 +114,7 @@ def test_two_run_in_turn_and_neither_always_first(spotter_turns):
     """
     pair, turns = spotter_turns
 
-    rounds = bench_compare.run_in_turn(
+    rounds = compare.run_in_turn(
         pair, np.zeros(0, dtype=np.int16), n_rounds=3, cost=TimerCost(0, 0)
     )
 
@@ -127,7 +124,7 @@ def test_two_run_in_turn_and_neither_always_first(spotter_turns):
 
 @pytest.fixture
 def spotter_turns():
-    """Two subjects that note their turn instead of running."""
+    """Two models that note their turn instead of running."""
     turns = []
 
     class Noted:
@@ -151,10 +148,10 @@ def test_figures_pool_the_hops_of_all_rounds():
         parts = {"front_end": hops / 4, "model": hops / 2, "decision": hops / 8}
         parts["overhead"] = hops / 8
         split = Split(hops, hops / 4, parts, 1e-6)
-        rounds.append(Round(benchmark.Timings(hops, cpu_s, 0.5, hops * 100), split))
+        rounds.append(Round(timing.Timings(hops, cpu_s, 0.5, hops * 100), split))
 
-    figures = bench_subject.figures(rounds)
-    late = bench_subject.lateness(rounds, hop_ms=100)
+    figures = model_under_test.figures(rounds)
+    late = model_under_test.lateness(rounds, hop_ms=100)
 
     hop = figures["hop_us"]
     assert (200.0, 200.0, 300.0) == (hop["mean"], hop["p50"], hop["max"])
@@ -169,23 +166,23 @@ def test_figures_pool_the_hops_of_all_rounds():
 
 
 @pytest.mark.parametrize("mode", ["window", "stream"])
-def test_fresh_processes_of_subject_and_floor(mode, default_manifest):
+def test_fresh_processes_of_model_and_baseline(mode, default_manifest):
     """
-    Both kinds of process run; the floor is a part of what the spotter needs, and uses its file.
+    Both kinds of process run; the baseline needs less than the spotter, and loads the same file.
     """
-    subject = Subject({"name_or_path": "default", "mode": mode})
-    samples = benchmark.looped(benchmark.DEMO, 2.0, sample_rate=16_000)
+    model = ModelUnderTest({"name_or_path": "default", "mode": mode})
+    samples = timing.looped(timing.DEMO, 2.0, sample_rate=16_000)
     form = default_manifest.stream if mode == "stream" else default_manifest.window
 
-    own, floor = bench_process.start_in_turn(subject.programs(), samples, n_rounds=2)
+    own, baseline = cold_start.start_in_turn(model.programs(), samples, n_rounds=2)
 
-    assert form.file == subject.file.name
-    assert form.sha256.startswith(subject.facts()["sha256"])
-    assert 2 == len(own) == len(floor)
-    found = bench_subject.starts(own, floor)
-    assert 0 < found["rss_floor_mb"] < found["rss_mb"] < 500
-    assert found["rss_mb"] - found["rss_floor_mb"] == pytest.approx(
-        found["rss_over_floor_mb"], abs=0.06
+    assert form.file == model.file.name
+    assert form.sha256.startswith(model.facts()["sha256"])
+    assert 2 == len(own) == len(baseline)
+    found = cold_start.start_figures(own, baseline)
+    assert 0 < found["rss_baseline_mb"] < found["rss_mb"] < 500
+    assert found["rss_mb"] - found["rss_baseline_mb"] == pytest.approx(
+        found["rss_over_baseline_mb"], abs=0.06
     )
 
 
@@ -193,8 +190,8 @@ def test_a_process_that_fails_says_why(tmp_path):
     """
     The last line that a fresh process wrote stands in the error.
     """
-    program = bench_process.spotter_program({"name_or_path": tmp_path / "none.json"})
+    program = cold_start.spotter_program({"name_or_path": tmp_path / "none.json"})
 
     assert json.dumps(dict(program.options))
-    with pytest.raises(ModelError, match=r"ended with exit code 1 and said: .*none\.json"):
-        bench_process.start_in_turn([program], np.zeros(9, dtype=np.int16), n_rounds=1)
+    with pytest.raises(ModelError, match=r"failed with exit code 1: .*none\.json"):
+        cold_start.start_in_turn([program], np.zeros(9, dtype=np.int16), n_rounds=1)

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from kws.bench import stage_timers
-from kws.bench import timing as benchmark
+from kws.bench import stage_timers, timing
 from kws.bench.stage_timers import HopTimers, TimerCost
 from kws.errors import KwsError, ModelError
 from kws.spotter import KeywordSpotter
@@ -14,7 +13,7 @@ RATE = 16_000
 
 @pytest.fixture
 def samples():
-    return benchmark.looped(benchmark.DEMO, 4.0, sample_rate=RATE)
+    return timing.looped(timing.DEMO, 4.0, sample_rate=RATE)
 
 
 @pytest.fixture(params=["window", "stream"])
@@ -33,7 +32,7 @@ def test_every_hop_after_the_warm_up_is_timed(spotter, samples):
     """
     A run of 4 s: a window, 20 hops of warm-up, and 10 hops that count.
     """
-    timings = benchmark.run(spotter, samples)
+    timings = timing.run(spotter, samples)
 
     assert 10 == len(timings.hop_s)
     assert 1.0 == timings.audio_s
@@ -44,30 +43,30 @@ def test_every_hop_after_the_warm_up_is_timed(spotter, samples):
 
 def test_warm_up_lasts_until_every_stage_works(samples):
     """
-    At short hops the smoothing takes longer to fill than the usual warm-up.
+    With short hops the smoothing span takes longer to fill than the usual warm-up.
     """
     spotter = KeywordSpotter.from_model(hop_ms=10, mode="window")
 
-    assert 40 == spotter.smoother.n_posteriors == benchmark.n_warm_up_hops(spotter)
-    assert 4.0 - 1.0 - 0.4 == pytest.approx(benchmark.run(spotter, samples).audio_s)
+    assert 40 == spotter.smoother.n_posteriors == timing.n_warm_up_hops(spotter)
+    assert 4.0 - 1.0 - 0.4 == pytest.approx(timing.run(spotter, samples).audio_s)
 
 
 def test_too_little_audio_says_how_much(spotter, samples):
     """
-    Exactly the least that is asked for is enough; one hop less is an error with that number.
+    Exactly the required audio is enough; one hop less is an error that names the requirement.
     """
-    least = round(benchmark.least_s(spotter) * RATE)
+    least = round(timing.least_s(spotter) * RATE)
 
-    assert 1 == len(benchmark.run(spotter, samples[:least]).hop_s)
+    assert 1 == len(timing.run(spotter, samples[:least]).hop_s)
     with pytest.raises(KwsError, match=r"expected at least 3\.1 s .* got 3\.0 s"):
-        benchmark.run(spotter, samples[: least - 1_600])
+        timing.run(spotter, samples[: least - 1_600])
 
 
-def test_paced_hops_begin_no_sooner_than_spoken(spotter, samples):
+def test_paced_hops_begin_no_sooner_than_in_real_time(spotter, samples):
     """
-    At the pace of speech no hop begins before its time, and each one's lateness is kept.
+    In a paced run no hop begins before it is due, and its delay is recorded.
     """
-    timings = benchmark.run(spotter, samples[: round(3.4 * RATE)], paced=True)
+    timings = timing.run(spotter, samples[: round(3.4 * RATE)], paced=True)
 
     assert 4 == len(timings.late_s)
     assert np.all(timings.late_s >= 0)
@@ -80,7 +79,7 @@ def test_percentiles_are_those_of_numpy(rng):
     """
     seconds = rng.gamma(3, 1e-4, size=997)
 
-    figures = benchmark.percentiles_us(seconds)
+    figures = timing.percentiles_us(seconds)
 
     expected = [seconds.mean(), *np.quantile(seconds, (0.5, 0.95, 0.99)), seconds.max()]
     assert ["mean", "p50", "p95", "p99", "max"] == list(figures)
@@ -93,15 +92,15 @@ def test_parts_are_runs_or_thirds_of_one():
     """
     runs = [np.full(5, 1e-4), np.full(5, 2e-4), np.full(5, 3e-4)]
 
-    assert [100, 200, 300] == benchmark.p50_by_part_us(runs)
-    assert [100, 200, 300] == benchmark.p50_by_part_us([np.concatenate(runs)])
+    assert [100, 200, 300] == timing.p50_by_part_us(runs)
+    assert [100, 200, 300] == timing.p50_by_part_us([np.concatenate(runs)])
 
 
 def test_looped_audio_repeats(samples):
     """
     Audio is repeated from its beginning until it is long enough, and cut there.
     """
-    whole = benchmark.looped(benchmark.DEMO, 60.0, sample_rate=RATE)
+    whole = timing.looped(timing.DEMO, 60.0, sample_rate=RATE)
 
     assert 60 * RATE == len(whole)
     np.testing.assert_array_equal(samples, whole[: len(samples)])
