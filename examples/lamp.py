@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    """Return what the command line says."""
+    """Return the parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pin", type=int, default=17, help="GPIO number (default: 17)")
     parser.add_argument("--model", default="default", help="name or manifest (default: default)")

@@ -65,7 +65,7 @@ def keywords(lines: Iterable[str]) -> Iterator[str]:
 
 
 def act(command: tuple[str, ...], *, dry_run: bool) -> None:
-    """Print the command and run it; a failure is told, and no more."""
+    """Print the command and run it; a failure is reported and ignored."""
     print(*command, flush=True)
     if dry_run:
         return

@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def post(url: str, record: dict, *, timeout_s: float) -> None:
-    """Send keyword, score and time; a failure is told, and no more."""
+    """Send keyword, score and time; a failure is reported and ignored."""
     detection = {name: record[name] for name in ("keyword", "score", "time_s")}
     request = urllib.request.Request(
         url,
@@ -57,7 +57,7 @@ def post(url: str, record: dict, *, timeout_s: float) -> None:
             print(f"{detection['keyword']}: {answer.status}", flush=True)
     except (OSError, http.client.HTTPException) as error:
         # urllib's own errors are OSErrors: refused, timed out, or an answer of 400 and above.
-        print(f"webhook.py: {detection['keyword']} was not taken: {error}", file=sys.stderr)
+        print(f"webhook.py: {detection['keyword']} was not accepted: {error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -24,9 +24,9 @@ from kws.audio.files import read_file
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.*")), ids=lambda path: path.name)
-def test_each_example_can_be_started_and_says_what_it_is_for(path):
+def test_each_example_can_be_started(path):
     """
-    An example is executable, and --help prints its usage.
+    It is executable, and --help prints its usage.
     """
     done = subprocess.run(
         [sys.executable, str(path), "--help"] if path.suffix == ".py" else [str(path), "--help"],
@@ -79,9 +79,9 @@ def test_the_lamp_ends_with_its_pin_released(tmp_path):
     assert ("", 130) == (errors, code)
 
 
-def test_the_lamp_says_what_it_lacks(tmp_path):
+def test_the_lamp_reports_errors_in_one_line(tmp_path):
     """
-    A wrong file, or a machine without GPIO, is one line and exit code 1.
+    A wrong file, or a machine without GPIO: exit code 1.
     """
     pytest.importorskip("gpiozero")
     wrong = run("lamp.py", "--input", tmp_path / "none.wav")
@@ -98,7 +98,7 @@ def test_the_lamp_says_what_it_lacks(tmp_path):
 
 def test_the_lamp_script_is_run_at_each_word(tmp_path):
     """
-    `--exec` with lamp.sh sets the pin as the words say; other words do not reach it.
+    `--exec` with lamp.sh sets the pin according to the words; other words do not reach it.
     """
     environment, record = fake_programs(tmp_path, "pinctrl")
     command = [sys.executable, "-m", "kws", "--input", str(DEMO), "--keywords", "on,off"]
@@ -134,7 +134,7 @@ def test_the_lamp_script_sets_the_level(tmp_path, keyword, level):
 
 def test_the_lamp_script_refuses_other_words(tmp_path):
     """
-    A word that means nothing to a lamp is an error, and the pin is left alone.
+    Any other word is an error, and the pin does not change.
     """
     environment, record = fake_programs(tmp_path, "pinctrl")
 

@@ -76,7 +76,7 @@ def test_media_keys_follow_the_words(tmp_path):
 
 def test_a_media_key_that_fails_does_not_end_the_listening(tmp_path):
     """
-    Where no player runs, that is said, and the next word is acted on.
+    A missing player is reported, and the next word is processed.
     """
     environment, record = fake_programs(tmp_path, "playerctl", "pactl", then="exit 1")
 
@@ -87,9 +87,9 @@ def test_a_media_key_that_fails_does_not_end_the_listening(tmp_path):
     assert 2 == done.stderr.count("exit status 1")
 
 
-def test_a_player_that_hangs_is_given_up(tmp_path, monkeypatch, capsys):
+def test_a_hanging_player_is_ended(tmp_path, monkeypatch, capsys):
     """
-    A program that does not return is ended, and the next word is acted on.
+    It is ended, and the next word is processed.
     """
     environment, record = fake_programs(tmp_path, "playerctl", "pactl", then="exec sleep 60")
     monkeypatch.setenv("PATH", environment["PATH"])
@@ -115,9 +115,9 @@ def test_missing_programs_are_named(tmp_path):
     assert ["media_key.py: error: no pactl, no playerctl; see --help"] == done.stderr.splitlines()
 
 
-def test_the_webhook_posts_what_was_heard():
+def test_the_webhook_posts_detections():
     """
-    Each detection of the demo recording is posted, with keyword, score and time and nothing else.
+    Keyword, score and time of each detection of the demo, and nothing else.
     """
     with serving() as (url, posted):
         done = run_on_demo("webhook.py", url)
@@ -130,9 +130,9 @@ def test_the_webhook_posts_what_was_heard():
     assert pytest.approx(1.6, abs=0.2) == posted[0][2]["time_s"]
 
 
-def test_a_webhook_that_refuses_is_told_and_tried_again():
+def test_a_refusing_webhook_is_reported():
     """
-    An answer of 500 is one line on stderr each; the program goes on.
+    Each answer of 500 is one line on stderr; the program goes on.
     """
     with serving(status=500) as (url, posted):
         done = run("webhook.py", url, input=STATUS + 2 * HEARD_ON)
@@ -143,9 +143,9 @@ def test_a_webhook_that_refuses_is_told_and_tried_again():
     assert 2 == done.stderr.count("500")
 
 
-def test_a_webhook_that_never_answers_is_given_up():
+def test_a_silent_webhook_times_out():
     """
-    A server that takes the connection and says nothing costs the time-out, not for ever.
+    A server that accepts the connection and does not answer costs only the time-out.
     """
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
@@ -155,9 +155,9 @@ def test_a_webhook_that_never_answers_is_given_up():
     assert 2 == done.stderr.count("timed out")
 
 
-def test_a_webhook_takes_urls_of_the_web_only():
+def test_the_webhook_accepts_only_http_urls():
     """
-    A path, or any other scheme, is wrong usage.
+    A path, or any other scheme, is a usage error.
     """
     assert [2, 2] == [
         run("webhook.py", url, input="").returncode for url in ("file:///etc/passwd", "lamp")
@@ -165,9 +165,9 @@ def test_a_webhook_takes_urls_of_the_web_only():
 
 
 @pytest.mark.parametrize("name", ["media_key.py", "webhook.py"])
-def test_lines_that_are_no_json_are_wrong_usage(name, tmp_path):
+def test_input_that_is_not_json_is_a_usage_error(name, tmp_path):
     """
-    Without --json in front, one line says what is missing.
+    One line says that --json is missing.
     """
     environment, _ = fake_programs(tmp_path, "playerctl", "pactl")
     arguments = ["http://127.0.0.1:9/"] if name == "webhook.py" else []

@@ -40,8 +40,8 @@ N_INPUTS = {"audio": 500, "manifest": 400, "pcm": 300}
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_short_run_of_each_fuzzer_finds_nothing(name, tmp_path):
     """
-    Every real input and hundreds of broken ones end in a result or in one line of ours, and no
-    model file reaches the interpreter whose sum the manifest does not state.
+    Every real input and hundreds of mutated ones end in a result or a one-line error, and no
+    model file reaches the interpreter.
     """
     target = TARGETS[name].Target(tmp_path)
     outcomes = [target(seed) for seed in target.seeds()]
@@ -61,7 +61,7 @@ def test_a_short_run_of_each_fuzzer_finds_nothing(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_a_short_guided_run_finds_new_ways_and_no_fault(name, tmp_path):
+def test_a_short_guided_run_reaches_new_code_and_no_fault(name, tmp_path):
     """
     Guided by coverage, a fuzzer reaches code that the real inputs do not, and nothing breaks.
     """
@@ -84,7 +84,7 @@ def test_a_short_guided_run_finds_new_ways_and_no_fault(name, tmp_path):
 
 def test_the_fuzzers_can_fail(tmp_path):
     """
-    A promise that is broken is seen: by the checks, and by the watch on the interpreter.
+    A broken promise is detected by the checks and by the watch on the interpreter.
     """
     with pytest.raises(BrokenPromiseError, match="one printable line"):
         check_message(ManifestError("two\nlines"))
@@ -97,7 +97,7 @@ def test_the_fuzzers_can_fail(tmp_path):
 
 def test_a_find_is_kept_and_the_run_goes_on(tmp_path, monkeypatch):
     """
-    The first input for each place that breaks is written down with its traceback; a hang is one.
+    The first input for each failing place is written with its traceback; a hang counts as one.
     """
     monkeypatch.setattr(run, "TIMEOUT_S", 0.05)
 
@@ -172,9 +172,9 @@ PATHS = [
 @example(("frontend", "low_hz"), 7_599.999_999_999_999)
 @example(("window", "file"), "a\0b")
 @example(("labels",), ["on", "a\nb"])
-def test_any_value_in_a_manifest_is_taken_or_refused(tmp_path_factory, path, value):
+def test_any_value_in_a_manifest_is_accepted_or_refused(tmp_path_factory, path, value):
     """
-    Whatever JSON can hold in the place of a setting: an error of one line, or a manifest.
+    Any JSON value in place of a setting gives a one-line error or a manifest.
     """
     table = copy.deepcopy(TABLE)
     part: Any = table
@@ -194,7 +194,7 @@ def test_any_value_in_a_manifest_is_taken_or_refused(tmp_path_factory, path, val
 
 @st.composite
 def wav_files(draw: st.DrawFn) -> bytes:
-    """Return a WAV whose header says anything."""
+    """Return a WAV with an arbitrary header."""
     edges = st.sampled_from((0, 1, 2, 8, 16, 24, 999, 16_000, 0xFFFF)) | st.integers(0, 0xFFFF)
     wide = st.sampled_from((0, 1, 999, 16_000, 2**31 - 1, 2**31, 4_000_000_000, 2**32 - 1))
     kind, channels, align, bits = draw(edges), draw(edges), draw(edges), draw(edges)
@@ -211,10 +211,9 @@ def wav_files(draw: st.DrawFn) -> bytes:
 
 
 @given(wav_files() | st.binary(max_size=300))
-def test_any_header_is_taken_or_refused(tmp_path_factory, content):
+def test_any_header_is_accepted_or_refused(tmp_path_factory, content):
     """
-    Whatever a header promises, 2**32 frames of 1024 channels at 4 GHz or none at all: samples, or
-    one line that names the file.
+    Any header gives samples, or one line that names the file.
     """
     target = fuzz_audio.Target(tmp_path_factory.getbasetemp())
 
@@ -226,7 +225,8 @@ def test_any_header_is_taken_or_refused(tmp_path_factory, content):
 @example(b"\x01\x02\x03\x04\x05", [4], 1)
 def test_any_bytes_from_a_pipe_are_samples_or_refused(content, sizes, chunk_samples):
     """
-    However a pipe cuts them, all whole samples come in order, in pieces as short as asked for.
+    However a pipe cuts them, all complete samples come in order, in chunks as short as
+    requested.
     """
     stream = io.BufferedReader(fuzz_pcm.Pipe(content, tuple(sizes)), buffer_size=16)
     try:
@@ -248,10 +248,10 @@ def test_any_bytes_from_a_pipe_are_samples_or_refused(content, sizes, chunk_samp
     st.lists(st.integers(1, 7_000), min_size=1),
 )
 @settings(max_examples=12)
-def test_any_samples_give_posteriors_and_times_that_make_sense(watch, pattern, sizes):
+def test_any_samples_give_valid_posteriors_and_times(watch, pattern, sizes):
     """
-    Posteriors and scores lie in 0..1, never NaN; detections name a keyword, a score above its
-    threshold and a time in the audio; and all are equal however it is cut.
+    Posteriors and scores lie in 0..1, never NaN; detections have a keyword, a score above its
+    threshold and a time in the audio.
     """
     samples = np.resize(np.array(pattern, dtype=np.int16), 20_000)
     pieces = []
@@ -262,8 +262,8 @@ def test_any_samples_give_posteriors_and_times_that_make_sense(watch, pattern, s
         pieces.append(samples[start : start + size])
         start += size
 
-    detections, posteriors = watch.hear([samples]), watch.posteriors
-    assert detections == watch.hear(pieces)
+    detections, posteriors = watch.detect([samples]), watch.posteriors
+    assert detections == watch.detect(pieces)
     assert posteriors == watch.posteriors
 
 
@@ -291,8 +291,8 @@ class Endless(io.RawIOBase):
 @pytest.mark.parametrize("chunk_samples", [1_600, 10**8])
 def test_an_endless_pipe_takes_no_more_memory(watch, chunk_samples):
     """
-    A minute of a pipe after the first ten seconds leave nothing behind, and never take more
-    than 3 MB, also where a caller asks for gigabytes at once.
+    A minute of a pipe after the first ten seconds leaves nothing behind, and never takes more
+    than 3 MB.
     """
     stream = io.BufferedReader(Endless())
     pieces = read_pcm(stream, chunk_samples=chunk_samples)

@@ -51,9 +51,9 @@ def test_systemd_accepts_the_unit(analyze, path):
     assert 0 == done.returncode or "kws" not in done.stderr
 
 
-def test_verify_would_notice(analyze, tmp_path):
+def test_a_misspelt_option_is_found(analyze, tmp_path):
     """
-    A misspelt option is found: the test above can fail.
+    The test above can fail.
     """
     done = analyze("verify", "system", "kws-listen.service", "--man=no")
     path = tmp_path / "system" / "kws-listen.service"
@@ -76,7 +76,7 @@ def test_verify_would_notice(analyze, tmp_path):
 )
 def test_the_exposure_stays_low(analyze, name, limit):
     """
-    systemd's own score, in tenths, from 0 (can do nothing) to 100 (can do all), stays where it is.
+    systemd's own score, in tenths, from 0 (no permissions) to 100 (all), does not rise.
     """
     done = analyze(
         "security", "system", name, "--offline=true", f"--threshold={limit}", "--no-pager"

@@ -78,7 +78,7 @@ class Microphone:
         """The library that the stream belongs to."""
 
         self.ended = threading.Event()
-        """Set when the stream stopped by itself: the device is gone."""
+        """Set when the stream ended on its own: the device is gone."""
 
         self.stream: Any = None
         """PortAudio's stream; None until it is open."""
@@ -157,7 +157,7 @@ class Microphone:
     def _jack_is_gone(self) -> bool:
         """Return whether PortAudio would wait ten minutes for JACK and then abort the process."""
         stream = self.stream
-        # With other servers, a stream that stops by itself sets `ended` before it is inactive.
+        # With other servers, a stream that ends on its own sets `ended` before it is inactive.
         if stream.closed or stream.active or self.ended.is_set():
             return False
         host = self.portaudio.query_devices(self.device.index)["hostapi"]

@@ -1,4 +1,4 @@
-"""Hand samples from the audio thread to the consumer without ever making the audio thread wait."""
+"""Pass samples from the audio thread to the consumer without making the audio thread wait."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class RingBuffer:
 
     The producer only writes samples and then its own counter, the consumer only its own, so
     neither takes a lock. When the producer laps the consumer, the overwritten samples count as
-    dropped. Only the consumer resets.
+    dropped.
 
     Parameters
     ----------
     capacity : int
-        Samples that fit. Raising it rides out longer stalls of the consumer, at 2 bytes each.
+        Samples that fit. Raising it survives longer stalls of the consumer, at 2 bytes each.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -26,8 +26,8 @@ class RingBuffer:
             raise ConfigError(f"capacity must be at least 1 sample, got {capacity}")
         self._capacity = capacity
         self._samples = np.zeros(capacity, dtype=np.int16)
-        # What the producer is about to have written: the consumer distrusts everything older
-        # than one capacity before this, even while the write is under way.
+        # The end of the write under way: the consumer ignores samples older than one capacity
+        # before it.
         self._claimed = 0
         self._written = 0
         self._read = 0
@@ -65,13 +65,13 @@ class RingBuffer:
         Parameters
         ----------
         max_samples : int, optional
-            At most so many; without it everything there is.
+            The most to read; without it, everything.
 
         Returns
         -------
         samples : ndarray of int16, shape (n_samples,)
-            A copy; empty if nothing is there. Compare `dropped_samples` before and after the
-            call to learn how many samples are missing in front of these.
+            A copy, maybe empty. The increase of `dropped_samples` during the call is the number
+            of samples missing before these.
         """
         written = self._written
         start = max(self._read, written - self._capacity)
@@ -79,12 +79,8 @@ class RingBuffer:
         at = start % self._capacity
         first = min(n, self._capacity - at)
         samples = np.concatenate((self._samples[at : at + first], self._samples[: n - first]))
-        # The producer may have lapped us while we copied: what it touched is lost.
+        # The producer may have lapped us during the copy: samples it overwrote are lost.
         safe = max(start, min(self._claimed - self._capacity, start + n))
         self._dropped += safe - self._read
         self._read = start + n
         return np.asarray(samples[safe - start :])
-
-    def reset(self) -> None:
-        """Throw away what has not been read; not counted as dropped."""
-        self._read = self._written

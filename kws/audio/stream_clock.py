@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-# A device's clock may be slower than ours by this factor. The amount of audio delivered tells how
-# far its audio reaches in time, even if it came late or the consumer was busy.
+# A device's clock may be slower than ours by this factor. The stream time follows the amount of
+# audio delivered, even if it came late or the consumer was busy.
 CLOCK_LEEWAY = 1.001
 
 

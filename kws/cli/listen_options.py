@@ -1,4 +1,4 @@
-"""The options of `kws-listen`: what there are, and which go together."""
+"""The options of `kws-listen`, and their combinations."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ EXAMPLES = """\
   kws-listen --threshold 0.9                   one threshold for all keywords
   kws-listen --threshold yes=0.7 no=0.95       or some keywords' own
 """
-# By their names in the parsed arguments. `--block-ms` may stand beside `--input`: bench/live/cpu.py
-# gives both of the runs that it compares the same options.
+# Attributes of the parsed arguments and their values if not given. `--block-ms` is allowed beside
+# `--input`, because bench/live/cpu.py runs both with the same options.
 OF_THE_MICROPHONE = {
     "device": None,
     "channel": None,
@@ -32,11 +32,11 @@ OF_THE_MICROPHONE = {
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return the parser. What has a default elsewhere is None where it was not given."""
+    """Return the parser; an option with a default elsewhere is None if not given."""
     made = program.parser(
         "kws-listen",
-        "Spot keywords in live or recorded audio. Nothing is sent anywhere, and nothing recorded "
-        "unless you ask for it with --record.",
+        "Spot keywords in live or recorded audio. Nothing is sent anywhere, and nothing is "
+        "recorded without --record.",
         examples=EXAMPLES,
     )
     _add_input(made.add_argument_group("input"))
@@ -55,7 +55,7 @@ def _add_input(group: argparse._ArgumentGroup) -> None:
         "(default: the microphone)",
     )
     group.add_argument(
-        "--realtime", action="store_true", help="read a file no faster than it would be spoken"
+        "--realtime", action="store_true", help="read a file no faster than real time"
     )
     group.add_argument("--list-devices", action="store_true", help="list microphones and exit")
 
@@ -76,25 +76,25 @@ def _add_microphone(group: argparse._ArgumentGroup) -> None:
         "--gain-db",
         type=float,
         metavar="DB",
-        help="make the microphone louder, -60 to 60; what that clips is counted (default: 0)",
+        help="amplify the microphone, -60 to 60; clipped samples are counted (default: 0)",
     )
     group.add_argument(
         "--latency",
         metavar="low|high|MS",
-        help="what the device is asked for; low hands audio over sooner and loses some sooner "
+        help="latency to request; low delivers audio sooner, and loses it sooner on a busy machine "
         "(default: high)",
     )
     group.add_argument(
         "--block-ms",
         type=float,
         metavar="MS",
-        help="audio handed over at a time, 5 to 500; shorter wakes the CPU more often "
+        help="length of the device's blocks, 5 to 500; shorter wakes the CPU more often "
         "(default: 50)",
     )
     group.add_argument(
         "--no-reconnect",
         action="store_true",
-        help="end with exit code 1 when the microphone is lost, instead of waiting for it",
+        help="exit with code 1 when the microphone is lost, instead of waiting for it",
     )
 
 
@@ -107,7 +107,7 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         action="extend",
         metavar="X|KEYWORD=X",
         help="score a keyword needs, above 0 and up to 1; higher gives fewer false accepts and "
-        "more misses (default: the manifest's, per keyword)",
+        "more missed detections (default: the manifest's, per keyword)",
     )
     group.add_argument(
         "--keywords", metavar="A,B", help="the only keywords that may fire (default: all)"
@@ -116,13 +116,13 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         "--gate-db",
         type=float,
         metavar="DB",
-        help="skip the model while it is quieter than this, such as -60, in dB below full scale "
-        "(default: never)",
+        help="skip the model while the audio is below this level, such as -60, in dB relative to "
+        "full scale (default: never)",
     )
 
 
 def _add_output(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
+    group.add_argument("--json", action="store_true", help="print JSON lines on stdout")
     group.add_argument(
         "--status-every",
         type=float,
@@ -135,8 +135,8 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--record",
         metavar="DIR",
-        help="keep the two seconds round each detection as WAV files, 100 MB at most; "
-        "otherwise nothing is ever written",
+        help="keep the two seconds around each detection as WAV files, 100 MB at most; "
+        "without it, no audio is ever written",
     )
 
 
@@ -146,23 +146,23 @@ def _add_commands(group: argparse._ArgumentGroup) -> None:
         dest="command",
         metavar="CMD",
         help="run CMD at each detection, without a shell, with KWS_KEYWORD, KWS_SCORE and "
-        "KWS_TIME_S in its environment; at the end of a file or pipe it is waited for",
+        "KWS_TIME_S in its environment; kws-listen waits for it at the end of a file or pipe",
     )
     group.add_argument(
         "--exec-timeout",
         type=float,
         metavar="S",
-        help="end a CMD that runs longer (default: 30)",
+        help="end a CMD that runs for longer (default: 30)",
     )
 
 
 def check_combination(arguments: argparse.Namespace) -> None:
-    """Refuse options that would mean nothing beside the others.
+    """Refuse options that have no effect in this combination.
 
     Raises
     ------
     UsageError
-        Names the option, and what it needs or goes without.
+        Names the option, and the one it needs or excludes.
     """
     if arguments.input is not None:
         for name, not_given in OF_THE_MICROPHONE.items():
@@ -173,13 +173,13 @@ def check_combination(arguments: argparse.Namespace) -> None:
                     "leave one of them out"
                 )
     if arguments.input is None and arguments.realtime:
-        raise program.UsageError("--realtime: expected --input FILE; a microphone keeps its time")
+        raise program.UsageError("--realtime: expected --input FILE; a microphone needs no pace")
     if arguments.command is None and arguments.exec_timeout is not None:
         raise program.UsageError("--exec-timeout: expected --exec CMD, whose time it limits")
 
 
 def capture_config(arguments: argparse.Namespace) -> CaptureConfig:
-    """Return how the microphone is to be opened.
+    """Return the settings of the microphone.
 
     Raises
     ------
@@ -191,19 +191,19 @@ def capture_config(arguments: argparse.Namespace) -> CaptureConfig:
         for name in ("channel", "gain_db", "latency", "block_ms")
         if getattr(arguments, name) is not None
     }
-    # Not a number: low, high, or something that the settings refuse.
+    # Otherwise it is low, high, or refused by CaptureConfig.
     with contextlib.suppress(KeyError, ValueError):
         given["latency"] = float(given["latency"])
     return CaptureConfig(**given, reconnect=not arguments.no_reconnect)
 
 
 def parse_thresholds(given: Sequence[str]) -> dict[str, float] | float | None:
-    """Return what `--threshold` says: one for all, or a mapping, or None for nothing.
+    """Return the thresholds of `--threshold`: one for all, a mapping, or None.
 
     Raises
     ------
     ConfigError
-        If a value is no number in 0..1, or both forms are mixed.
+        If a value is not a number in 0..1, or both forms are mixed.
     """
     named: dict[str, float] = {}
     plain: list[float] = []

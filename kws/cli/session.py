@@ -183,7 +183,7 @@ class Session:
             yield chunk
 
     def _wait_for_commands(self) -> None:
-        """Wait for the commands that still run: each ends by itself or at its time-out."""
+        """Wait for the commands that still run: each ends on its own or at its time-out."""
         log_at = time.monotonic() + 1
         while self._command is not None and self._command.n_running:
             if time.monotonic() >= log_at:

@@ -58,7 +58,7 @@ class _Worker:
         """Wait for the end; return how many detections were discarded because it took too long."""
         waiting, thread, started = self._queue, self._thread, self._started
         self._queue, self._started = queue.SimpleQueue(), False
-        # A callback may close the listener; its thread ends by itself.
+        # A callback may close the listener; its thread ends on its own.
         if thread is None or not started or thread is threading.current_thread():
             return 0
         thread.join(timeout_s)

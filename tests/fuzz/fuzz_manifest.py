@@ -47,7 +47,7 @@ def _input(table: dict[str, Any], tamper: int = 0, use: int = 0) -> bytes:
 
 
 class Target:
-    """Read a manifest, open the model it names, hear a second of speech with it."""
+    """Read a manifest, open its model, and process a second of speech."""
 
     max_bytes = 24_000
 
@@ -59,7 +59,7 @@ class Target:
             (folder / name).write_bytes(content)
         (folder / "other.tflite").write_bytes(_flipped(self._genuine[FILES[0]], 1_000))
         (folder / "folder").mkdir()
-        # Nobody ever writes into it: whoever opens it waits for ever.
+        # It has no writer: opening it would block.
         os.mkfifo(folder / "pipe")
         with open(folder / "huge.tflite", "wb") as huge:
             huge.truncate(HUGE_BYTES)
@@ -139,7 +139,7 @@ class Target:
         expect(self.n_unconfirmed == 0, "confirmed files only at the interpreter", seen)
 
     def _tamper(self, head: bytes) -> bool:
-        """Change the model files as the input says; return whether they were changed."""
+        """Change the model files according to the input; return whether they changed."""
         tamper = self.TAMPERINGS[head[0] % len(self.TAMPERINGS)]
         for name, content in self._genuine.items() if tamper else ():
             path = self._folder / name

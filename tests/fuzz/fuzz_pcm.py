@@ -21,8 +21,8 @@ HEAD_BYTES = 4
 MODEL = "tiny"
 # So low that nearly every window fires.
 THRESHOLD = 0.02
-# The fourth byte of inputs that are heard: repeated until they are long, or as they are.
-HEARD = (1, 3)
+# The fourth byte of inputs that go through the spotter: repeated to a minimum length, or as is.
+SPOT = (1, 3)
 MARKS = (b"RIFF", b"fLaC", b"OggS", b"ID3\x03", b"ID3\x04")
 LONG_BYTES = 2 * 24_000
 PIECES = ((1,), (2,), (3,), (1, 4, 7), (1_599, 2), (3_200,), (1, 100_000), (100_000,))
@@ -41,7 +41,7 @@ def seeds() -> list[bytes]:
     payloads = [sound.astype("<i2").tobytes() for sound in sounds]
     payloads += [b"", b"\x01", b"\x01\x02\x03", *(mark + bytes(20) for mark in MARKS)]
     # Each once as it is and once repeated until it is long enough for a spotter.
-    return [bytes((n, 0, 0, use)) + data for n, data in enumerate(payloads) for use in (0, *HEARD)]
+    return [bytes((n, 0, 0, use)) + data for n, data in enumerate(payloads) for use in (0, *SPOT)]
 
 
 class Pipe(io.RawIOBase):
@@ -78,8 +78,8 @@ class Watch:
                 inside = bool(((values >= 0) & (values <= 1)).all())
                 expect(inside, "values 0..1, never NaN", values)
 
-    def hear(self, pieces: list[np.ndarray], *, lost: int = 0) -> list[Detection]:
-        """Return what is heard in these pieces, with so many samples lost after the first."""
+    def detect(self, pieces: list[np.ndarray], *, lost: int = 0) -> list[Detection]:
+        """Return the detections in these pieces, with `lost` samples missing after the first."""
         spotter = self._spotter
         spotter.reset()
         self.posteriors = []
@@ -107,7 +107,7 @@ class Watch:
 
 
 class Target:
-    """Read the input as a pipe brings it, then hear it."""
+    """Read the input from a pipe, then process it."""
 
     max_bytes = 4_200
 
@@ -132,16 +132,16 @@ class Target:
         head, payload = data[:HEAD_BYTES].ljust(HEAD_BYTES, b"\0"), data[HEAD_BYTES:]
         rng = random.Random(head)
         # Seldom, because hearing takes a thousand times as long as reading.
-        heard = head[3] in HEARD and head[2] % 8 == 0
-        long = heard and head[3] == HEARD[0] and len(payload) > 0
+        spotted = head[3] in SPOT and head[2] % 8 == 0
+        long = spotted and head[3] == SPOT[0] and len(payload) > 0
         if long:
             payload = (payload * (LONG_BYTES // len(payload) + 1))[: LONG_BYTES + head[2]]
         samples = self._read(payload, rng, chunk_samples=1_600 if long else rng.choice((1, 7, 500)))
         if samples is None:
             return "AudioError"
-        if heard:
+        if spotted:
             self._hear(samples, rng)
-            return "heard"
+            return "spotted"
         return "samples"
 
     def _read(self, payload: bytes, rng: random.Random, *, chunk_samples: int) -> np.ndarray | None:
@@ -173,8 +173,8 @@ class Target:
         while start < len(samples):
             pieces.append(samples[start : start + rng.randint(0, longest)])
             start += len(pieces[-1])
-        found = watch.hear(pieces, lost=lost)
+        found = watch.detect(pieces, lost=lost)
         if not lost:
             posteriors = watch.posteriors
-            expect(found == watch.hear([samples]), "the same however it is cut", found)
+            expect(found == watch.detect([samples]), "the same however it is cut", found)
             expect(posteriors == watch.posteriors, "equal posteriors however it is cut", "")

@@ -1,4 +1,4 @@
-"""kws-listen as systemd has it: told through the notify socket, on a real audio server."""
+"""`kws-listen` under systemd: its notify socket, on a real audio server."""
 
 from __future__ import annotations
 

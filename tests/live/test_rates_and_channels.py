@@ -33,10 +33,10 @@ with Listener(spotter, device="pulse", system=NativeRate()) as listener:
 """
 
 
-def test_sources_of_any_rate_are_heard(server, four_words):
+def test_microphones_of_any_rate_work(server, four_words):
     """
-    Words played to microphones of 44.1 and 48 kHz are heard, whether the sound server resamples
-    to 16 kHz or, where the device's own rate is asked for, we do.
+    Words played to microphones of 44.1 and 48 kHz are detected, whether the sound server
+    resamples or we do.
     """
     server.start(rate=48_000)
     server.plug_in("cd", rate=44_100)
@@ -62,9 +62,10 @@ def test_sources_of_any_rate_are_heard(server, four_words):
     assert [(4, 0)] * 2 == [(each["detections"], each["lost_samples"]) for each in summaries]
 
 
-def test_a_channel_is_heard_alone(server, four_words, rng, tmp_path):
+def test_one_channel_can_be_chosen(server, four_words, rng, tmp_path):
     """
-    Words on the left and noise on the right: --channel 1 hears the words, --channel 2 nothing.
+    Words on the left and noise on the right: --channel 1 detects the words, --channel 2
+    nothing.
     """
     speech, rate = soundfile.read(four_words, dtype="int16")
     noise = rng.normal(0, 3_000, len(speech)).astype(np.int16)

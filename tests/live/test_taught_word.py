@@ -23,7 +23,7 @@ N_RECORDINGS = 4
 
 
 def spoken(word: str, n: int, folder: Path) -> Path:
-    """Write what somebody says who is asked for a word `n` times, louder and softer."""
+    """Write a recording of a word spoken `n` times, louder and softer."""
     from training.datasets.synthetic_speech import say, voices
 
     rng = np.random.default_rng(11)
@@ -37,8 +37,10 @@ def spoken(word: str, n: int, folder: Path) -> Path:
     return path
 
 
-def test_a_word_said_at_the_microphone_is_taught_and_heard(virtual_microphone, tmp_path):
-    """Four times said, kept as four files, taught, and heard by the model that comes out."""
+def test_a_word_recorded_at_the_microphone_is_enrolled_and_detected(virtual_microphone, tmp_path):
+    """
+    Recorded four times, kept as four files, enrolled, and detected by the resulting model.
+    """
     if not shutil.which("espeak-ng"):
         without_audio_server("no espeak-ng: apt install espeak-ng")
     said = spoken("computer", N_RECORDINGS + 2, tmp_path)

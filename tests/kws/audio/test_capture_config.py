@@ -10,7 +10,7 @@ from kws.audio.capture_config import CaptureConfig
 from kws.errors import ConfigError
 
 
-def test_the_defaults_are_what_the_documentation_says():
+def test_defaults():
     """
     The mean of all channels, no gain, safe latency, 50 ms blocks, lost after 3 s, reopened.
     """
@@ -29,9 +29,9 @@ def test_the_defaults_are_what_the_documentation_says():
         ("channel", 1, 256),
     ],
 )
-def test_ranges_are_held_at_both_ends(name, low, high):
+def test_ranges_include_both_ends(name, low, high):
     """
-    The ends are allowed; what lies beyond them is refused, with the range and what was given.
+    Values beyond the ends are refused, with the range and the value.
     """
     for value in (low, high):
         assert getattr(CaptureConfig(**{name: value}), name) == value
@@ -45,9 +45,9 @@ def test_ranges_are_held_at_both_ends(name, low, high):
 
 @pytest.mark.parametrize("name", ["gain_db", "latency", "block_ms", "stall_s"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_no_number_is_refused(name, value):
+def test_nan_is_refused(name, value):
     """
-    NaN compares false with everything, and gets through no range for that.
+    NaN compares false with everything, and would pass a naive range check.
     """
     with pytest.raises(ConfigError, match=f"{name}: expected .* got {value:g}"):
         CaptureConfig(**{name: value})
@@ -61,9 +61,9 @@ def test_latency_is_a_word_or_a_time(latency):
     assert CaptureConfig(latency=latency).latency == latency
 
 
-def test_another_word_for_latency_is_refused():
+def test_other_words_for_latency_are_refused():
     """
-    The message names what there is.
+    The message lists the choices.
     """
     with pytest.raises(ConfigError) as caught:
         CaptureConfig(latency="medium")
@@ -71,9 +71,9 @@ def test_another_word_for_latency_is_refused():
     assert str(caught.value) == "latency: expected low, high or a number of ms, got 'medium'"
 
 
-def test_settings_cannot_be_changed_later():
+def test_settings_are_frozen():
     """
-    A stream that is open would not follow.
+    An open stream would not follow a change.
     """
     with pytest.raises(AttributeError):
         CaptureConfig().gain_db = 3.0

@@ -46,9 +46,10 @@ def rest_of_tone(samples: np.ndarray, hz: float) -> np.ndarray:
 
 @pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
 @pytest.mark.parametrize("block_s", [0.005, 0.05, 0.5])
-def test_an_offset_is_gone_within_a_tenth_of_a_second(rng, rate, block_s):
+def test_an_offset_is_removed_within_a_tenth_of_a_second(rng, rate, block_s):
     """
-    3,000 of offset under noise: in each 50 ms from 0.1 s on less than a hundredth is left.
+    Of an offset of 3,000 under noise, less than a hundredth is left in each 50 ms from 0.1 s
+    on.
     """
     noise = rng.normal(3_000, 300, rate).astype(np.int16)
     heard = in_blocks(Conditioner(rate, RATE), noise, [round(block_s * rate)])
@@ -60,9 +61,9 @@ def test_an_offset_is_gone_within_a_tenth_of_a_second(rng, rate, block_s):
     assert abs(means.mean()) < 10
 
 
-def test_an_offset_that_changes_later_goes_too():
+def test_a_later_change_of_the_offset_is_removed():
     """
-    A step of 3,000 in the middle of the stream is down to a hundredth after 0.3 s.
+    A step of 3,000 decays to a hundredth within 0.3 s.
     """
     step = np.concatenate((np.zeros(RATE), np.full(RATE, 3_000))).astype(np.int16)
     heard = Conditioner(RATE, RATE).push(step)
@@ -73,9 +74,9 @@ def test_an_offset_that_changes_later_goes_too():
 
 
 @pytest.mark.parametrize("hz", [20, 31.25, 50, 125, 1_000, 7_000])
-def test_what_can_be_heard_keeps_its_level(hz):
+def test_audible_tones_keep_their_level(hz):
     """
-    From 20 Hz up no frequency is changed by more than 0.1 dB.
+    From 20 Hz up the filter changes no frequency by more than 0.1 dB.
     """
     samples = tone(hz, 5)
     heard = in_blocks(Conditioner(RATE, RATE), samples, [800])
@@ -83,9 +84,9 @@ def test_what_can_be_heard_keeps_its_level(hz):
     assert abs(level_db(heard[RATE:], hz) - level_db(samples[RATE:], hz)) < 0.1
 
 
-def test_a_tone_far_below_hearing_is_taken_off():
+def test_a_tone_far_below_hearing_is_removed():
     """
-    The check above can fail: half a hertz loses more than 12 dB.
+    Half a hertz loses more than 12 dB: the test above can fail.
     """
     samples = tone(0.5, 12)
     heard = in_blocks(Conditioner(RATE, RATE), samples, [800])
@@ -98,10 +99,9 @@ def test_a_tone_far_below_hearing_is_taken_off():
 @given(sizes=st.lists(st.integers(1, 8_000), min_size=1, max_size=6))
 @example(sizes=[1])
 @example(sizes=[8_000])
-def test_however_the_stream_is_cut_the_samples_are_the_same(rate, sizes):
+def test_the_output_does_not_depend_on_chunking(rate, sizes):
     """
-    After one and the same first block the cut of the rest changes nothing: no seam in the
-    offset's filter, none in the resampler.
+    After the same first block, other cuts leave no seam in the offset filter or the resampler.
     """
     rng = np.random.default_rng(3)
     samples = rng.normal(500, 4_000, 9_000).clip(-32_768, 32_767).astype(np.int16)
@@ -122,10 +122,9 @@ def test_however_the_stream_is_cut_the_samples_are_the_same(rate, sizes):
 
 
 @pytest.mark.parametrize("rate", [8_000, 44_100, 48_000])
-def test_a_resampled_tone_goes_on_in_phase(rng, rate):
+def test_a_resampled_tone_keeps_its_phase(rng, rate):
     """
-    A tone at the device's rate, in blocks of any length, comes out as that tone: what is left
-    beside it is rounding.
+    In blocks of any length, only rounding remains beside the tone.
     """
     sizes = rng.integers(1, 2_000, 50).tolist()
     heard = in_blocks(Conditioner(rate, RATE), tone(1_000, 3, rate=rate), sizes)
@@ -137,9 +136,9 @@ def test_a_resampled_tone_goes_on_in_phase(rng, rate):
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
 @pytest.mark.parametrize("n", [1, 799, 50_001])
-def test_nothing_is_held_back_for_good(rng, rate, n):
+def test_finish_returns_what_was_held_back(rng, rate, n):
     """
-    With what `finish` gives there are as many samples as time went by, to the sample.
+    With it there are exactly as many samples as time has passed.
     """
     conditioner = Conditioner(rate, RATE)
     heard = in_blocks(conditioner, rng.integers(-999, 999, n).astype(np.int16), [480])
@@ -148,9 +147,9 @@ def test_nothing_is_held_back_for_good(rng, rate, n):
 
 
 @pytest.mark.parametrize(("gain_db", "factor"), [(0, 1.0), (20, 10.0), (-20, 0.1), (6.0206, 2.0)])
-def test_gain_is_what_it_says(gain_db, factor):
+def test_gain_in_db_is_exact(gain_db, factor):
     """
-    A tone comes out so many dB louder, to a hundredth of a dB.
+    A tone gets louder by the gain, to a hundredth of a dB.
     """
     samples = tone(1_000, 1, peak=2_000)
     heard = Conditioner(RATE, RATE, gain_db=gain_db).push(samples)
@@ -167,9 +166,9 @@ def spikes(n_pairs: int, peak: int, n: int = 16_000) -> np.ndarray:
     return samples
 
 
-def test_what_the_gain_drives_beyond_full_scale_is_clipped_and_counted():
+def test_samples_that_the_gain_clips_are_counted():
     """
-    30,000 doubled is full scale, each sample counted once, and then forgotten.
+    30,000 doubled becomes full scale; each sample is counted once.
     """
     conditioner = Conditioner(RATE, RATE, gain_db=6.0206)
     heard = conditioner.push(spikes(37, 30_000))
@@ -182,9 +181,9 @@ def test_what_the_gain_drives_beyond_full_scale_is_clipped_and_counted():
 
 
 @pytest.mark.parametrize("gain_db", [0, 6, -6])
-def test_what_the_device_has_clipped_is_counted_once(gain_db):
+def test_samples_that_the_device_clipped_are_counted_once(gain_db):
     """
-    Samples at full scale count, whatever the gain makes of them; just below they do not.
+    Samples at full scale count whatever the gain; samples just below do not.
     """
     conditioner = Conditioner(RATE, RATE, gain_db=gain_db)
     conditioner.push(spikes(21, 32_767))
@@ -196,9 +195,9 @@ def test_what_the_device_has_clipped_is_counted_once(gain_db):
 
 
 @pytest.mark.parametrize("size", [1, 7, 4_800])
-def test_clipping_counts_at_the_spotters_rate(size):
+def test_clipping_is_counted_at_the_spotters_rate(size):
     """
-    Of a 48 kHz device every third clipped sample counts, however the blocks are cut.
+    Every third clipped sample of a 48 kHz device counts, for any block length.
     """
     conditioner = Conditioner(48_000, RATE)
     in_blocks(conditioner, spikes(90, 32_767, n=4_800), [size])
@@ -207,9 +206,9 @@ def test_clipping_counts_at_the_spotters_rate(size):
 
 
 @pytest.mark.parametrize("rate", [16_000, 48_000])
-def test_nothing_in_nothing_out(rate):
+def test_empty_chunks_are_allowed(rate):
     """
-    An empty piece is allowed at any time, the first included.
+    At any time, also first.
     """
     conditioner = Conditioner(rate, RATE)
 
@@ -218,3 +217,22 @@ def test_nothing_in_nothing_out(rate):
         assert (heard.dtype, heard.shape) == (np.int16, (0,))
         assert conditioner.take_clipped() == 0
         conditioner.push(np.ones(RATE, dtype=np.int16))
+
+
+def conditioned(samples: np.ndarray, size: int) -> np.ndarray:
+    conditioner = Conditioner(RATE, RATE)
+    return np.concatenate(
+        [conditioner.push(samples[at : at + size]) for at in range(0, len(samples), size)]
+    )
+
+
+@pytest.mark.parametrize("size", [1, 80, 160, 999, 1_018, 1_019, 8_000])
+def test_the_start_does_not_depend_on_the_block_length(rng, size):
+    """
+    From the very first sample on.
+    """
+    times = np.arange(RATE) / RATE
+    samples = 500 + 8_000 * np.sin(2 * np.pi * 100 * times) + rng.normal(0, 100, RATE)
+    samples = samples.astype(np.int16)
+
+    np.testing.assert_array_equal(conditioned(samples, size), conditioned(samples, RATE))

@@ -1,4 +1,4 @@
-"""Which microphone somebody means, and which it is after it was unplugged."""
+"""Choosing a microphone, and finding it again after it was unplugged."""
 
 from __future__ import annotations
 
@@ -36,31 +36,31 @@ DEVICES = [INTERNAL, USB, PULSE, DEFAULT]
 )
 def test_a_device_is_found_by_index_or_by_a_part_of_its_name(wanted, expected):
     """
-    A number is an index, as text too; a text is any part of a name, in any case; nothing is the
-    default device.
+    A number, also as text, is an index; a text is part of a name, in any case; None is the
+    default.
     """
     assert choose(DEVICES, wanted) == expected
 
 
 def test_without_a_default_the_first_device_is_taken():
     """
-    Where no device is the default, nothing given still finds one.
+    If no device is the default, the first one is used.
     """
     assert choose([USB, PULSE], None) == USB
 
 
-def test_a_whole_name_beats_names_that_hold_it():
+def test_a_whole_name_beats_part_of_another():
     """
-    "pulse" is the device of that name though another one's name has it inside.
+    "pulse" is the device of that name, although another name contains it.
     """
     louder = device(9, "pulse of the house")
 
     assert choose([louder, *DEVICES], "pulse") == PULSE
 
 
-def test_several_that_fit_are_listed():
+def test_an_ambiguous_name_lists_the_matches():
     """
-    An ambiguous text is refused; the message lists those that fit, and no others.
+    The message lists the matching devices and no others.
     """
     with pytest.raises(DeviceError) as caught:
         choose([*DEVICES, OTHER_USB], "usb mic")
@@ -72,9 +72,9 @@ def test_several_that_fit_are_listed():
 
 
 @pytest.mark.parametrize("wanted", ["bluetooth", 3, "3", "-1", "²"])
-def test_none_that_fits_lists_all(wanted):
+def test_an_unknown_name_lists_all_devices(wanted):
     """
-    What fits nothing is refused in a clear line with every device there is.
+    The message lists every device.
     """
     with pytest.raises(DeviceError) as caught:
         choose([USB, PULSE], wanted)
@@ -86,9 +86,9 @@ def test_none_that_fits_lists_all(wanted):
 
 
 @pytest.mark.parametrize("wanted", [None, 0, "usb"])
-def test_no_device_at_all_says_what_to_look_after(wanted):
+def test_without_any_device_the_message_says_what_to_check(wanted):
     """
-    Without any microphone the message is about that, not about the choice.
+    It is about the missing microphone, not about the choice.
     """
     with pytest.raises(DeviceError, match="no microphone: PortAudio knows no input device; plug"):
         choose([], wanted)
@@ -104,9 +104,9 @@ def test_no_device_at_all_says_what_to_look_after(wanted):
         ("Mic (stereo)", "Mic (stereo)"),
     ],
 )
-def test_the_card_number_is_no_part_of_the_name(name, expected):
+def test_the_card_number_is_removed_from_a_name(name, expected):
     """
-    Only what ALSA puts behind a name goes.
+    Only ALSA's suffix is removed.
     """
     assert stable_name(name) == expected
 
@@ -119,8 +119,7 @@ def again(chosen: InputDevice, wanted: int | str | None, devices: list[InputDevi
 @pytest.mark.parametrize("wanted", [4, "4", "usb", "USB Mic: Audio (hw:2,0)"])
 def test_a_device_is_found_again_under_another_index_and_card(wanted):
     """
-    However it was chosen: replugged, with another number and card, and another device in its
-    old place, it is the same one that is opened.
+    After replugging, the same device is found, although another one has its old index.
     """
     chosen = choose(DEVICES, wanted)
     replugged = replace(USB, index=9, name="USB Mic: Audio (hw:5,0)")
@@ -130,9 +129,9 @@ def test_a_device_is_found_again_under_another_index_and_card(wanted):
     assert again(chosen, wanted, [INTERNAL, in_its_place, PULSE, replugged]) == replugged
 
 
-def test_of_two_of_a_kind_the_same_one_is_found_again():
+def test_the_same_of_two_equal_devices_is_found_again():
     """
-    Two alike are told apart by their cards as long as those stay; the index may change.
+    Their card numbers distinguish them while they stay plugged in; the index may change.
     """
     moved = [replace(USB, index=1), replace(OTHER_USB, index=2)]
 
@@ -142,15 +141,15 @@ def test_of_two_of_a_kind_the_same_one_is_found_again():
 
 def test_another_device_does_not_pass_for_a_lost_one():
     """
-    While the chosen one is away nothing else is opened in its place, whatever its index.
+    While the chosen one is away, no other is opened, whatever its index.
     """
     with pytest.raises(DeviceError, match="no such input device"):
         again(USB, 4, [INTERNAL, device(4, "Webcam: Audio (hw:2,0)"), PULSE])
 
 
-def test_the_default_device_is_the_default_of_then():
+def test_the_default_device_may_change():
     """
-    Who asked for no device in particular gets whatever is the default when it is opened again.
+    Without a chosen device, the default at the time of reopening is used.
     """
     new_default = replace(PULSE, is_default=True)
 

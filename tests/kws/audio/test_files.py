@@ -29,9 +29,9 @@ def wav_bytes(samples: np.ndarray, rate: int = 16_000) -> bytes:
     return handle.getvalue()
 
 
-def test_16_khz_mono_wav_comes_as_it_is(tmp_path, rng):
+def test_a_16_khz_mono_wav_is_unchanged(tmp_path, rng):
     """
-    What is already right is not touched: every sample is equal, extremes included.
+    Every sample is equal, extremes included.
     """
     samples = rng.integers(-32_768, 32_767, 40_000, endpoint=True).astype(np.int16)
     samples[:2] = -32_768, 32_767
@@ -48,7 +48,7 @@ def test_16_khz_mono_wav_comes_as_it_is(tmp_path, rng):
 @pytest.mark.parametrize("rate", [16_000, 44_100])
 def test_chunk_length_does_not_matter(tmp_path, rng, chunk_samples, rate):
     """
-    However long the pieces, they join to the same samples, also when the file ends on one.
+    Chunks of any length join to the same samples, also when the file ends with one.
     """
     n_samples = 16_000 if chunk_samples > 1 else 2_000
     path = tmp_path / "a.wav"
@@ -77,7 +77,7 @@ def test_chunk_length_does_not_matter(tmp_path, rng, chunk_samples, rate):
 )
 def test_every_format_has_the_same_level(tmp_path, suffix, subtype, tolerance):
     """
-    WAV of each kind (floats too), FLAC, OGG and MP3 give the tone that was written.
+    WAV of each kind (also floats), FLAC, OGG and MP3 give the tone that was written.
     """
     path = tmp_path / f"a.{suffix}"
     soundfile.write(str(path), tone(16_000), 16_000, subtype=subtype)
@@ -92,7 +92,7 @@ def test_every_format_has_the_same_level(tmp_path, suffix, subtype, tolerance):
 @pytest.mark.parametrize("n_channels", [1, 2, 6])
 def test_every_rate_and_channel_count_is_converted(tmp_path, rate, n_channels):
     """
-    Any rate comes at 16 kHz with the same pitch and level, all channels averaged.
+    Any rate becomes 16 kHz with the same pitch and level; channels are averaged.
     """
     path = tmp_path / "a.wav"
     soundfile.write(str(path), np.repeat(tone(rate)[:, None], n_channels, axis=1), rate)
@@ -115,9 +115,9 @@ def test_channels_are_averaged_and_rounded():
     assert to_mono(block).dtype == np.int16
 
 
-def test_conversion_is_said_once(tmp_path, caplog):
+def test_a_conversion_is_logged_once(tmp_path, caplog):
     """
-    What is converted is logged with rate and channels; what is right is not mentioned.
+    With rate and channels; without a conversion nothing is logged.
     """
     soundfile.write(str(tmp_path / "a.wav"), np.zeros((9_000, 2)), 8_000)
     soundfile.write(str(tmp_path / "b.wav"), np.zeros(9_000), 16_000)
@@ -143,7 +143,7 @@ def test_floats_beyond_full_scale_are_clipped(tmp_path):
 @pytest.mark.parametrize("cut", [45, 46, 1_001, 16_000])
 def test_a_truncated_wav_is_refused(tmp_path, cut):
     """
-    A WAV shorter than its header says is told so, not heard in part.
+    A WAV that is shorter than its header says is an error.
     """
     path = tmp_path / "cut.wav"
     path.write_bytes(wav_bytes(tone(16_000))[:cut])
@@ -155,7 +155,7 @@ def test_a_truncated_wav_is_refused(tmp_path, cut):
 @pytest.mark.parametrize("cut", [1, 11, 20, 40])
 def test_a_wav_cut_in_its_header_is_refused(tmp_path, cut):
     """
-    Not even a whole header is an error of ours too.
+    An incomplete header is an AudioError too.
     """
     path = tmp_path / "cut.wav"
     path.write_bytes(wav_bytes(tone(16_000))[:cut])
@@ -177,9 +177,9 @@ def test_a_wav_made_for_a_pipe_is_read_to_its_end(tmp_path, length):
     assert len(read(path)) == 16_000
 
 
-def test_bytes_after_the_audio_are_no_audio(tmp_path):
+def test_chunks_after_the_audio_are_ignored(tmp_path):
     """
-    Chunks behind the data chunk (tags) are passed over.
+    Tags after the data chunk are skipped.
     """
     content = bytearray(wav_bytes(tone(16_000)))
     content += b"LIST" + struct.pack("<I", 4) + b"INFO"
@@ -199,7 +199,7 @@ def test_bytes_after_the_audio_are_no_audio(tmp_path):
         (b"fLaC" + b"\0" * 10, "a.wav: "),
     ],
 )
-def test_what_is_no_audio_is_refused(tmp_path, content, message):
+def test_other_files_are_refused(tmp_path, content, message):
     """
     An empty file, a text, a picture: one line that names the file.
     """
@@ -210,9 +210,9 @@ def test_what_is_no_audio_is_refused(tmp_path, content, message):
         read(path)
 
 
-def test_a_folder_and_nothing_at_all_are_refused(tmp_path):
+def test_a_folder_and_a_missing_file_are_refused(tmp_path):
     """
-    A folder and a path where nothing is are told apart.
+    With different messages.
     """
     with pytest.raises(AudioError, match="expected an audio file, got a folder"):
         read(tmp_path)
@@ -236,9 +236,9 @@ class Pipe(io.RawIOBase):
 
 
 @pytest.mark.parametrize("sizes", [[1], [2], [3], [1, 4, 7], [3_200], [100_000]])
-def test_raw_pcm_comes_whole_however_the_pipe_cuts_it(rng, sizes):
+def test_raw_pcm_does_not_depend_on_how_the_pipe_cuts_it(rng, sizes):
     """
-    Samples split between two reads are put together; no piece is longer than asked for.
+    Samples split between two reads are joined; no chunk is longer than requested.
     """
     samples = rng.integers(-32_768, 32_767, 5_000).astype("<i2")
     pieces = list(read_pcm(Pipe(samples.tobytes(), sizes), chunk_samples=1_600))
@@ -255,9 +255,9 @@ def test_pcm_is_little_endian():
     assert [piece.tolist() for piece in read_pcm(io.BytesIO(b"\x01\x02\xff\xff"))] == [[513, -1]]
 
 
-def test_an_odd_last_byte_is_left_out_and_said(caplog):
+def test_an_odd_last_byte_is_ignored_and_logged(caplog):
     """
-    Half a sample at the end is no sample; the rest counts.
+    Half a sample at the end does not count; the rest does.
     """
     pieces = list(read_pcm(io.BytesIO(b"\x01\x00\x02\x00\x03")))
 
@@ -267,7 +267,7 @@ def test_an_odd_last_byte_is_left_out_and_said(caplog):
 
 def test_a_pipe_without_a_sample_is_an_error():
     """
-    Nothing on stdin is told, not taken for silence.
+    Empty stdin is an error, not silence.
     """
     with pytest.raises(AudioError, match="stdin: expected raw 16 kHz s16le PCM, got nothing"):
         list(read_pcm(io.BytesIO(b"")))
@@ -277,7 +277,7 @@ def test_a_pipe_without_a_sample_is_an_error():
 @pytest.mark.parametrize("sizes", [[100_000], [2], [1]])
 def test_an_audio_file_on_stdin_is_refused(form, sizes):
     """
-    A file with a header is not PCM: the error says how to convert it, however the pipe cuts it.
+    A file with a header is not PCM: the error says how to convert it.
     """
     handle = io.BytesIO()
     soundfile.write(handle, tone(16_000), 16_000, format=form)

@@ -33,9 +33,9 @@ def expected(portaudio: FakePortAudioSystem, n: int, *, weight: float = 1.0) -> 
     return heard * weight
 
 
-def test_our_rate_is_asked_for_first(portaudio):
+def test_our_rate_is_requested_first(portaudio):
     """
-    A device that takes 16 kHz mono is opened so, in blocks of 50 ms, and heard as it is.
+    A device that supports 16 kHz mono is opened so, in blocks of 50 ms, unchanged.
     """
     opened = Microphone()
     portaudio.time.take(1.02)
@@ -51,7 +51,7 @@ def test_our_rate_is_asked_for_first(portaudio):
 
 def test_a_device_that_refuses_our_rate_is_opened_at_its_own(portaudio):
     """
-    Blocks are as long in time, and the buffer lasts as long.
+    Blocks and buffer have the same length in time.
     """
     portaudio.rates = (48_000,)
     opened = Microphone(config=CaptureConfig(block_ms=20.0))
@@ -66,7 +66,7 @@ def test_a_device_that_refuses_our_rate_is_opened_at_its_own(portaudio):
 @pytest.mark.parametrize(("latency", "seconds"), [("low", "low"), ("high", "high"), (80.0, 0.08)])
 def test_latency_is_passed_on(portaudio, latency, seconds):
     """
-    PortAudio's words as they are, ours in ms as seconds.
+    PortAudio's words unchanged, our milliseconds as seconds.
     """
     Microphone(config=CaptureConfig(latency=latency))
 
@@ -74,9 +74,9 @@ def test_latency_is_passed_on(portaudio, latency, seconds):
 
 
 @pytest.mark.parametrize("n_channels", [2, 4, 8])
-def test_a_device_of_many_channels_is_heard_as_their_mean(portaudio, n_channels):
+def test_many_channels_become_their_mean(portaudio, n_channels):
     """
-    A bare device takes its own number alone; what is heard is the mean, to rounding.
+    A bare device accepts only its own number; the result is the mean, up to rounding.
     """
     portaudio.counts = (n_channels,)
     opened = Microphone()
@@ -90,7 +90,7 @@ def test_a_device_of_many_channels_is_heard_as_their_mean(portaudio, n_channels)
 @pytest.mark.parametrize("channel", [1, 2, 4])
 def test_one_channel_may_be_chosen(portaudio, channel):
     """
-    Counted from 1; the others are not heard at all.
+    Counted from 1; the others are ignored.
     """
     portaudio.counts = (4,)
     opened = Microphone(config=CaptureConfig(channel=channel))
@@ -101,7 +101,7 @@ def test_one_channel_may_be_chosen(portaudio, channel):
     assert abs(samples - expected(portaudio, len(samples), weight=weight)).max() < 1.001
 
 
-def test_a_channel_that_is_not_there_is_refused(portaudio):
+def test_a_missing_channel_is_refused(portaudio):
     """
     The message says how many there are.
     """
@@ -113,9 +113,9 @@ def test_a_channel_that_is_not_there_is_refused(portaudio):
     )
 
 
-def test_a_device_that_takes_nothing_says_what_was_tried(portaudio):
+def test_a_device_that_refuses_everything_names_what_was_tried(portaudio):
     """
-    Both rates are named, and what often is the reason.
+    Both rates, and the most frequent reason.
     """
     portaudio.rates = (44_100,)
     with pytest.raises(DeviceError) as caught:
@@ -129,7 +129,7 @@ def test_a_device_that_takes_nothing_says_what_was_tried(portaudio):
 
 def test_a_stream_that_does_not_start_is_closed(portaudio, monkeypatch):
     """
-    Nothing stays open behind the error.
+    Nothing stays open after the error.
     """
 
     def start(stream: object) -> None:
@@ -141,9 +141,9 @@ def test_a_stream_that_does_not_start_is_closed(portaudio, monkeypatch):
     assert portaudio.streams[-1].closed
 
 
-def test_blocks_overflows_and_the_end_are_seen(portaudio):
+def test_blocks_overflows_and_the_end_reach_the_consumer(portaudio):
     """
-    The consumer is woken by each block and by the end; lost input is counted.
+    Each block and the end wake it; lost input is counted.
     """
     ready = threading.Event()
     opened = Microphone(ready=ready)
@@ -161,7 +161,7 @@ def test_blocks_overflows_and_the_end_are_seen(portaudio):
 
 def test_it_may_be_closed_twice(portaudio):
     """
-    And gives nothing more afterwards.
+    It delivers nothing afterwards.
     """
     opened = Microphone()
     portaudio.time.take(0.06)
@@ -173,9 +173,9 @@ def test_it_may_be_closed_twice(portaudio):
     assert len(opened.buffer) == 0
 
 
-def test_devices_that_can_be_listened_to_are_listed(portaudio):
+def test_input_devices_are_listed(portaudio):
     """
-    With their index among all devices; what only plays is left out.
+    With their index among all devices; output devices are not listed.
     """
     (device,) = list_devices()
 
@@ -183,9 +183,9 @@ def test_devices_that_can_be_listened_to_are_listed(portaudio):
     assert (device.n_channels, device.default_rate) == (2, 48_000)
 
 
-def test_what_is_plugged_in_later_is_seen_after_another_look(portaudio):
+def test_a_rescan_finds_new_devices(portaudio):
     """
-    PortAudio lists devices once, when it starts.
+    PortAudio lists devices only when it starts.
     """
     portaudio.unplug()
     devices.rescan_devices()
@@ -197,9 +197,9 @@ def test_what_is_plugged_in_later_is_seen_after_another_look(portaudio):
     assert Microphone().device.name == "fake microphone"
 
 
-def test_a_portaudio_that_cannot_list_or_start_is_an_error_of_ours(portaudio, monkeypatch):
+def test_errors_of_portaudio_are_device_errors(portaudio, monkeypatch):
     """
-    One line, with its reason.
+    One line with the reason.
     """
 
     def broken(*arguments: object) -> None:
@@ -215,7 +215,7 @@ def test_a_portaudio_that_cannot_list_or_start_is_an_error_of_ours(portaudio, mo
 
 def test_a_jack_server_that_ended_is_not_waited_for(portaudio, monkeypatch):
     """
-    PortAudio would wait for it for minutes and then abort: its stream is left as it is.
+    PortAudio would wait for minutes and then abort: the stream is abandoned.
     """
     monkeypatch.setattr(portaudio, "query_hostapis", lambda index: {"name": "JACK Audio"})
     opened = Microphone()

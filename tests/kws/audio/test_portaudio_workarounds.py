@@ -1,4 +1,4 @@
-"""A thread that turns in circles is told from one that waits, whatever other threads do."""
+"""Detecting a thread that spins, whatever other threads do."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from kws.audio.microphone import Microphone
 from kws.audio.portaudio_workarounds import SpinWatch, cpu_s, library_threads
 from kws.errors import SoundServerGoneError
 
-# What these tests let a thread use, where the real limit takes seconds.
+# CPU time in these tests; the real limit takes seconds.
 LIMIT_S = 0.05
 
 
 class Threads:
-    """Threads of which Python keeps no account, as those of a library: they spin, or they wait."""
+    """Threads like those of a library, unknown to Python; they spin or wait."""
 
     def __init__(self) -> None:
         self.over = threading.Event()
@@ -54,7 +54,7 @@ def threads() -> Iterator[Threads]:
 
 @contextmanager
 def busy(n: int = 1) -> Iterator[list[threading.Thread]]:
-    """Let other threads of the process take all the CPU they get."""
+    """Keep the CPU busy with other threads."""
     over = threading.Event()
 
     def run() -> None:
@@ -73,16 +73,16 @@ def busy(n: int = 1) -> Iterator[list[threading.Thread]]:
 
 
 def use_up(thread_id: int, seconds: float) -> None:
-    """Wait until a thread has used so much CPU."""
+    """Wait until a thread has used this much CPU time."""
     least_s = cpu_s(thread_id) + seconds
     waiting = threading.Event()
     while cpu_s(thread_id) < least_s:
         waiting.wait(0.01)
 
 
-def test_a_thread_that_spins_is_noticed(threads):
+def test_a_spinning_thread_is_detected(threads):
     """
-    Also beside busy ones, which leave it only a part of a CPU: later, but in the end.
+    Also beside busy threads, which leave it only part of a CPU.
     """
     number = threads.start(spinning=True)
     with busy():
@@ -93,9 +93,9 @@ def test_a_thread_that_spins_is_noticed(threads):
         assert watch.spins()
 
 
-def test_a_thread_that_waits_beside_busy_ones_is_not_taken_for_one(threads):
+def test_a_waiting_thread_beside_busy_ones_does_not_spin(threads):
     """
-    What others of the process use does not count.
+    CPU time of other threads does not count.
     """
     number = threads.start(spinning=False)
     with busy() as others:
@@ -106,9 +106,9 @@ def test_a_thread_that_waits_beside_busy_ones_is_not_taken_for_one(threads):
         assert not watch.spins()
 
 
-def test_what_was_used_before_does_not_count(threads):
+def test_earlier_cpu_time_does_not_count(threads):
     """
-    Only from the beginning of the watch on.
+    Only time since the start of the watch.
     """
     number = threads.start(spinning=True)
     use_up(number, 2 * LIMIT_S)
@@ -117,9 +117,9 @@ def test_what_was_used_before_does_not_count(threads):
     assert not SpinWatch([number], limit_s=LIMIT_S).spins()
 
 
-def test_threads_of_libraries_are_those_that_python_did_not_start(threads):
+def test_library_threads_are_those_that_python_did_not_start(threads):
     """
-    One that a library starts is found; the interpreter's own are not among them.
+    A thread started by a library is found; the interpreter's own are not.
     """
     before = library_threads()
     with busy():
@@ -128,16 +128,16 @@ def test_threads_of_libraries_are_those_that_python_did_not_start(threads):
         assert library_threads() - before == {number}
 
 
-def test_a_thread_that_is_not_there_has_used_nothing():
+def test_a_missing_thread_has_no_cpu_time():
     """
-    It may have ended since; no system has a thread of this number.
+    It may have ended.
     """
     assert cpu_s(2**31 - 1) == 0.0
 
 
 @contextmanager
 def closing_microphone(threads: Threads, *, spinning: bool) -> Iterator[Microphone]:
-    """Open one whose stream reads in a thread as given, and cannot be closed before the end."""
+    """Open a microphone with such a thread, whose close blocks until the end."""
     system = FakePortAudioSystem()
 
     def start(stream: object) -> None:
@@ -159,7 +159,7 @@ def closing_microphone(threads: Threads, *, spinning: bool) -> Iterator[Micropho
 
 def test_a_microphone_whose_thread_spins_cannot_be_closed(threads):
     """
-    PortAudio does that over some devices that have gone: only a new process gets over it.
+    PortAudio spins over some devices that are gone: only a new process can recover.
     """
     with (
         closing_microphone(threads, spinning=True) as opened,
@@ -169,9 +169,9 @@ def test_a_microphone_whose_thread_spins_cannot_be_closed(threads):
         opened.close()
 
 
-def test_a_server_that_hangs_beside_busy_threads_does_not_spin(threads):
+def test_a_hanging_server_beside_busy_threads_does_not_spin(threads):
     """
-    Its close is waited for, however much the rest of the program has to do meanwhile.
+    Its close is waited for, however busy the rest of the program is.
     """
     with closing_microphone(threads, spinning=False) as opened, busy() as others:
         closing = BackgroundCall(opened.close, threading.Event())

@@ -1,4 +1,4 @@
-"""A microphone is let go whatever hangs, and nobody else is bothered."""
+"""A microphone is closed although calls hang."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ def audio():
     made.end()
 
 
-def test_nobody_hears_the_libraries_complain_but_only_for_so_long(audio):
+def test_stderr_is_silenced_during_an_attempt(audio):
     """
-    Standard error is away during an attempt, and back afterwards; also after a second of one
-    that hangs.
+    For at most a second of an attempt that hangs.
     """
     watched = WatchedMicrophone(audio)
     watched.microphone.open()
@@ -43,7 +42,7 @@ def test_nobody_hears_the_libraries_complain_but_only_for_so_long(audio):
 
 def test_a_slow_opening_of_a_lost_device_is_waited_for(audio):
     """
-    One attempt at a time: PortAudio is not for two threads.
+    One attempt at a time: PortAudio is not thread-safe.
     """
     watched = WatchedMicrophone(audio)
     watched.microphone.open()
@@ -56,9 +55,9 @@ def test_a_slow_opening_of_a_lost_device_is_waited_for(audio):
     assert watched.stream_s == pytest.approx(40.0, abs=2 * BLOCK_S)
 
 
-def test_closing_lets_the_device_go(audio):
+def test_close_waits_for_the_device(audio):
     """
-    Close waits for the device to be closed.
+    Until it is closed.
     """
     watched = WatchedMicrophone(audio)
     source = watched.microphone.open()
@@ -74,7 +73,7 @@ def test_closing_lets_the_device_go(audio):
 
 def test_closing_a_device_that_hangs_ends_soon(audio, caplog):
     """
-    After 0.4 s its stream is abandoned, and the process may end.
+    After 0.3 s its stream is abandoned, and the process may end.
     """
     watched = WatchedMicrophone(audio)
     watched.microphone.open()
@@ -91,7 +90,7 @@ def test_closing_a_device_that_hangs_ends_soon(audio, caplog):
 
 def test_closing_while_an_opening_hangs_ends_soon(audio):
     """
-    The same for a device that is being opened again.
+    Also during an attempt to reopen a lost device.
     """
     watched = WatchedMicrophone(audio)
     watched.microphone.open()
@@ -108,7 +107,7 @@ def test_closing_while_an_opening_hangs_ends_soon(audio):
 @pytest.mark.parametrize("opening_s", [0.3, 5.0])
 def test_an_opening_that_ends_after_close_closes_its_device(audio, opening_s):
     """
-    Whether close has waited for it or not: nobody listens to a device that nobody wants.
+    Whether or not close has waited for it.
     """
     watched = WatchedMicrophone(audio)
     watched.microphone.open()
@@ -125,9 +124,9 @@ def test_an_opening_that_ends_after_close_closes_its_device(audio, opening_s):
     assert audio.n_abandoned == (opening_s > CLOSE_TIMEOUT_S)
 
 
-def test_a_device_that_is_back_but_was_not_taken_is_closed(audio):
+def test_a_device_that_has_just_returned_is_closed(audio):
     """
-    The call that opened it has just ended when close comes.
+    The call that opened it ended just before close.
     """
     watched = WatchedMicrophone(audio)
     watched.microphone.open()
@@ -141,9 +140,9 @@ def test_a_device_that_is_back_but_was_not_taken_is_closed(audio):
     assert all(source.closed for source in audio.sources)
 
 
-def test_a_loss_is_over_with_close(audio):
+def test_a_read_after_close_returns_nothing(audio):
     """
-    Whoever still reads after close, in another thread, gets nothing, and nothing is opened.
+    In another thread; and nothing is opened.
     """
     watched = WatchedMicrophone(audio, reconnect=False)
     watched.microphone.open()
@@ -156,9 +155,9 @@ def test_a_loss_is_over_with_close(audio):
     assert watched.notified == []
 
 
-def test_an_attempt_that_fails_strangely_is_only_one_attempt(audio):
+def test_any_error_of_an_attempt_is_retried(audio):
     """
-    Whatever a library raises while a device is looked for, the next attempt comes.
+    Whatever a library raises, the next attempt follows.
     """
     watched = WatchedMicrophone(audio)
     watched.microphone.open()
@@ -177,9 +176,9 @@ def test_an_attempt_that_fails_strangely_is_only_one_attempt(audio):
     assert watched.stream_s == pytest.approx(6.0, abs=2 * BLOCK_S)
 
 
-def test_the_error_of_a_close_is_nobodys_business(audio):
+def test_an_error_of_closing_a_lost_device_is_ignored(audio):
     """
-    A lost device that cannot be closed properly is looked for all the same.
+    The device is looked for as usual.
     """
     watched = WatchedMicrophone(audio)
     source = watched.microphone.open()
@@ -196,9 +195,9 @@ def test_the_error_of_a_close_is_nobodys_business(audio):
 
 
 @pytest.mark.parametrize("when", ["close", "open"])
-def test_what_only_a_new_process_gets_over_is_an_error(audio, when):
+def test_what_only_a_new_process_can_recover_is_an_error(audio, when):
     """
-    A sound server that is gone for good ends the waiting, though lost devices are looked for.
+    A sound server that is gone for good ends the waiting.
     """
     watched = WatchedMicrophone(audio)
     source = watched.microphone.open()

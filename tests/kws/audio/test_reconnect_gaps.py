@@ -15,9 +15,9 @@ def audio():
 
 
 @pytest.mark.parametrize("busy_s", [0.0, 0.7, 2.9])
-def test_a_gap_is_as_long_as_the_silence_however_busy_the_consumer_was(audio, busy_s):
+def test_a_gap_begins_with_the_last_sample(audio, busy_s):
     """
-    The gap begins with the last sample that came, not when somebody had the time to look.
+    However busy the consumer was when the device went away.
     """
     watched = WatchedMicrophone(audio)
     source = watched.microphone.open()
@@ -33,9 +33,9 @@ def test_a_gap_is_as_long_as_the_silence_however_busy_the_consumer_was(audio, bu
 
 
 @pytest.mark.parametrize("clock_error", [-5e-4, 5e-4])
-def test_a_clock_that_goes_wrong_moves_no_gap(audio, clock_error):
+def test_a_wrong_device_clock_does_not_move_a_gap(audio, clock_error):
     """
-    A device that is half a second early or late by our clock after 17 minutes is lost when it is.
+    Half a second of drift after 17 minutes does not change when the device is lost.
     """
     audio.clock_error = clock_error
     watched = WatchedMicrophone(audio)
@@ -49,9 +49,9 @@ def test_a_clock_that_goes_wrong_moves_no_gap(audio, clock_error):
     assert returned.gap_s == pytest.approx(audio.source.opened_s - source.heard_s, abs=BLOCK_S)
 
 
-def test_what_was_dropped_on_return_is_no_part_of_the_gap(audio):
+def test_samples_dropped_on_return_are_not_part_of_the_gap(audio):
     """
-    A consumer that was away while the device came back: dropped samples are counted once.
+    They are counted once, if the consumer was busy while the device came back.
     """
     watched = WatchedMicrophone(audio)
     source = watched.microphone.open()
@@ -69,9 +69,9 @@ def test_what_was_dropped_on_return_is_no_part_of_the_gap(audio):
     assert watched.stream_s == pytest.approx(20.0 - source.opened_s, abs=2 * BLOCK_S)
 
 
-def test_a_device_that_came_and_went_while_nobody_looked(audio):
+def test_a_device_that_returns_briefly_while_the_consumer_is_busy(audio):
     """
-    Its few samples are heard, and the two gaps round them are as long as they were.
+    Its few samples are delivered, and both gaps have the right length.
     """
     watched = WatchedMicrophone(audio)
     first = watched.microphone.open()
@@ -92,9 +92,9 @@ def test_a_device_that_came_and_went_while_nobody_looked(audio):
     assert watched.stream_s == pytest.approx(20.0 - first.opened_s, abs=3 * BLOCK_S)
 
 
-def test_a_first_block_that_comes_late_belongs_to_the_gap(audio):
+def test_a_late_first_block_is_part_of_the_gap(audio):
     """
-    An idle sound server needs two seconds until it delivers, and that audio never comes.
+    An idle sound server takes two seconds to deliver, and that audio is lost.
     """
     watched = WatchedMicrophone(audio)
     first = watched.microphone.open()
@@ -109,9 +109,9 @@ def test_a_first_block_that_comes_late_belongs_to_the_gap(audio):
     assert returned.gap_s == pytest.approx(expected_s, abs=BLOCK_S)
 
 
-def test_the_rate_may_be_another_one_after_a_return(audio):
+def test_the_rate_may_change_after_a_return(audio):
     """
-    Each piece says its rate; the first one of the new device is a cut, though nothing be missing.
+    Each chunk has its rate; the first one of the new device is a cut even without a gap.
     """
     watched = WatchedMicrophone(audio)
     watched.microphone.open()
@@ -119,7 +119,7 @@ def test_the_rate_may_be_another_one_after_a_return(audio):
     audio.at(2.5, audio.plug_in)
     audio.at(2.5, lambda: setattr(audio, "rate", 48_000))
     read_until_it_is_back(watched)
-    # The gap is told of already, up to now: what comes next follows on it without one.
+    # The gap is taken up to now: the next chunk has none.
     watched.microphone.take_gap_s()
     watched.read(5.0)
     rates = [chunk.rate for _, chunk in watched.chunks]
@@ -130,9 +130,9 @@ def test_the_rate_may_be_another_one_after_a_return(audio):
     assert first.status_text is not None
 
 
-def test_a_gap_that_was_asked_for_is_not_told_again(audio):
+def test_a_gap_is_counted_once(audio):
     """
-    Whoever stops in the middle of an outage and goes on later has all of the time, once.
+    Also if the caller stops during an outage and continues later.
     """
     watched = WatchedMicrophone(audio)
     started_s = watched.microphone.open().opened_s
@@ -147,9 +147,9 @@ def test_a_gap_that_was_asked_for_is_not_told_again(audio):
     assert watched.stream_s + told_s == pytest.approx(10.0 - started_s, abs=2 * BLOCK_S)
 
 
-def test_what_a_returned_device_has_delivered_is_no_gap(audio):
+def test_unread_audio_of_a_returned_device_is_not_a_gap(audio):
     """
-    Nor is that asked for where the device is back and its first audio waits to be read.
+    Even if the gap is asked for before it is read.
     """
     watched = WatchedMicrophone(audio)
     watched.microphone.open()
@@ -167,7 +167,7 @@ def test_what_a_returned_device_has_delivered_is_no_gap(audio):
 
 def test_there_is_no_gap_without_a_loss(audio):
     """
-    While the device is there nothing is passed over.
+    While the device delivers, nothing is skipped.
     """
     watched = WatchedMicrophone(audio)
     watched.microphone.open()
@@ -176,7 +176,7 @@ def test_there_is_no_gap_without_a_loss(audio):
     assert watched.microphone.take_gap_s() == 0.0
 
 
-def test_overload_is_told_with_what_comes_next(audio):
+def test_dropped_samples_are_reported_with_the_next_chunk(audio):
     """
     A consumer that is away for longer than the buffer lasts learns how much is missing.
     """
@@ -196,7 +196,7 @@ def test_overload_is_told_with_what_comes_next(audio):
 
 def test_an_overflow_is_a_cut_of_unknown_length(audio):
     """
-    The device says that it lost input: it is counted, and what follows does not follow on.
+    Input that the device lost is counted, and the next chunk is a cut.
     """
     watched = WatchedMicrophone(audio)
     source = watched.microphone.open()
@@ -210,9 +210,9 @@ def test_an_overflow_is_a_cut_of_unknown_length(audio):
     assert (cuts[0][1].dropped, cuts[0][1].gap_s) == (0, 0.0)
 
 
-def test_an_overflow_whose_block_is_not_there_yet_stays_for_it(audio):
+def test_an_overflow_is_reported_with_its_block(audio):
     """
-    PortAudio's thread may be caught between the two: the cut comes with the block all the same.
+    Also if PortAudio's thread is preempted between the two.
     """
     watched = WatchedMicrophone(audio)
     source = watched.microphone.open()
@@ -225,10 +225,9 @@ def test_an_overflow_whose_block_is_not_there_yet_stays_for_it(audio):
     assert watched.microphone.overflows == 1
 
 
-def test_ten_losses_are_told_ten_times_and_time_goes_on(audio):
+def test_ten_losses_and_returns_alternate(audio):
     """
-    Each loss and each return once, in turn; the gaps make up for what was not heard, to within
-    a block each.
+    The gaps make up for the missing audio, to within a block each.
     """
     watched = WatchedMicrophone(audio)
     started_s = watched.microphone.open().opened_s

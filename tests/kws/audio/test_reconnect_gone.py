@@ -21,9 +21,9 @@ def audio():
 
 
 @pytest.mark.parametrize("what", ["opening_s", "closing_s"])
-def test_a_call_that_never_comes_back_ends_the_waiting(audio, what):
+def test_a_call_that_hangs_for_a_minute_is_an_error(audio, what):
     """
-    After a minute only a new process can listen again: it says so, and does not stay deaf.
+    Only a new process can listen again.
     """
     watched = WatchedMicrophone(audio)
     watched.microphone.open()
@@ -44,7 +44,7 @@ def test_a_call_that_never_comes_back_ends_the_waiting(audio, what):
 
 def test_a_server_that_answers_within_a_minute_is_waited_for(audio):
     """
-    However slow: it is back then.
+    However slowly.
     """
     watched = WatchedMicrophone(audio)
     watched.microphone.open()
@@ -56,10 +56,9 @@ def test_a_server_that_answers_within_a_minute_is_waited_for(audio):
     assert len([chunk for _, chunk in watched.chunks if chunk.status_text]) == 1
 
 
-def test_a_device_in_the_place_of_a_lost_one_is_named(audio):
+def test_a_different_default_device_is_named(audio):
     """
-    The default may be another one by then: nobody is told that the old one is back. From then
-    on the new one is the one that may come back.
+    The old one is not reported as back; from then on the new one may come back.
     """
     watched = WatchedMicrophone(audio)
     watched.microphone.open()
@@ -86,10 +85,9 @@ def test_a_device_in_the_place_of_a_lost_one_is_named(audio):
     assert [kind for _, kind, _ in watched.notified] == ["lost", "lost"]
 
 
-def test_a_second_interrupt_cannot_leave_the_process_hanging(audio):
+def test_an_interrupt_ends_a_close_that_hangs(audio):
     """
-    Ctrl-C while close waits for a server that hangs gets through; the process may end then, and
-    standard error is there.
+    The process may end, and standard error is restored.
     """
     watched = WatchedMicrophone(audio)
     watched.microphone.open()

@@ -47,9 +47,9 @@ def test_chunking_does_not_matter(rate, sizes):
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_a_tone_stays_the_tone(rate):
+def test_a_tone_is_unchanged(rate):
     """
-    A second at any rate is a second at 16 kHz, with pitch, phase and level kept.
+    A second at any rate becomes a second at 16 kHz, with the same pitch, phase and level.
     """
     resampled = Resampler(rate, 16_000).push(tone(rate), last=True)
     middle = slice(2_000, 14_000)
@@ -61,7 +61,7 @@ def test_a_tone_stays_the_tone(rate):
 
 def test_samples_are_rounded_to_the_nearest():
     """
-    Rounding costs half a step at most, and none of it is a shift to one side.
+    Rounding costs at most half a step, without bias.
     """
     samples = np.random.default_rng(1).integers(-100, 100, 44_100).astype(np.int16)
     exact = soxr.resample(samples.astype(np.float64), 44_100, 16_000)
@@ -71,9 +71,9 @@ def test_samples_are_rounded_to_the_nearest():
     assert abs(error.mean()) < 0.02
 
 
-def test_what_is_above_half_the_rate_is_gone():
+def test_frequencies_above_half_the_rate_are_removed():
     """
-    A 10 kHz tone cannot be had at 16 kHz: it disappears instead of folding down to 6 kHz.
+    A 10 kHz tone disappears instead of aliasing to 6 kHz.
     """
     resampled = Resampler(48_000, 16_000).push(tone(48_000, hz=10_000), last=True)
 
@@ -95,7 +95,7 @@ def test_full_scale_is_clipped_not_wrapped():
 
 def test_reset_equals_new():
     """
-    After reset nothing of the audio before is heard.
+    After reset, earlier audio has no influence.
     """
     used = Resampler(44_100, 16_000)
     used.push(tone(44_100, hz=1_000))
@@ -109,7 +109,7 @@ def test_reset_equals_new():
 @pytest.mark.parametrize("rate", [0, -16_000, 999, 1_000_000])
 def test_impossible_rates_are_refused(rate):
     """
-    A rate out of range is named.
+    The message names the rate.
     """
     with pytest.raises(AudioError, match=rf"sample rate of 1000\.\.768000 Hz, got {rate}"):
         Resampler(rate, 16_000)

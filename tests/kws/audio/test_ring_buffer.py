@@ -1,4 +1,4 @@
-"""The hand-over between the audio thread and the consumer."""
+"""The buffer between the audio thread and the consumer."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from kws.errors import ConfigError
 
 
 def counter(first: int, n: int) -> np.ndarray:
-    """Samples that tell their own place in the stream, modulo 2**16."""
+    """Return samples whose value is their position in the stream, modulo 2**16."""
     return (np.arange(first, first + n) & 0xFFFF).astype(np.uint16).view(np.int16)
 
 
-def test_what_is_written_is_read_in_order():
+def test_samples_are_read_in_order():
     """
-    Samples come out in the order they went in, once.
+    Each one once.
     """
     buffer = RingBuffer(10)
     buffer.write(counter(0, 4))
@@ -34,33 +34,9 @@ def test_what_is_written_is_read_in_order():
     assert buffer.dropped_samples == 0
 
 
-def test_reading_wraps_round_the_end():
-    """
-    A stretch that runs over the end of the memory comes out whole.
-    """
-    buffer = RingBuffer(5)
-    buffer.write(counter(0, 4))
-    buffer.read()
-    buffer.write(counter(4, 5))
-
-    assert buffer.read().tolist() == [4, 5, 6, 7, 8]
-    assert buffer.dropped_samples == 0
-
-
-def test_at_most_so_many_are_read():
-    """
-    max_samples takes the oldest and leaves the rest.
-    """
-    buffer = RingBuffer(10)
-    buffer.write(counter(0, 6))
-
-    assert buffer.read(4).tolist() == [0, 1, 2, 3]
-    assert buffer.read(4).tolist() == [4, 5]
-
-
 def test_overflow_drops_the_oldest_and_counts_them():
     """
-    The newest samples are kept; what was overwritten is counted, at the next read.
+    The newest samples are kept; overwritten ones are counted at the next read.
     """
     buffer = RingBuffer(5)
     buffer.write(counter(0, 4))
@@ -71,32 +47,7 @@ def test_overflow_drops_the_oldest_and_counts_them():
     assert buffer.dropped_samples == 3
 
 
-def test_a_block_longer_than_the_buffer_leaves_its_end():
-    """
-    Of a block that cannot fit, the newest samples stay.
-    """
-    buffer = RingBuffer(5)
-    buffer.write(counter(0, 3))
-    buffer.write(counter(3, 12))
-
-    assert buffer.read().tolist() == [10, 11, 12, 13, 14]
-    assert buffer.dropped_samples == 10
-
-
-def test_reset_throws_away_without_counting():
-    """
-    Samples thrown away on purpose are not lost ones.
-    """
-    buffer = RingBuffer(5)
-    buffer.write(counter(0, 4))
-    buffer.reset()
-    buffer.write(counter(4, 2))
-
-    assert buffer.read().tolist() == [4, 5]
-    assert buffer.dropped_samples == 0
-
-
-def test_what_was_read_is_a_copy():
+def test_read_returns_a_copy():
     """
     Later writes do not change samples already read.
     """
@@ -110,7 +61,7 @@ def test_what_was_read_is_a_copy():
 
 def test_capacity_must_be_positive():
     """
-    A buffer for nothing is refused.
+    A buffer without capacity is refused.
     """
     with pytest.raises(ConfigError, match="capacity must be at least 1 sample, got 0"):
         RingBuffer(0)
@@ -122,7 +73,7 @@ def test_capacity_must_be_positive():
 )
 def test_any_order_of_writes_and_reads_equals_a_bounded_queue(capacity, steps):
     """
-    For every sequence of calls the buffer gives what a queue of that length gives.
+    For every sequence of calls the buffer behaves like a queue of that length.
     """
     buffer = RingBuffer(capacity)
     queue: deque[int] = deque(maxlen=capacity)
@@ -144,7 +95,7 @@ def test_any_order_of_writes_and_reads_equals_a_bounded_queue(capacity, steps):
 
 
 class Watched(np.ndarray):
-    """Memory that calls the other thread's part once, in the middle of a read or a write."""
+    """Memory that runs a hook once, in the middle of a read or a write."""
 
     during_read = during_write = None
 
@@ -164,7 +115,7 @@ class Watched(np.ndarray):
 
 @pytest.fixture
 def watched() -> RingBuffer:
-    """A full buffer of 8 samples whose memory can be watched."""
+    """A full buffer of 8 samples with hooks."""
     buffer = RingBuffer(8)
     buffer._samples = buffer._samples.view(Watched)
     buffer.write(counter(0, 8))
@@ -173,7 +124,8 @@ def watched() -> RingBuffer:
 
 def test_samples_overwritten_while_they_are_read_count_as_dropped(watched):
     """
-    A producer that laps the consumer in the middle of its copy: what it touched is not given.
+    If the producer laps the consumer in the middle of its copy, samples it overwrote are not
+    returned.
     """
     watched._samples.during_read = lambda: watched.write(counter(8, 3))
 
@@ -184,8 +136,7 @@ def test_samples_overwritten_while_they_are_read_count_as_dropped(watched):
 
 def test_samples_of_an_unfinished_write_are_not_read(watched):
     """
-    A consumer that reads in the middle of a write gets neither the new samples nor the old
-    ones that they replace.
+    Nor the old samples that they replace.
     """
     heard = []
     watched._samples.during_write = lambda: heard.append(watched.read().tolist())
@@ -199,7 +150,7 @@ def test_samples_of_an_unfinished_write_are_not_read(watched):
 @pytest.mark.parametrize("capacity", [256, 4_096])
 def test_two_threads_lose_nothing_uncounted(capacity, monkeypatch):
     """
-    While a producer races a consumer: what is read is in order, gaps are exactly the dropped
+    While a producer races a consumer, samples are in order, gaps are exactly the dropped
     samples, and read + dropped = written.
     """
     buffer = RingBuffer(capacity)
@@ -214,7 +165,7 @@ def test_two_threads_lose_nothing_uncounted(capacity, monkeypatch):
             at += n
         done.set()
 
-    # Threads change places as often as Python can: about every tenth bytecode line.
+    # Threads switch as often as Python can.
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     producer = threading.Thread(target=produce)

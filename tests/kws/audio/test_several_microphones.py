@@ -49,9 +49,9 @@ def stderr_to(path: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("first_back", [0, 1])
-def test_standard_error_is_back_when_nobody_wants_it_away(tmp_path, first_back):
+def test_overlapping_silencers_restore_once(tmp_path, first_back):
     """
-    Two that overlap, in any order: gone until both are done, then back.
+    Standard error is back after both are done, in any order.
     """
     quiet = [StderrSilencer(), StderrSilencer()]
     with stderr_to(tmp_path / "stderr"):
@@ -66,9 +66,9 @@ def test_standard_error_is_back_when_nobody_wants_it_away(tmp_path, first_back):
     assert (tmp_path / "stderr").read_bytes() == b"none"
 
 
-def test_nobody_looks_again_under_an_open_microphone(portaudio):
+def test_devices_are_not_rescanned_while_a_microphone_is_open(portaudio):
     """
-    PortAudio would end its stream: it is looked again once the last one is closed.
+    PortAudio would end its stream.
     """
     opened = [Microphone(), Microphone()]
 
@@ -80,9 +80,9 @@ def test_nobody_looks_again_under_an_open_microphone(portaudio):
     assert devices.rescan_devices() is True
 
 
-def test_a_microphone_that_could_not_be_opened_is_in_nobodys_way(portaudio, monkeypatch):
+def test_a_microphone_that_failed_to_open_does_not_block_a_rescan(portaudio, monkeypatch):
     """
-    Neither one that is not there, nor one that does not start.
+    Neither a missing one, nor one that does not start.
     """
     with pytest.raises(DeviceError, match="no such input device"):
         Microphone("gramophone")
@@ -97,9 +97,9 @@ def test_a_microphone_that_could_not_be_opened_is_in_nobodys_way(portaudio, monk
     assert devices.rescan_devices() is True
 
 
-def test_where_it_cannot_look_it_says_so_once_a_loss(audio, caplog):
+def test_a_missing_rescan_is_logged_once_a_loss(audio, caplog):
     """
-    A device in its old place is found all the same.
+    A device in its old place is found nevertheless.
     """
     audio.rescan_devices = lambda: False
     watched = WatchedMicrophone(audio)
@@ -117,9 +117,9 @@ def test_where_it_cannot_look_it_says_so_once_a_loss(audio, caplog):
     assert len([chunk for _, chunk in watched.chunks if chunk.status_text]) == 2
 
 
-def test_a_rate_that_is_not_quite_whole_is_rounded(portaudio, monkeypatch):
+def test_a_fractional_rate_is_rounded(portaudio, monkeypatch):
     """
-    A device at 15,999.9 Hz runs at 16 kHz, not at 15,999 Hz.
+    A device at 15,999.9 Hz counts as 16 kHz.
     """
     made = portaudio.InputStream
 

@@ -30,9 +30,9 @@ def feed(
 
 
 @pytest.mark.parametrize("peak", [0, 3])
-def test_silence_is_told_once(health, peak):
+def test_silence_is_reported_once(health, peak):
     """
-    15 s of nothing, or of what rounding leaves of it, bring one hint, ten minutes no second one.
+    15 s of silence, rounding noise included, bring one hint, ten minutes no second one.
     """
     (hint,) = feed(health, 600, peak=peak)
 
@@ -40,16 +40,16 @@ def test_silence_is_told_once(health, peak):
     assert "nothing but silence for 15 s" in hint[2]
 
 
-def test_any_sound_is_no_silence(health):
+def test_a_quiet_room_is_not_silence(health):
     """
-    A quiet room is above what counts as nothing.
+    Its noise is above the limit.
     """
     assert feed(health, 60, peak=4) == []
 
 
 def test_silence_counts_from_the_last_sound(health):
     """
-    14 s twice, with a single loud sample between, are no 15 s.
+    14 s twice, with a single loud sample between, are not 15 s.
     """
     click = np.zeros(BLOCK, dtype=np.int16)
     click[17] = -5
@@ -59,9 +59,9 @@ def test_silence_counts_from_the_last_sound(health):
     assert feed(health, 14, peak=0) == []
 
 
-def test_silence_is_told_again_after_sound(health):
+def test_silence_is_reported_again_after_sound(health):
     """
-    A microphone that was well in between is told of again.
+    A microphone that worked in between is reported again.
     """
     feed(health, 20, peak=0)
     feed(health, 0.05, peak=1_000)
@@ -69,7 +69,7 @@ def test_silence_is_told_again_after_sound(health):
     assert [hint[:2] for hint in feed(health, 20, peak=0)] == [(SILENT_S, "silent")]
 
 
-def test_clipping_is_told_once(health):
+def test_clipping_is_reported_once(health):
     """
     2 % of 5 s at full scale bring one hint with the share, as long as it goes on.
     """
@@ -81,14 +81,14 @@ def test_clipping_is_told_once(health):
 
 def test_a_little_clipping_is_normal(health):
     """
-    Up to 1 % is nobody's business.
+    Up to 1 % is not reported.
     """
     assert feed(health, 60, peak=32_767, clipped_share=0.01) == []
 
 
-def test_clipping_is_told_again_after_a_while_without(health):
+def test_clipping_is_reported_again_after_a_while_without(health):
     """
-    5 s with less, and the next time it is told again.
+    After 5 s with less.
     """
     feed(health, 10, peak=32_767, clipped_share=0.5)
 
@@ -96,9 +96,9 @@ def test_clipping_is_told_again_after_a_while_without(health):
     assert [hint[1] for hint in feed(health, 5, peak=32_767, clipped_share=0.5)] == ["clipped"]
 
 
-def test_one_long_piece_counts_as_what_it_is(health):
+def test_one_long_chunk_counts_like_many(health):
     """
-    A minute in one piece is told of as a minute in pieces.
+    A minute in one chunk is reported like a minute in chunks.
     """
     kind, text = health.push(np.zeros(60 * RATE, dtype=np.int16), 0)
 
@@ -106,9 +106,9 @@ def test_one_long_piece_counts_as_what_it_is(health):
     assert "for 60 s" in text
 
 
-def test_nothing_brings_nothing(health):
+def test_empty_chunks_do_not_count(health):
     """
-    Empty pieces neither count nor end a silence.
+    They do not end a silence either.
     """
     empty = np.zeros(0, dtype=np.int16)
 
@@ -118,9 +118,9 @@ def test_nothing_brings_nothing(health):
     assert [hint[:2] for hint in feed(health, 2, peak=0)] == [(1.0, "silent")]
 
 
-def test_the_loudest_negative_sample_is_no_silence(health):
+def test_the_lowest_sample_is_not_silence(health):
     """
-    -32,768 has no positive counterpart in int16, and is loud all the same.
+    -32,768 has no positive counterpart in int16.
     """
     blocks = [np.full(BLOCK, -32_768, dtype=np.int16)] * 400
 

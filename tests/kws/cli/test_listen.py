@@ -19,9 +19,9 @@ from kws.cli.listen import main
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 
 
-def test_demo_words_are_heard_in_order_and_nothing_else(capsys):
+def test_the_demo_words_are_detected_in_order(capsys):
     """
-    The shipped model hears the ten words of the demo recording, each once.
+    The shipped model detects the ten words of the demo recording, each once.
     """
     truth = (models.FIRMWARE_MODELS / "demo.csv").read_text().splitlines()[1:]
     spoken = [line.split(",")[1] for line in truth]
@@ -36,7 +36,7 @@ def test_demo_words_are_heard_in_order_and_nothing_else(capsys):
     assert "listening" == of_type("status", found)[0]["event"]
 
 
-def test_summary_counts_the_file_and_not_the_silence_after_it(capsys):
+def test_the_summary_does_not_count_the_silence_after_a_file(capsys):
     """
     `audio_s` is the length of the file, although silence is fed after its end.
     """
@@ -64,9 +64,9 @@ def test_raw_pcm_on_stdin_equals_the_file(capsys):
 
 
 @pytest.mark.parametrize("mode", ["auto", "stream"])
-def test_a_model_is_heard_at_the_hop_of_its_stream_form(capsys, eight_frame_model, mode):
+def test_the_default_hop_is_that_of_the_streaming_model(capsys, eight_frame_model, mode):
     """
-    Without --hop-ms a model of 80 ms hears the words as its window form does every 80 ms.
+    Without --hop-ms a model of 80 ms detects the same as its non-streaming form every 80 ms.
     """
     options = ["--input", str(DEMO), "--json", "--kernels", "reference"]
     options += ["--model", str(eight_frame_model)]
@@ -93,9 +93,9 @@ def test_text_output_is_one_line_a_detection_and_summary_on_stderr(capsys):
     assert "10 detection(s), 0 sample(s) lost" in output.err
 
 
-def test_other_rates_and_channels_are_converted_and_said(tmp_path):
+def test_other_rates_and_channels_are_converted(tmp_path):
     """
-    A 44.1 kHz stereo file is heard like the original, and stderr says that it was converted.
+    A 44.1 kHz stereo file gives the same words, and stderr mentions the conversion.
     """
     import soxr
 
@@ -111,7 +111,7 @@ def test_other_rates_and_channels_are_converted_and_said(tmp_path):
 
 def test_keywords_and_thresholds_narrow_what_fires(capsys):
     """
-    Only the keywords named may fire, and a threshold of 1 silences one of them.
+    Only the given keywords may fire, and a threshold of 1 silences one of them.
     """
     main(["--input", str(DEMO), "--json", "--keywords", "yes,stop", "--threshold", "stop=1"])
 
@@ -121,7 +121,7 @@ def test_keywords_and_thresholds_narrow_what_fires(capsys):
 
 def test_exec_runs_without_a_shell_with_the_detection_in_its_environment(tmp_path):
     """
-    `--exec` gets keyword, score and time in its environment; shell syntax means nothing.
+    `--exec` gets keyword, score and time in its environment; shell syntax has no meaning.
     """
     script = tmp_path / "note.py"
     script.write_text(

@@ -49,9 +49,9 @@ def one_label_less(table, form, path):
     ],
 )
 @pytest.mark.parametrize("mode", ["window", "stream"])
-def test_broken_model_is_one_line(tmp_path, capsys, change, message, mode):
+def test_a_broken_model_is_one_line(tmp_path, capsys, change, message, mode):
     """
-    A model that its manifest does not describe is refused in one clear line, exit code 1.
+    A model that does not match its manifest is refused in one clear line, exit code 1.
     """
     path = broken_model(tmp_path, change, mode)
 
@@ -80,7 +80,7 @@ def truncated(path):
 )
 def test_bad_input_is_one_line(tmp_path, capsys, name, make, message):
     """
-    What is no whole audio file is one clear line that names it, exit code 1.
+    A file that is not complete audio is one clear line that names it, exit code 1.
     """
     make(tmp_path / name)
 
@@ -159,9 +159,9 @@ def test_thresholds_parse(given, expected):
 
 
 @pytest.mark.parametrize("given", [["0.7", "yes=0.9"], ["0.7", "0.8"], ["x"], ["yes=0"]])
-def test_mixed_or_wild_thresholds_are_refused(given):
+def test_mixed_or_invalid_thresholds_are_refused(given):
     """
-    Both forms at once, two numbers, or a value out of range make no sense.
+    Both forms at once, two numbers, or a value out of range.
     """
     with pytest.raises(ConfigError, match="--threshold"):
         parse_thresholds(given)

@@ -1,4 +1,4 @@
-"""Options of `kws-listen` that need each other, or go without each other; and its commands."""
+"""Options of `kws-listen` that need or exclude each other, and the commands of `--exec`."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def life(tmp_path):
     ],
     ids=" ".join,
 )
-def test_what_is_for_a_microphone_is_refused_with_a_file(capsys, option):
+def test_microphone_options_are_refused_with_a_file(capsys, option):
     """
-    It would mean nothing there: a usage error, also where it is given as it is by default.
+    A usage error, also for the default value.
     """
     code = main(["--input", str(DEMO), *option])
 
@@ -53,14 +53,14 @@ def test_what_is_for_a_microphone_is_refused_with_a_file(capsys, option):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--realtime"], "--realtime: expected --input FILE; a microphone keeps its time"),
+        (["--realtime"], "--realtime: expected --input FILE; a microphone needs no pace"),
         (
             ["--input", "a.wav", "--exec-timeout", "30"],
             "--exec-timeout: expected --exec CMD, whose time it limits",
         ),
     ],
 )
-def test_what_needs_another_option_is_refused_without_it(capsys, arguments, message):
+def test_dependent_options_are_refused_alone(capsys, arguments, message):
     """
     A usage error before anything is opened.
     """
@@ -70,9 +70,9 @@ def test_what_needs_another_option_is_refused_without_it(capsys, arguments, mess
     assert capsys.readouterr().err == f"kws-listen: error: {message}\n"
 
 
-def test_settings_that_are_not_given_are_the_microphones_own():
+def test_the_default_settings_are_those_of_the_microphone():
     """
-    The defaults that --help states are those of `CaptureConfig`.
+    The defaults in --help are those of `CaptureConfig`.
     """
     from kws.audio.capture_config import CaptureConfig
     from kws.cli.listen_options import capture_config, make_parser
@@ -112,9 +112,9 @@ def shell(life: Life, script: str) -> list[str]:
     return ["--keywords", "yes", "--exec", f"sh -c {shlex.quote(f'exec 3> {life.path}; {script}')}"]
 
 
-def test_a_command_is_ended_while_a_pipe_pauses(life):
+def test_a_command_times_out_while_a_pipe_is_silent(life):
     """
-    Its time-out holds also where no audio comes for the rest of the day.
+    Its time-out does not depend on audio.
     """
     yes = np.concatenate(list(read_file(DEMO)))[: 3 * 16_000]
     command = [*KWS_LISTEN, "--input", "-", *shell(life, "echo up >&3; exec sleep 1000")]
@@ -138,7 +138,7 @@ def test_a_command_is_ended_while_a_pipe_pauses(life):
 
 def test_commands_are_waited_for_at_the_end_of_a_file(life, tmp_path):
     """
-    It says what it waits for, and ends when the command has.
+    It logs what it waits for, and ends when the command has.
     """
     os.mkfifo(tmp_path / "go")
     script = f"echo up >&3; read word < {tmp_path / 'go'}; echo $word >&3"
@@ -161,9 +161,9 @@ def test_commands_are_waited_for_at_the_end_of_a_file(life, tmp_path):
     assert code == 0
 
 
-def test_commands_are_ended_at_their_time_out_after_the_end_of_a_file(life):
+def test_commands_time_out_after_the_end_of_a_file(life):
     """
-    None outlives it for longer than it may run.
+    None runs longer than allowed.
     """
     with subprocess.Popen(
         [
@@ -184,9 +184,9 @@ def test_commands_are_ended_at_their_time_out_after_the_end_of_a_file(life):
     assert code == 0
 
 
-def test_nobody_waits_for_commands_after_an_interrupt(life):
+def test_commands_are_not_waited_for_after_a_signal(life):
     """
-    Ctrl-C during that wait leaves the command alone, and ends with the summary.
+    A signal during that wait leaves the command running, and ends with the summary.
     """
     with subprocess.Popen(
         [*KWS_LISTEN, "--input", str(DEMO), *shell(life, "echo $$ >&3; exec sleep 1000")],

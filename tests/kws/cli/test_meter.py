@@ -39,7 +39,7 @@ def run_on_terminal(*arguments: str, stdout: int | None = None) -> tuple[bytes, 
             while part := os.read(ours, 65_536):
                 shown.append(part)
         except OSError:
-            # What Linux says where the other side is closed.
+            # The other side is closed.
             return
 
     with subprocess.Popen(
@@ -59,9 +59,9 @@ def run_on_terminal(*arguments: str, stdout: int | None = None) -> tuple[bytes, 
     return output, b"".join(shown).decode()
 
 
-def test_standard_output_in_a_pipe_stays_the_callers(two_words):
+def test_stdout_in_a_pipe_is_unaffected(two_words):
     """
-    With the panel on the terminal, detections go to whoever reads the pipe, and to nobody else.
+    With the panel on the terminal, detections go to the pipe only.
     """
     output, shown = run_on_terminal("--input", two_words, "--json", stdout=subprocess.PIPE)
 

@@ -63,7 +63,7 @@ def test_cuts_do_not_matter(demo_audio, sizes):
 
 def test_reset_equals_new(demo_audio):
     """
-    After reset nothing of the audio before is left.
+    After reset, earlier audio has no influence.
     """
     used = Decimator(2)
     used.push(demo_audio[:12_345])

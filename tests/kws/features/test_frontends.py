@@ -87,7 +87,7 @@ def test_priming_stands_for_the_audio_before_the_first_frame(demo_audio, config)
 
 def test_reset_equals_new(demo_audio, config):
     """
-    After reset nothing of the audio before is left.
+    After reset, earlier audio has no influence.
     """
     used = open_frontend(config)
     used.push(demo_audio[:777])

@@ -81,7 +81,7 @@ def test_the_first_posterior_is_the_first_full_windows(default_manifest, frames)
 @pytest.mark.parametrize("n_before", [0, 3, 50, 98, 101, 333])
 def test_reset_equals_new(default_manifest, frames, n_before):
     """
-    Wherever it was stopped, after a reset nothing of earlier frames is left.
+    After reset, earlier audio has no influence.
     """
     new = StreamModel(default_manifest, hop_frames=10)
     used = StreamModel(default_manifest, hop_frames=10)

@@ -44,9 +44,9 @@ def shell(clock):
         runner.close(timeout_s=60)
 
 
-def test_the_command_knows_the_detection_and_writes_to_stderr(shell, capfd):
+def test_the_command_gets_the_detection_and_prints_to_stderr(shell, capfd):
     """
-    Keyword, score and time are in its environment; what it prints never mixes with results.
+    Keyword, score and time are in its environment; its output never mixes with results.
     """
     runner = shell('echo "$KWS_KEYWORD $KWS_SCORE $KWS_TIME_S"')
     runner.detection(YES)
@@ -65,7 +65,7 @@ def test_the_command_knows_the_detection_and_writes_to_stderr(shell, capfd):
         ("kill -40 $$", "--exec for yes: sh was killed by signal 40"),
     ],
 )
-def test_how_a_command_failed_is_logged(shell, caplog, script, message):
+def test_a_failed_command_is_logged(shell, caplog, script, message):
     """
     Exit code or signal, with the names of command and keyword; success is silent.
     """
@@ -77,9 +77,9 @@ def test_how_a_command_failed_is_logged(shell, caplog, script, message):
     assert runner.n_running == 0
 
 
-def test_many_failures_are_few_lines(shell, caplog):
+def test_failures_are_logged_once_a_second(shell, caplog):
     """
-    At most one line a second, which counts the others; none is forgotten at the end.
+    Each line counts the others; none is forgotten at the end.
     """
     runner = shell("exit 3")
     for _ in range(5):
@@ -93,7 +93,7 @@ def test_many_failures_are_few_lines(shell, caplog):
 
 def test_no_more_than_eight_run_at_once(shell, life, caplog):
     """
-    What comes while eight run starts nothing, is counted and logged; afterwards it starts again.
+    Further detections start nothing, are counted and logged; afterwards commands start again.
     """
     runner = shell(f"exec 3> {life.path}; echo $$ >&3; exec sleep 1000")
     for _ in range(MAX_RUNNING + 3):
@@ -114,7 +114,7 @@ def test_no_more_than_eight_run_at_once(shell, life, caplog):
 
 def test_a_command_that_cannot_start_is_logged(tmp_path, caplog):
     """
-    A file that may be run but is no program costs a line, not the listening.
+    An executable file that is no program costs a line, not the listening.
     """
     (tmp_path / "lamp").write_bytes(b"\x7fno program")
     (tmp_path / "lamp").chmod(0o700)
@@ -125,9 +125,9 @@ def test_a_command_that_cannot_start_is_logged(tmp_path, caplog):
     assert (runner.n_running, runner.dropped) == (0, 1)
 
 
-def test_a_command_whose_time_is_over_is_told_to_end_with_its_children(shell, life, clock, caplog):
+def test_a_command_that_times_out_gets_sigterm_with_its_children(shell, life, clock, caplog):
     """
-    After 30 s the whole group gets SIGTERM, which is logged once; before it is left in peace.
+    After 30 s the whole group gets SIGTERM, logged once; not before.
     """
     runner = shell(f"exec 3> {life.path}; sleep 1000 & echo $$ >&3; wait")
     runner.detection(YES)
@@ -150,9 +150,9 @@ def test_a_command_whose_time_is_over_is_told_to_end_with_its_children(shell, li
     assert runner.n_running == 0
 
 
-def test_a_command_that_does_not_end_when_told_to_is_killed(shell, life, clock, caplog):
+def test_a_command_that_ignores_sigterm_is_killed(shell, life, clock, caplog):
     """
-    Two seconds after SIGTERM comes SIGKILL, for the children too; both are logged once.
+    SIGKILL follows after two seconds, for the children too; both are logged once.
     """
     script = (
         "trap 'echo told >&3' TERM; trap 'echo alive >&3' USR1; "
@@ -183,9 +183,9 @@ def test_a_command_that_does_not_end_when_told_to_is_killed(shell, life, clock, 
     assert runner.n_running == 0
 
 
-def test_a_child_that_outlives_its_ended_command_is_killed(shell, life, clock, caplog):
+def test_a_child_that_outlives_its_command_is_killed(shell, life, clock, caplog):
     """
-    A command that ends on SIGTERM may have a child that does not: it goes after the grace.
+    If it ignores the SIGTERM that ended the command.
     """
     runner = shell(
         f"exec 3> {life.path}; (trap '' TERM; echo up >&3; exec sleep 1000) & exec 3>&-; wait"
@@ -204,9 +204,9 @@ def test_a_child_that_outlives_its_ended_command_is_killed(shell, life, clock, c
     assert runner.n_running == 0
 
 
-def test_what_a_command_leaves_in_the_background_is_its_own_affair(shell, life, clock, caplog):
+def test_background_children_of_a_command_keep_running(shell, life, clock, caplog):
     """
-    A command that has ended in time is done with: a player that it started plays on.
+    A command that ended in time may leave a player running.
     """
     runner = shell(f"exec 3> {life.path}; sleep 1000 & echo $! >&3")
     runner.detection(YES)
@@ -220,9 +220,9 @@ def test_what_a_command_leaves_in_the_background_is_its_own_affair(shell, life, 
     assert messages(caplog) == []
 
 
-def test_close_leaves_a_running_command_alone_and_says_so_once(shell, life, caplog):
+def test_close_leaves_a_running_command_and_logs_it_once(shell, life, caplog):
     """
-    The end of listening does not cut a command short, nor wait for it.
+    Listening ends without ending the command or waiting for it.
     """
     runner = shell(f"exec 3> {life.path}; echo $$ >&3; exec sleep 1000")
     runner.detection(YES)
@@ -235,9 +235,9 @@ def test_close_leaves_a_running_command_alone_and_says_so_once(shell, life, capl
     assert messages(caplog) == [f"--exec: sh still runs; left running: process {pid} for yes"]
 
 
-def test_close_kills_what_was_told_to_end(shell, life, clock, caplog):
+def test_close_kills_a_command_that_timed_out(shell, life, clock, caplog):
     """
-    A command whose time was over before the end does not outlive it.
+    It does not outlive the listening.
     """
     runner = shell(f"trap '' TERM; exec 3> {life.path}; echo $$ >&3; sleep 1000 & wait")
     runner.detection(YES)
@@ -255,9 +255,9 @@ def test_close_kills_what_was_told_to_end(shell, life, clock, caplog):
 
 
 @pytest.mark.parametrize("timeout_s", [0, -1, float("nan")])
-def test_a_time_out_of_nothing_is_refused(timeout_s):
+def test_a_time_out_must_be_positive(timeout_s):
     """
-    No command could run for no time at all.
+    Zero, negative and NaN are refused.
     """
     with pytest.raises(ConfigError, match="expected a time-out above 0 s"):
         CommandRunner("true", timeout_s=timeout_s)

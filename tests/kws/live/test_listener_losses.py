@@ -21,13 +21,13 @@ from kws.errors import DeviceError
 from kws.live.listener import Listener
 from kws.live.reports import REPORT_S
 
-# A word is known so long after its end at the latest: a window's rest, smoothing, and hops.
+# Latest detection after the end of a word: rest of the window, smoothing, and hops.
 LATEST_S = 1.0
 
 
 @pytest.fixture(scope="module")
 def spotter() -> KeywordSpotter:
-    """The smallest model; the threshold is low enough for words at any place in a hop."""
+    """The smallest model, with a threshold low enough for words at any position in a hop."""
     return KeywordSpotter.from_model("tiny", thresholds=0.8)
 
 
@@ -39,7 +39,7 @@ def demo() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def words() -> list[tuple[str, float, float]]:
-    """What is said in it, from when to when."""
+    """Its words with start and end."""
     with open(models.FIRMWARE_MODELS / "demo.csv", newline="") as file:
         return [
             (row["keyword"], float(row["start_s"]), float(row["end_s"]))
@@ -49,7 +49,7 @@ def words() -> list[tuple[str, float, float]]:
 
 @pytest.fixture
 def audio(demo):
-    """A room in which the demo is said over and over."""
+    """A microphone with the demo, looped."""
     before = set(threading.enumerate())
     made = FakeAudio(Room(demo))
     yield made
@@ -63,10 +63,10 @@ def watched(spotter, audio):
 
 
 @pytest.mark.parametrize(("rate", "rate_after"), [(16_000, 48_000), (44_100, 16_000)])
-def test_every_word_is_heard_also_after_ten_losses(watched, audio, demo, words, rate, rate_after):
+def test_every_word_is_detected_across_ten_losses(watched, audio, demo, words, rate, rate_after):
     """
-    In each of ten rounds the device goes away between two words, comes back, maybe at another
-    rate, and no word that was said while it was there is missed, nor moved in time.
+    The device goes away between two words and returns, maybe at another rate; no word is missed
+    or moved in time.
     """
     round_s = len(demo) / RATE
     audio.rate = rate
@@ -93,8 +93,8 @@ def test_every_word_is_heard_also_after_ten_losses(watched, audio, demo, words, 
 @pytest.mark.parametrize("quietly", [False, True])
 def test_a_gap_counts_as_lost_samples(watched, audio, quietly):
     """
-    Lost are the samples between the last one before and the first one after, to within a block;
-    both are told once, at the audio time at which the device went and came.
+    From the last sample before to the first one after, to within a block; loss and return are
+    reported once, at their stream time.
     """
     audio.at(5.0, lambda: audio.unplug(quietly=quietly))
     audio.at(11.0, audio.plug_in)
@@ -113,9 +113,9 @@ def test_a_gap_counts_as_lost_samples(watched, audio, quietly):
     assert len(watched.gaps) == 1
 
 
-def test_stages_start_anew_behind_a_gap(watched, audio, spotter):
+def test_stages_are_reset_after_a_gap(watched, audio, spotter):
     """
-    No window holds audio of both sides: the first posterior after a gap comes a window later.
+    No window contains audio of both sides: the first posterior comes one window later.
     """
     times = []
     spotter.on_posterior = lambda time_s, *_: times.append(time_s)
@@ -133,9 +133,9 @@ def test_stages_start_anew_behind_a_gap(watched, audio, spotter):
     )
 
 
-def test_audio_that_the_resampler_holds_back_is_heard_before_the_gap(watched, audio):
+def test_audio_in_the_resampler_is_processed_before_the_gap(watched, audio):
     """
-    A 48 kHz device loses nothing at its losses: samples heard are a third of those delivered.
+    A 48 kHz device loses nothing at its losses: a third of the delivered samples is processed.
     """
     audio.rate = 48_000
     for number in range(10):
@@ -153,11 +153,9 @@ def test_audio_that_the_resampler_holds_back_is_heard_before_the_gap(watched, au
 
 
 @pytest.mark.parametrize("back_s", [6.0, math.inf])
-def test_a_word_in_what_the_resampler_holds_back_is_told_at_the_loss(
-    watched, audio, spotter, demo, back_s
-):
+def test_a_word_in_the_resampler_is_detected_at_the_loss(watched, audio, spotter, demo, back_s):
     """
-    Neither when the device is back, which may take hours, nor to callbacks alone where it is not.
+    Not when the device returns, which may take hours.
     """
     opened_s = audio.opening_s()
     spotter.reset()
@@ -176,9 +174,9 @@ def test_a_word_in_what_the_resampler_holds_back_is_told_at_the_loss(
     assert lost_s <= found[0][0] < lost_s + POLL_S
 
 
-def test_a_consumer_that_is_busy_with_what_was_held_back_loses_no_time(watched, audio):
+def test_the_gap_reaches_to_the_end_of_a_wait(watched, audio):
     """
-    At the end of a wait the gap reaches to that moment, whatever the last samples cost.
+    However long the last samples take to process.
     """
     audio.rate = 48_000
     audio.at(2.0, lambda: setattr(watched, "busy_s", 0.7))
@@ -195,7 +193,7 @@ def test_a_consumer_that_is_busy_with_what_was_held_back_loses_no_time(watched, 
 
 def test_without_reconnection_a_loss_ends_listening(spotter, audio):
     """
-    The loss is an error of the waiting; the device is closed all the same.
+    The loss is an error of `wait`; the device is closed.
     """
     watched = WatchedListener(spotter, audio, reconnect=False)
     audio.at(5.0, audio.unplug)
@@ -212,7 +210,7 @@ def test_without_reconnection_a_loss_ends_listening(spotter, audio):
 @pytest.mark.parametrize("opening_s", [0.0, 3.0, math.inf])
 def test_it_may_be_stopped_during_an_outage(watched, audio, opening_s):
     """
-    Also while the device is being opened, or that hangs: at once, and time has gone on.
+    Also while the device is being opened, or hangs; stream time has gone on.
     """
     audio.at(5.0, audio.unplug)
     audio.at(5.05, lambda: setattr(audio, "opening_s", lambda: opening_s))
@@ -229,7 +227,7 @@ def test_it_may_be_stopped_during_an_outage(watched, audio, opening_s):
 
 def test_an_interrupt_during_an_outage_counts_the_gap(watched, audio):
     """
-    Ctrl-C gets through, everything is closed, and the summary has the whole time.
+    Everything is closed, and the statistics contain the whole time.
     """
     audio.at(5.0, audio.unplug)
     audio.at(9.0, lambda: setattr(audio, "interrupted", True))
@@ -241,10 +239,10 @@ def test_an_interrupt_during_an_outage_counts_the_gap(watched, audio):
     assert audio.source.closed
 
 
-def test_a_slow_machine_drops_the_oldest_and_says_so_once_a_second(watched, audio):
+def test_a_slow_machine_drops_the_oldest_audio(watched, audio):
     """
-    7 s of work for every piece, of which 4 s at most are kept: what is dropped is counted to the
-    sample, told no more often than once a second, and all of it in the end.
+    Dropped samples are counted exactly, reported at most once a second, and completely in the
+    end.
     """
     watched.busy_s = 7.0
     with watched.listener as listener:
@@ -266,9 +264,9 @@ def test_a_slow_machine_drops_the_oldest_and_says_so_once_a_second(watched, audi
     assert listener.statistics.audio_s == pytest.approx(audio.time.now_s, abs=0.1)
 
 
-def test_overload_is_told_at_most_once_a_second(watched, audio):
+def test_overload_is_reported_at_most_once_a_second(watched, audio):
     """
-    Also where audio is dropped with every piece: twice the buffer comes every 0.1 s.
+    Also if audio is dropped with every chunk: twice the buffer comes every 0.1 s.
     """
     audio.clock_error = -0.9875
     audio.block_samples = lambda rate: 8 * rate
@@ -281,9 +279,9 @@ def test_overload_is_told_at_most_once_a_second(watched, audio):
     assert min(np.diff(told_s)) >= REPORT_S
 
 
-def test_overload_needs_no_more_memory_the_longer_it_lasts(watched, audio):
+def test_overload_does_not_use_more_memory_over_time(watched, audio):
     """
-    After four minutes of overload the peak is what it was after one.
+    After four minutes of overload the peak is the same as after one.
     """
     watched.busy_s = 6.0
     tracemalloc.start()
@@ -302,9 +300,9 @@ def test_overload_needs_no_more_memory_the_longer_it_lasts(watched, audio):
     assert now < peak_after_four
 
 
-def test_overflows_of_the_device_are_counted_and_told(watched, audio):
+def test_overflows_of_the_device_are_counted_and_reported(watched, audio):
     """
-    Input that the device lost: the count is exact, stages reset, no length is made up.
+    The count is exact, the stages are reset, and no length is assumed.
     """
     for time_s in (2.0, 2.2, 2.4, 8.0):
         audio.at(time_s, lambda: audio.source.overflow(0.1))

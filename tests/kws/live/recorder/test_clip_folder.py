@@ -1,4 +1,4 @@
-"""`--record`: a folder that is private, capped, and may fail without harm to the listening."""
+"""`--record`: a private folder with a size limit, whose failure does not stop the listening."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from kws.errors import KwsError
 from kws.live.recorder import DetectionRecorder
 
 
-def test_voices_are_private(record, folder, audio):
+def test_clips_are_private(record, folder, audio):
     """
-    Only the owner may look into the folder and the files, whatever the umask allows.
+    Only the owner may read the folder and the files, whatever the umask.
     """
     before = os.umask(0)
     try:
@@ -35,9 +35,9 @@ def test_voices_are_private(record, folder, audio):
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_recording_is_said_loudly(record, folder, caplog):
+def test_recording_is_announced(record, folder, caplog):
     """
-    One warning at the start: what is kept, where, and up to how much.
+    One warning at the start: what is kept, where, and how much at most.
     """
     record()
 
@@ -50,7 +50,7 @@ def test_recording_is_said_loudly(record, folder, caplog):
 def test_nothing_is_overwritten(record, folder, audio):
     """
     A name that is taken, by a file or a dangling link, gets a number; several recorders at once
-    lose nothing either.
+    lose nothing.
     """
     folder.mkdir()
     (folder / "20261122T032501-0001.000s-yes-0.90.wav").symlink_to(folder / "nowhere")
@@ -74,9 +74,9 @@ def test_nothing_is_overwritten(record, folder, audio):
     assert {int(path.stem.rpartition("0.90-")[2]) for path in rest} == set(range(2, 42))
 
 
-def test_the_cap_counts_what_is_there_already(record, folder, audio, caplog):
+def test_the_limit_includes_existing_clips(record, folder, audio, caplog):
     """
-    With the clip that would go over it recording stops, once and for all, and says so once.
+    The clip that would exceed it stops the recording for good, with one warning.
     """
     folder.mkdir()
     (folder / "old.wav").write_bytes(bytes(CLIP_BYTES))
@@ -97,9 +97,9 @@ def test_the_cap_counts_what_is_there_already(record, folder, audio, caplog):
     ]
 
 
-def test_a_folder_that_goes_away_is_one_warning(record, folder, audio, caplog):
+def test_a_missing_folder_stops_the_recording(record, folder, audio, caplog):
     """
-    A disk that fails while listening stops the recording and nothing else.
+    A disk that fails while listening is one warning, and affects nothing else.
     """
     recorder = record()
     recorder.samples(audio[: 2 * RATE])
@@ -118,9 +118,9 @@ def test_a_folder_that_goes_away_is_one_warning(record, folder, audio, caplog):
     ]
 
 
-def test_a_disk_that_is_full_leaves_no_half_file(folder):
+def test_a_full_disk_leaves_no_partial_file(folder):
     """
-    A clip that the disk has no room for is gone without a trace; the one before it is whole.
+    The clip that does not fit is removed; the one before it is complete.
     """
     # The limit on the size of files fails writes as a full disk does; it is the process' own.
     code = (
@@ -154,9 +154,9 @@ def test_a_disk_that_is_full_leaves_no_half_file(folder):
 
 
 @pytest.mark.parametrize("below", ["", "/clips"])
-def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, below):
+def test_a_folder_that_cannot_be_created_is_one_line(tmp_path, below):
     """
-    A file in the place of the folder or above it is a clear error at the start.
+    A file in its place or above it is an error at the start.
     """
     (tmp_path / "file").write_text("not a folder")
     wanted = f"{tmp_path}/file{below}"
@@ -167,11 +167,11 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, below):
 
 def test_a_folder_without_permission_is_refused_at_the_start(tmp_path):
     """
-    A folder that is there but may not be written to is an error at the start, not at night.
+    A folder that cannot be written to is an error at the start, not later.
     """
     folder = Path("/proc")
     if not folder.is_dir():
-        pytest.skip("no folder here that nobody may write to")
+        pytest.skip("no read-only folder here")
 
     with pytest.raises(KwsError, match="/proc: expected a folder to record to"):
         DetectionRecorder(folder, sample_rate=RATE)
@@ -181,9 +181,9 @@ def test_a_folder_without_permission_is_refused_at_the_start(tmp_path):
     "options",
     [{"before_s": -1}, {"after_s": -0.1}, {"before_s": 0, "after_s": 0}, {"max_bytes": 0}],
 )
-def test_settings_without_sense_are_refused(record, folder, options):
+def test_impossible_settings_are_refused(record, folder, options):
     """
-    Negative times, clips of no length or no room at all: a clear error, and no folder is made.
+    Negative times, clips without length or no room: an error, and no folder is created.
     """
     with pytest.raises(KwsError, match="recording: expected"):
         record(**options)
@@ -201,9 +201,9 @@ def test_settings_without_sense_are_refused(record, folder, options):
         ("x" * 300, "x" * 40),
     ],
 )
-def test_a_keyword_makes_no_path(record, folder, audio, keyword, part):
+def test_a_keyword_is_made_safe_for_a_file_name(record, folder, audio, keyword, part):
     """
-    Labels are anybody's: in a name they are letters, digits, hyphens and underscores, not many.
+    Only letters, digits, hyphens and underscores remain, and not too many.
     """
     recorder = record()
     recorder.samples(audio[: 2 * RATE])

@@ -1,4 +1,4 @@
-"""`--record`: clips that hold what was heard, to the sample, and never in the way."""
+"""`--record`: clips with exactly the right samples."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ DEMO = models.FIRMWARE_MODELS / "demo.wav"
 @pytest.mark.parametrize("chunk_samples", [1_600, 441, 16_000, 160_000])
 def test_a_clip_holds_the_two_seconds_around_the_detection(record, folder, audio, chunk_samples):
     """
-    A second and a half before it and half a second after, to the sample, however the audio is
-    cut; the name tells date, stream time, keyword and score.
+    1.5 s before and 0.5 s after, to the sample, for any chunk length; the name has date, stream
+    time, keyword and score.
     """
     recorder = record()
     told = False
@@ -37,9 +37,9 @@ def test_a_clip_holds_the_two_seconds_around_the_detection(record, folder, audio
     assert recorder.n_clips == 1
 
 
-def test_a_clip_is_written_as_soon_as_it_is_whole(record, folder, audio):
+def test_a_clip_is_written_as_soon_as_it_is_complete(record, folder, audio):
     """
-    With the sample that completes it, not before, and whatever becomes of the program later.
+    With the sample that completes it, not before.
     """
     recorder = record()
     recorder.samples(audio[: 4 * RATE])
@@ -54,7 +54,7 @@ def test_a_clip_is_written_as_soon_as_it_is_whole(record, folder, audio):
 
 def test_detections_close_to_each_other_get_a_clip_each(record, folder, audio):
     """
-    Three within half a second: three whole clips that overlap.
+    Three within half a second: three complete clips that overlap.
     """
     recorder = record()
     times = (3.0, 3.1, 3.4)
@@ -70,10 +70,9 @@ def test_detections_close_to_each_other_get_a_clip_each(record, folder, audio):
         np.testing.assert_array_equal(samples, audio[end - 2 * RATE : end])
 
 
-def test_the_start_and_the_end_are_shorter(record, folder, audio):
+def test_clips_at_the_start_and_the_end_are_shorter(record, folder, audio):
     """
-    Where there is no second and a half before, or no half second after, the clip has what
-    there is; a detection in the silence that is fed after the end counts too.
+    They hold what there is; a detection in the silence after the end counts too.
     """
     recorder = record()
     recorder.samples(audio[:RATE])
@@ -92,7 +91,7 @@ def test_the_start_and_the_end_are_shorter(record, folder, audio):
 @pytest.mark.parametrize("n_lost", [0, 5_000])
 def test_a_clip_never_spans_a_gap(record, folder, audio, n_lost):
     """
-    It is cut at the gap, on either side; after it, time is ahead by what was lost.
+    It ends at the gap on either side; after it, time is ahead by the lost samples.
     """
     recorder = record()
     gap = 4 * RATE
@@ -112,7 +111,7 @@ def test_a_clip_never_spans_a_gap(record, folder, audio, n_lost):
 
 def test_memory_does_not_grow(record, audio):
     """
-    However long the audio, in whatever blocks, and with whatever detections.
+    For any length of audio, blocks and detections.
     """
     recorder = record()
 
@@ -134,9 +133,9 @@ def test_memory_does_not_grow(record, audio):
     assert bytes_more < 3 * CLIP_BYTES
 
 
-def test_what_is_kept_is_a_copy(record, folder, audio):
+def test_samples_are_copied(record, folder, audio):
     """
-    The caller may use its memory again.
+    The caller may reuse its memory.
     """
     recorder = record()
     block = audio[: 2 * RATE].copy()
@@ -147,9 +146,9 @@ def test_what_is_kept_is_a_copy(record, folder, audio):
     np.testing.assert_array_equal(*clips(folder).values(), audio[: 2 * RATE])
 
 
-def test_the_clips_of_the_demo_hold_its_words(folder):
+def test_the_clips_of_the_demo_contain_its_words(folder):
     """
-    Each of the ten words is heard again in its clip alone.
+    Each of the ten words is detected in its clip alone.
     """
     spotter = KeywordSpotter.from_model("default")
     recorder = DetectionRecorder(folder, sample_rate=spotter.sample_rate)
