@@ -9,7 +9,6 @@ import os
 import re
 import tempfile
 import wave
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -93,11 +92,15 @@ class DetectionRecorder(Sink):
         self._slack = round(SLACK_S * sample_rate)
         self._max_bytes = max_bytes
         self._now = now
-        self._recording = True
-        self._n_clips = 0
-        self._n_samples = 0
-        # The last samples without a gap: blocks and where each begins.
-        self._blocks: deque[tuple[int, NDArray[np.int16]]] = deque()
+        self.recording = True
+        """False once the limit was reached or the disk failed."""
+
+        self.n_clips = 0
+        """Clips written so far."""
+
+        # The latest samples without a gap, and the position of their end in the stream.
+        self._audio = np.zeros(0, dtype=np.int16)
+        self._end = 0
         self._pending: list[_Clip] = []
         self._n_bytes = _open_folder(self.folder)
         logger.warning(
@@ -109,38 +112,26 @@ class DetectionRecorder(Sink):
             _size(self._n_bytes),
         )
 
-    @property
-    def recording(self) -> bool:
-        """False once the limit was reached or the disk failed."""
-        return self._recording
-
-    @property
-    def n_clips(self) -> int:
-        """Clips written so far."""
-        return self._n_clips
-
     def samples(self, samples: NDArray[np.int16]) -> None:
         """Take samples that follow directly on the last ones, unless `gap` was called."""
-        if not self._recording or not len(samples):
+        if not self.recording or not len(samples):
             return
-        needed = self._n_samples - self._before - self._slack
+        needed = self._end - self._before - self._slack
         needed = min([needed, *(clip.start for clip in self._pending)])
-        while self._blocks and _end(self._blocks[0]) <= needed:
-            self._blocks.popleft()
-        # A copy: the caller may reuse its memory.
-        self._blocks.append((self._n_samples, np.array(samples, dtype=np.int16)))
-        self._n_samples += len(samples)
-        self._write_pending(until=self._n_samples)
+        old = max(0, needed - self._end + len(self._audio))
+        self._audio = np.concatenate((self._audio[old:], samples))
+        self._end += len(samples)
+        self._write_pending(until=self._end)
 
     def gap(self, n_samples: int) -> None:
         """Write the clips that wait for more audio with what there is; later ones begin here."""
         self._write_pending(until=None)
-        self._blocks.clear()
-        self._n_samples += n_samples
+        self._audio = self._audio[:0]
+        self._end += n_samples
 
     def detection(self, detection: Detection) -> None:
         """Write a clip of this detection, as soon as the audio after it has arrived."""
-        if not self._recording:
+        if not self.recording:
             return
         moment = round(detection.time_s * self._sample_rate)
         # A label must not become a path or a hidden file.
@@ -149,7 +140,7 @@ class DetectionRecorder(Sink):
             f"{self._now():%Y%m%dT%H%M%S}-{detection.time_s:08.3f}s-{keyword}-{detection.score:.2f}"
         )
         self._pending.append(_Clip(moment - self._before, moment + self._after, name))
-        self._write_pending(until=self._n_samples)
+        self._write_pending(until=self._end)
 
     def close(self, timeout_s: float = 0.0) -> None:
         """Write all clips that still wait, with the audio there is."""
@@ -157,22 +148,13 @@ class DetectionRecorder(Sink):
 
     def _write_pending(self, *, until: int | None) -> None:
         """Write the clips that end by `until`, or all."""
-        if not self._pending:
-            return
         ready = [clip for clip in self._pending if until is None or clip.end <= until]
         self._pending = [clip for clip in self._pending if clip not in ready]
+        start = self._end - len(self._audio)
         for clip in ready:
-            samples = self._cut(clip)
-            if self._recording and len(samples):
+            samples = self._audio[max(0, clip.start - start) : max(0, clip.end - start)]
+            if self.recording and len(samples):
                 self._write(clip, samples)
-
-    def _cut(self, clip: _Clip) -> NDArray[np.int16]:
-        """Return the samples of a clip that are in memory."""
-        parts = [
-            block[max(0, clip.start - start) : max(0, clip.end - start)]
-            for start, block in self._blocks
-        ]
-        return np.concatenate([np.zeros(0, dtype=np.int16), *parts])
 
     def _write(self, clip: _Clip, samples: NDArray[np.int16]) -> None:
         data = _wav(samples, self._sample_rate)
@@ -186,12 +168,12 @@ class DetectionRecorder(Sink):
             self._stop(f"{self.folder}: {getattr(error, 'strerror', None) or error}")
             return
         self._n_bytes += len(data)
-        self._n_clips += 1
+        self.n_clips += 1
 
     def _stop(self, reason: str) -> None:
-        self._recording = False
+        self.recording = False
         self._pending = []
-        self._blocks.clear()
+        self._audio = self._audio[:0]
         logger.warning("recording has stopped, listening goes on: %s", reason)
 
 
@@ -240,10 +222,6 @@ def _wav(samples: NDArray[np.int16], sample_rate: int) -> bytes:
         file.setframerate(sample_rate)
         file.writeframes(samples.astype("<i2").tobytes())
     return made.getvalue()
-
-
-def _end(block: tuple[int, NDArray[np.int16]]) -> int:
-    return block[0] + len(block[1])
 
 
 def _size(n_bytes: int) -> str:

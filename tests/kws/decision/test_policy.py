@@ -129,7 +129,7 @@ def test_labels_without_threshold_never_fire():
 
 def test_reset_equals_new():
     """
-    After reset, earlier audio has no influence.
+    After reset a keyword may fire at once, also at an earlier time.
     """
     target = policy()
     target.push(np.array([0.9, 0, 0], dtype=np.float32), 100.0)

@@ -62,7 +62,7 @@ def test_the_same_posteriors_give_the_same_last_bit(rng):
 
 def test_reset_equals_new():
     """
-    After reset, earlier audio has no influence.
+    After reset the span must fill again, and earlier posteriors do not count.
     """
     smoother = PosteriorSmoother(2)
     smoother.push(posterior(1, 0))

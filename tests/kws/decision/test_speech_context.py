@@ -121,7 +121,7 @@ def test_a_hop_that_nobody_listened_to_is_quiet():
 
 def test_reset_equals_new():
     """
-    After reset, earlier audio has no influence.
+    Speech before a reset does not count.
     """
     heard = context(on=3.0)
     for _ in range(50):

@@ -74,7 +74,7 @@ def test_an_empty_push_changes_nothing(rng):
 
 def test_reset_equals_new(rng):
     """
-    After reset, earlier audio has no influence.
+    After reset, a used front end gives what a new one gives.
     """
     config = FrontendConfig()
     clip = rng.integers(-2_000, 2_000, size=2_000, dtype=np.int16)

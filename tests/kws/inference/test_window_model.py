@@ -79,7 +79,7 @@ def test_nothing_before_the_first_window_is_full(default_manifest, frames):
 
 def test_reset_equals_new(default_manifest, frames):
     """
-    After reset, earlier audio has no influence.
+    After reset the next posterior comes after a full window.
     """
     used = WindowModel(default_manifest, hop_frames=10)
     used.push(frames[:333])
