@@ -18,8 +18,7 @@ from kws.inference.stream_model import StreamModel
 from kws.inference.window_model import WindowModel
 from kws.manifest import ModelManifest
 from training.config.data_sections import SourceConfig
-from training.datasets import labelled_clips as sources
-from training.datasets import twelve_class
+from training.datasets import labelled_clips, twelve_class
 from training.datasets.clips import Clip, fit_length
 from training.datasets.splits import open_classes
 
@@ -70,61 +69,41 @@ class ClipScorer:
 def clips_to_score(
     manifest: ModelManifest, root: Path, *, split: str | None, seed: int
 ) -> list[Any]:
-    """Return the clips of a folder that count for a model.
+    """Return the clips of a folder, table or archive that count for a model.
 
     Without a `split` every clip counts. With one, a keyword model gets the balanced twelve-class
-    split (drawn by `seed`), a model of plain classes the split of its recipe.
+    split drawn by `seed`, a model of plain classes the split of its recipe. Clips of other classes
+    than those of the model are ignored.
 
     Raises
     ------
     ConfigError
         If the data cannot be read, or the split is empty.
     """
-    found = clips_of_source(manifest, root, split=split)
-    if found is not None:
-        return found
-    if split is None:
-        return list(twelve_class.every_clip(root, manifest.labels))
-    return list(twelve_class.balanced_split(root, manifest.labels, split, seed=seed))
-
-
-def clips_of_source(manifest: ModelManifest, root: Path, *, split: str | None) -> list[Any] | None:
-    """Return the clips of `root` as the model's recipe reads and splits them.
-
-    Labels that the model does not have are passed over. Without a `split` every clip of the
-    model's labels counts. For a model of keywords the answer is None.
-
-    Raises
-    ------
-    ConfigError
-        If the source cannot be read, or the split is empty.
-    """
-    config = _source_of(manifest)
-    if not config.kind:
-        return None
-    # The same labels may lie elsewhere in another form: recordings of one's own in folders.
-    kind = sources.detect(root)
-    if kind == "csv" and config.kind == "folders" and root.is_dir():
-        kind = "folders"
+    table = manifest.training.get("recipe", {}).get("source", {})
+    source = from_mapping(
+        SourceConfig, table, where=str(manifest.path), name="training.recipe.source"
+    )
     labels = manifest.labels
-    if config.kind == "words":
-        # Words of running speech have no folder.
+    if not source.kind:
+        if split is None:
+            return list(twelve_class.every_clip(root, labels))
+        return list(twelve_class.balanced_split(root, labels, split, seed=seed))
+    if source.kind == "words":
+        # Words cut from running speech have no folder.
         labels = tuple(label for label in labels if (root / label).is_dir())
-    config = replace(config, kind=kind)
+    kind = labelled_clips.detect(root)
+    if kind == "csv" and source.kind == "folders" and root.is_dir():
+        # A table in the folder does not change how the recipe reads it.
+        kind = "folders"
+    source = replace(source, kind=kind)
     if split is None:
-        items = sources.OPENERS[kind](root, sample_rate=config.sample_rate)
+        items = labelled_clips.OPENERS[kind](root, sample_rate=source.sample_rate)
         clips = [item.clip for item in items if item.clip.label in manifest.labels]
     else:
-        clips = open_classes(config, root, labels).clips(split)
+        clips = open_classes(source, root, labels).clips(split)
     if not clips:
         raise ConfigError(
             f"{root}: expected {split or 'clips'} of {', '.join(manifest.labels)}, found none"
         )
     return clips
-
-
-def _source_of(manifest: ModelManifest) -> SourceConfig:
-    table = manifest.training.get("recipe", {}).get("source", {})
-    return from_mapping(
-        SourceConfig, table, where=str(manifest.path), name="training.recipe.source"
-    )
