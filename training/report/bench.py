@@ -60,9 +60,7 @@ def read_benches(
     return found
 
 
-def run_bench(
-    model: ReportModel, *, seconds: float = SECONDS, n_rounds: int = N_ROUNDS
-) -> dict[str, Any]:
+def run_bench(model: ReportModel) -> dict[str, Any]:
     """Measure a model on the demo recording, as `kws-bench` does."""
     options = {
         "name_or_path": model.asked,
@@ -71,8 +69,7 @@ def run_bench(
         "kernels": model.kernels,
         "n_threads": 1,
     }
-    plan = Plan(DEMO, seconds, n_rounds)
-    measured = measure(options, plan, progress=lambda text: None)
+    measured = measure(options, Plan(DEMO, SECONDS, N_ROUNDS), progress=lambda text: None)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     report = {"date": now, **measured}
     return _row(report, report, "measured for this report")

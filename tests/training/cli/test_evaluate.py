@@ -1,4 +1,4 @@
-"""`kws-eval` on real files: the demo recording and clips cut from it."""
+"""`kws-eval` on the demo recording and clips cut from it."""
 
 import csv
 import json
@@ -47,7 +47,7 @@ def run(capsys, *arguments):
 
 def test_stream_scores_the_demo_recording(capsys, tmp_path):
     """
-    The shipped model hears every word of the demo and nothing else, by the stated rules.
+    The shipped model detects every word of the demo and nothing else.
     """
     code, report = run(
         capsys, "stream", "--model", "default", "--audio", DEMO.parent, "--truth", TRUTH,
@@ -63,9 +63,9 @@ def test_stream_scores_the_demo_recording(capsys, tmp_path):
     assert {"curve.png", "errors.csv"} == {path.name for path in (tmp_path / "out").iterdir()}
 
 
-def test_a_stream_is_scored_at_the_hop_of_the_stream_form(capsys, eight_frame_model):
+def test_a_stream_is_scored_at_the_hop_of_the_model(capsys, eight_frame_model):
     """
-    Without --hop-ms a model of 80 ms streams; with it the hop is what was asked for.
+    Without --hop-ms a model of 80 ms runs streaming; with it, at the given hop.
     """
     options = ("stream", "--model", eight_frame_model, "--audio", DEMO, "--truth", TRUTH)
 
@@ -99,7 +99,7 @@ def test_clips_counts_every_clip_without_a_split(capsys, tmp_path, clip_folder):
 
 def test_folder_of_another_word_counts_as_unknown(capsys, clip_folder):
     """
-    A folder that is no label of the model stands for `_unknown_`.
+    A folder whose name is no label of the model counts as `_unknown_`.
     """
     (clip_folder / "yes").rename(clip_folder / "banana")
 
@@ -146,7 +146,7 @@ def test_made_stream_is_scored(capsys, tmp_path, clip_folder, rng):
 
 def test_audio_folder_without_audio_is_one_line(capsys, tmp_path):
     """
-    A folder with nothing to hear is a clear error, exit code 1.
+    A folder without audio is a one-line error.
     """
     code = main(["stream", "--model", "default", "--audio", str(tmp_path), "--truth", str(TRUTH)])
 

@@ -31,9 +31,9 @@ def noise(rng, seconds):
     return (rng.standard_normal(seconds * RATE) * 500).astype(np.int16)
 
 
-def test_keywords_lie_at_the_stated_snr(rng, clip):
+def test_words_have_the_stated_level(rng, clip):
     """
-    The loudest 300 ms of each word stand `snr_db` above the RMS of the background.
+    The loudest 300 ms of each word are `snr_db` above the RMS of the background.
     """
     background = Background(noise(rng, 60))
     config = StreamConfig(snr_db=20.0, keywords_per_minute=6)
@@ -47,9 +47,9 @@ def test_keywords_lie_at_the_stated_snr(rng, clip):
     assert 20.0 == pytest.approx(20 * np.log10(loud_level(word) / rms), abs=0.3)
 
 
-def test_truth_marks_the_word_and_not_its_margins(rng, clip):
+def test_truth_has_the_span_of_the_word_only(rng, clip):
     """
-    Events span the sound, 0.3 s here, not the whole second of the clip.
+    An event spans the sound, here 0.3 s, not the whole clip of one second.
     """
     _, events = mix_clips([clip], Background(noise(rng, 60)), StreamConfig(), file="s.wav")
 
@@ -58,9 +58,9 @@ def test_truth_marks_the_word_and_not_its_margins(rng, clip):
         assert 0.3 == pytest.approx(event.end_s - event.start_s, abs=0.03)
 
 
-def test_same_seed_same_audio_other_seed_other_audio(rng, clip):
+def test_the_seed_fixes_the_audio(rng, clip):
     """
-    The seed fixes every draw.
+    The same seed gives the same audio, another seed other audio.
     """
     background = Background(noise(rng, 30))
     mixes = [
@@ -72,10 +72,10 @@ def test_same_seed_same_audio_other_seed_other_audio(rng, clip):
     assert not np.array_equal(mixes[0], mixes[2])
 
 
-def test_folder_holds_audio_truth_and_ignored_words(tmp_path, rng, clip):
+def test_a_folder_has_audio_and_truth_with_ignored_spans(tmp_path, rng, clip):
     """
-    Streams come as files of the stated length, their truth with the background's own keywords
-    as ignored spans, wherever the repeated background puts them.
+    Files have the stated length. Keywords of the repeated background are ignored spans in the
+    truth.
     """
     soundfile.write(tmp_path / "talk.wav", noise(rng, 10), RATE)
     (tmp_path / "words.csv").write_text(
@@ -115,9 +115,9 @@ def build(clips, backgrounds, out, grouping):
     )
 
 
-def test_each_speaker_of_the_background_gets_files_of_their_own(tmp_path, rng, clip):
+def test_each_speaker_gets_separate_files(tmp_path, rng, clip):
     """
-    Grouped by speaker, files carry the speaker's name and hold nobody else.
+    Grouped by speaker, a file has the speaker's name and no other speaker.
     """
     for name, seconds in (("84-1-0000", 4), ("84-1-0001", 5), ("1272-9-0000", 7)):
         soundfile.write(tmp_path / f"{name}.wav", noise(rng, seconds), RATE)
@@ -131,9 +131,9 @@ def test_each_speaker_of_the_background_gets_files_of_their_own(tmp_path, rng, c
     assert {"84-000.wav": 9.6, "1272-000.wav": 7.3} == lengths
 
 
-def test_halves_have_no_speaker_and_no_recording_in_common(tmp_path, rng, clip):
+def test_halves_share_no_speaker_and_no_recording(tmp_path, rng, clip):
     """
-    In halves, words and background of a-*.wav and b-*.wav come from different people and places.
+    Words and background of a-*.wav and b-*.wav have different speakers and sources.
     """
     clips = []
     for speaker, hz in (("aa", 500), ("bb", 3_000)):
@@ -154,10 +154,10 @@ def test_halves_have_no_speaker_and_no_recording_in_common(tmp_path, rng, clip):
         assert near[0] > 50 * near[1]
 
 
-def test_audio_of_an_earlier_call_is_not_left_among_the_files(tmp_path, rng, clip):
+def test_other_audio_in_the_output_folder_is_refused(tmp_path, rng, clip):
     """
-    The same call may write again; a shorter one would leave a file that its truth does not tell
-    of, and says so before it writes anything.
+    The same call may write again. A shorter one would leave a file without truth, which is an
+    error before anything is written.
     """
     out = tmp_path / "out"
     soundfile.write(tmp_path / "long.wav", noise(rng, 70), RATE)
@@ -173,7 +173,7 @@ def test_audio_of_an_earlier_call_is_not_left_among_the_files(tmp_path, rng, cli
 
 
 @pytest.mark.parametrize("snr_db", ["nan", "inf", "-inf"])
-def test_a_level_that_is_no_number_is_one_line(tmp_path, rng, clip, capsys, snr_db):
+def test_an_invalid_level_is_one_line(tmp_path, rng, clip, capsys, snr_db):
     """
     An SNR that is not finite is refused before anything is written.
     """
@@ -191,7 +191,7 @@ def test_a_level_that_is_no_number_is_one_line(tmp_path, rng, clip, capsys, snr_
 
 def test_one_speaker_cannot_be_halved(tmp_path, rng, clip):
     """
-    Halves of one speaker are refused, and nothing is written.
+    Halves of a single speaker are an error, and nothing is written.
     """
     soundfile.write(tmp_path / "noise.wav", noise(rng, 5), RATE)
 

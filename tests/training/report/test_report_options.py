@@ -1,4 +1,4 @@
-"""What `kws-eval report` writes where, and what it refuses in one line."""
+"""The outputs and errors of `kws-eval report`."""
 
 import json
 import shutil
@@ -12,14 +12,15 @@ from support.report_material import Page, run
 
 from kws import models
 from training.cli.evaluate import main
+from training.report import bench
 
 # A fresh process and every level of noise take their time on a busy machine.
 pytestmark = pytest.mark.timeout(300)
 
 
-def test_write_keeps_what_was_measured_over_noise(capsys, material, tmp_path):
+def test_write_stores_the_figures_over_noise(capsys, material, tmp_path):
     """
-    With --write the manifest has accuracy and keyword recall at each level, and the command.
+    With --write the manifest gets accuracy and keyword recall at each level, and the command.
     """
     copy = tmp_path / "copy"
     shutil.copytree(material / "odd", copy)
@@ -40,7 +41,7 @@ def test_write_keeps_what_was_measured_over_noise(capsys, material, tmp_path):
 
 def test_broken_model_among_several_is_one_line(capsys, material, tmp_path):
     """
-    A file that is not its manifest's ends the report before anything is measured.
+    A file that does not match its manifest is an error before anything is measured.
     """
     broken = tmp_path / "broken"
     shutil.copytree(material / "odd", broken)
@@ -76,7 +77,7 @@ def test_broken_model_among_several_is_one_line(capsys, material, tmp_path):
 )
 def test_wrong_options_are_one_line(capsys, material, arguments, line):
     """
-    What cannot be measured is said before anything is.
+    Invalid options are errors before anything is measured.
     """
     folders = {path.name: path for path in material.iterdir()}
 
@@ -87,10 +88,13 @@ def test_wrong_options_are_one_line(capsys, material, arguments, line):
     assert line.format(**folders) in error
 
 
-def test_latency_is_measured_for_the_page(tmp_path):
+def test_latency_is_measured_for_the_page(tmp_path, monkeypatch):
     """
-    With --run-bench the page has a row of latency, dated today, and says where it came from.
+    With --run-bench the page has a row of latency with date and source.
     """
+    monkeypatch.setattr(bench, "SECONDS", 4.0)
+    monkeypatch.setattr(bench, "N_ROUNDS", 1)
+
     assert 0 == main(["report", "tiny", "--run-bench", "--out", str(tmp_path / "page")])
 
     (row,) = json.loads((tmp_path / "page" / "report.json").read_text())["models"][0]["bench"]
@@ -100,9 +104,9 @@ def test_latency_is_measured_for_the_page(tmp_path):
     assert f"{today}, measured for this report" in (tmp_path / "page" / "report.md").read_text()
 
 
-def test_page_without_measurements_says_how_to_get_them(capsys, tmp_path):
+def test_page_without_measurements_names_the_options(capsys, tmp_path):
     """
-    With --out DIR alone the page has what the files tell, and names the options for the rest.
+    With --out DIR alone the page has the facts of the files and names the options for the rest.
     """
     assert 0 == main(["report", "default", "--out", str(tmp_path / "page")])
 
@@ -114,7 +118,7 @@ def test_page_without_measurements_says_how_to_get_them(capsys, tmp_path):
 
 def test_markdown_file_is_the_table_of_manifests(tmp_path):
     """
-    `--out FILE.md` writes what stdout would have got.
+    `--out FILE.md` writes the table that otherwise goes to stdout.
     """
     path = tmp_path / "table.md"
 

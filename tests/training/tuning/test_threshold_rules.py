@@ -1,4 +1,4 @@
-"""The optimiser: the fewest misses for a budget of false accepts, proven by trying everything."""
+"""Choosing thresholds: the fewest misses for a budget, compared with trying everything."""
 
 import itertools
 
@@ -15,9 +15,9 @@ from training.tuning.threshold_rules import (
 )
 
 
-def test_known_staircases_give_the_known_best():
+def test_a_small_case_by_hand():
     """
-    Worked by hand: all nine combinations, of which five are on the border.
+    Of nine combinations, five are on the Pareto front.
     """
     rates = np.array([[3.0, 1.0, 0.0], [2.0, 1.0, 0.0]])
     costs = np.array([[0.0, 1.0, 9.0], [0.0, 4.0, 5.0]])
@@ -34,7 +34,7 @@ def test_known_staircases_give_the_known_best():
 @pytest.mark.parametrize("budget", [0.0, 3.0, 7.0, 40.0])
 def test_nothing_beats_the_choice(rng, budget):
     """
-    Against every combination there is: none within the budget misses fewer words.
+    No combination within the budget misses fewer words.
     """
     rates = np.sort(rng.integers(0, 12, size=(4, 6)), axis=1)[:, ::-1].astype(float)
     rates[:, -1] = 0
@@ -56,7 +56,7 @@ def test_nothing_beats_the_choice(rng, budget):
 
 def test_where_nothing_is_affordable_the_lowest_rate_is_taken():
     """
-    A budget that cannot be kept is kept as nearly as possible.
+    If no choice keeps the budget, the one with the lowest rate is taken.
     """
     front = best_choices(np.array([[5.0, 4.0]]), np.array([[0.0, 7.0]]), max_rate=1.0)
 
@@ -72,9 +72,9 @@ def falling(tops, n_peaks):
     return np.array([[int((row >= step).sum()) for step in GRID] for row in peaks])
 
 
-def test_counting_alone_pays_what_was_counted():
+def test_the_rule_counts_uses_the_whole_budget():
     """
-    The rule `counts` leaves as many false accepts as the hours allow, and no more.
+    The rule `counts` allows as many false accepts as the budget, and no more.
     """
     counts = falling((0.9, 0.6), 20)
     costs = np.tile(np.arange(len(GRID), dtype=float), (2, 1))
@@ -86,7 +86,7 @@ def test_counting_alone_pays_what_was_counted():
     assert 2 == counts[[0, 1], steps].sum()
 
 
-def test_a_margin_raises_what_counting_chose():
+def test_the_rule_margin_is_higher_than_counts():
     """
     The rule `margin` puts each threshold at least 0.02 higher than `counts` does.
     """
@@ -100,10 +100,10 @@ def test_a_margin_raises_what_counting_chose():
     assert GRID[chosen[1]].sum() >= GRID[chosen[0]].sum() + 0.02
 
 
-def test_the_share_leads_from_one_threshold_to_each_keywords_own():
+def test_the_share_moves_thresholds_apart():
     """
-    Share 0 is one threshold for all; the higher the share, the further a keyword that fires
-    falsely at high scores stands above one that does not.
+    Share 0 gives one threshold for all. With a higher share, a keyword with high false peaks gets
+    a higher threshold than the other.
     """
     counts = falling((0.95, 0.6), 40)
     costs = np.tile(np.arange(len(GRID), dtype=float), (2, 1))
@@ -119,10 +119,10 @@ def test_the_share_leads_from_one_threshold_to_each_keywords_own():
     assert 0.0 == pytest.approx(places.sum())
 
 
-def test_new_audio_is_expected_to_hold_more_than_was_counted(rng):
+def test_more_false_accepts_are_expected_than_counted(rng):
     """
-    Over two thousand draws of an exponential the expectation lies on the safe side of what is
-    true, by at most a quarter.
+    Over two thousand draws of an exponential, the mean expectation is above the true value, by at
+    most a quarter.
     """
     levels = np.linspace(0, 8, 200)
     asked = int(np.searchsorted(levels, 3.5))
@@ -141,7 +141,7 @@ def test_new_audio_is_expected_to_hold_more_than_was_counted(rng):
 )
 def test_nonsense_is_refused(arguments, message):
     """
-    A rule that does not exist and a share beyond 1 are errors when they are named.
+    An unknown rule or a share above 1 is an error.
     """
     with pytest.raises(ConfigError, match=message):
         RuleConfig(*arguments)

@@ -1,4 +1,4 @@
-"""Tuning on real files: cut from the demo recording, run by a copy of the shipped model."""
+"""`kws-eval tune` on real files: the demo recording and noise, with a copy of a shipped model."""
 
 import json
 import shutil
@@ -18,6 +18,8 @@ from training.tuning.tuning_audio import AudioFolders
 
 DEMO = models.FIRMWARE_MODELS / "demo.wav"
 RATE = 16_000
+# The values to try do not matter for these tests, so there are few.
+FEW = ("--smoothing-ms", 300, 500, "--suppression-ms", 500)
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +28,15 @@ def spotter():
     return KeywordSpotter.from_model("default")
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Return a folder for posteriors; files of equal content share an entry."""
+    return tmp_path_factory.mktemp("posteriors")
+
+
 @pytest.fixture
 def model(tmp_path):
-    """Return a copy of the shipped model whose manifest may be written to."""
+    """Return a copy of the shipped model with a writable manifest."""
     manifest = models.load("default")
     (tmp_path / "model").mkdir()
     for name in (manifest.path.name, manifest.window.file, manifest.stream.file):
@@ -37,8 +45,8 @@ def model(tmp_path):
 
 
 @pytest.fixture
-def material(tmp_path, rng):
-    """Return two folders: four speakers' noise, and the demo's words as two speakers'."""
+def folders(tmp_path, rng):
+    """Return two folders: noise of four speakers, and the demo's words by two speakers."""
     quiet, words = tmp_path / "quiet", tmp_path / "words"
     quiet.mkdir()
     words.mkdir()
@@ -54,23 +62,29 @@ def material(tmp_path, rng):
     return quiet, words
 
 
-def tune(capsys, model, material, tmp_path, *more):
-    quiet, words = material
-    arguments = ["--model", model, "--audio", quiet, "--misses", words, "--fa-per-hour", 100]
-    # Few settings to try: what is tested does not depend on how many.
-    settings = ["--smoothing-ms", 300, 500, "--suppression-ms", 500, "--json"]
-    cache = ["--cache", tmp_path / "cache"]
-    code = main(["tune", *map(str, (*arguments, *settings, *cache, *more))])
-    return code, json.loads(capsys.readouterr().out)
+@pytest.fixture
+def tune(capsys, folders, cache):
+    """Return a function that runs the command and returns its report."""
+
+    def run(model, *more, misses=True):
+        quiet, words = folders
+        arguments = ["tune", "--model", model, "--audio", quiet, "--cache", cache, "--json"]
+        arguments += ["--misses", words] if misses else []
+        assert 0 == main([*map(str, (*arguments, "--fa-per-hour", 100, *FEW, *more))])
+        return json.loads(capsys.readouterr().out)
+
+    return run
 
 
 @pytest.mark.parametrize("weight", [0.0, 3.0])
 @pytest.mark.parametrize("smoothing_ms", [100, 300, 500, 700])
 @pytest.mark.parametrize("hop_ms", [100, 80])
-def test_kept_posteriors_make_the_spotters_scores(request, tmp_path, hop_ms, smoothing_ms, weight):
+def test_cached_posteriors_give_the_spotters_scores(
+    request, tmp_path, hop_ms, smoothing_ms, weight
+):
     """
-    Times and scores are to the last bit those that the spotter itself makes of a file, its flush
-    at the end included, whatever the smoothing, the context and the hop of the stream form.
+    Times and scores equal those of the spotter with its flush to the last bit, for every
+    smoothing, context weight and hop.
     """
     path = "default" if hop_ms == 100 else request.getfixturevalue("eight_frame_model")
     manifest, spotter = models.load(path), KeywordSpotter.from_model(path)
@@ -92,9 +106,9 @@ def test_kept_posteriors_make_the_spotters_scores(request, tmp_path, hop_ms, smo
     assert hop_ms == spotter.hop_ms
 
 
-def test_a_file_is_heard_once(spotter, tmp_path):
+def test_a_file_is_processed_once(spotter, tmp_path):
     """
-    The second time posteriors come from the cache; other audio and another hop have their own.
+    The second time, posteriors come from the cache; other audio or another hop has its own.
     """
     first = posteriors_of(spotter, DEMO, cache=tmp_path)
     (kept,) = tmp_path.iterdir()
@@ -111,31 +125,30 @@ def test_a_file_is_heard_once(spotter, tmp_path):
     assert 3 == len(list(tmp_path.glob("*.npz")))
 
 
-def test_tuning_on_a_half_never_opens_the_other_halfs_files(spotter, material):
+def test_the_half_for_the_report_is_not_opened(spotter, folders, cache):
     """
-    Half A is heard although half B's files are no audio at all.
+    Half A is read although the files of half B are no audio at all.
     """
-    quiet, _ = material
+    quiet, _ = folders
     for speaker in ("11", "13"):
         (quiet / f"{speaker}-000.wav").write_bytes(b"no audio")
+    audio = AudioFolders.of([quiet])
 
-    heard = AudioFolders.of([quiet]).read(spotter, "half-a", cache=None, progress=lambda _: iter)
+    found = audio.read(spotter, "half-a", cache=cache, progress=lambda _: iter)
 
-    assert ("10", "12") == heard.speakers
-    assert 2 * 20 / 3600 == pytest.approx(heard.hours)
+    assert ("10", "12") == found.speakers
+    assert 2 * 20 / 3600 == pytest.approx(found.hours)
     with pytest.raises(AudioError, match="11-000"):
-        AudioFolders.of([quiet]).read(spotter, "half-b", cache=None, progress=lambda _: iter)
+        audio.read(spotter, "half-b", cache=cache, progress=lambda _: iter)
 
 
-def test_what_the_other_half_holds_changes_nothing_that_is_chosen(
-    capsys, tmp_path, model, material
-):
+def test_the_half_for_the_report_does_not_affect_the_choice(model, folders, tune):
     """
-    Half B full of false accepts: the choice stays, the report on half B tells of them.
+    With false accepts in half B only, thresholds stay and the report on half B counts them.
     """
-    _, before = tune(capsys, model, material, tmp_path, "--dry-run")
-    shutil.copy(DEMO, material[0] / "11-000.wav")
-    _, after = tune(capsys, model, material, tmp_path, "--dry-run")
+    before = tune(model, "--dry-run")
+    shutil.copy(DEMO, folders[0] / "11-000.wav")
+    after = tune(model, "--dry-run")
 
     for key in ("thresholds", "smoothing_ms", "suppression_ms", "tuning"):
         assert before[key] == after[key]
@@ -144,74 +157,55 @@ def test_what_the_other_half_holds_changes_nothing_that_is_chosen(
     assert ["11", "13"] == after["reporting"]["speakers"]
 
 
-def test_thresholds_are_tuned_at_the_hop_of_the_stream_form(
-    capsys, tmp_path, eight_frame_model, material
-):
+def test_a_streaming_model_is_tuned_at_its_own_hop(eight_frame_model, tune):
     """
-    Without --hop-ms a model of 80 ms is heard as it will run: streaming, every 80 ms.
+    Without --hop-ms, a model with a hop of 80 ms is run streaming every 80 ms.
     """
-    _, report = tune(capsys, eight_frame_model, material, tmp_path, "--dry-run")
+    report = tune(eight_frame_model, "--dry-run")
 
     assert ("stream", 80) == (report["mode"], report["hop_ms"])
 
 
-def test_the_choice_goes_into_the_manifest_with_what_it_rests_on(capsys, tmp_path, model, material):
+def test_the_result_is_written_into_the_manifest(capsys, tmp_path, model, folders, tune):
     """
-    Smoothing, suppression and thresholds are the manifest's; beside them speakers, hours,
-    figures of both halves and the command. A dry run leaves the file as it is.
+    The manifest gets smoothing, context weights, suppression and thresholds, and beside them the
+    report with speakers, figures and command. A dry run does not change it.
     """
-    table = json.loads(model.read_text())
-    for key in ("context_weights", "context_ms", "context_delay_ms"):
-        table["decision"].pop(key, None)
-    model.write_text(json.dumps(table))
     before = model.read_bytes()
-    _, planned = tune(capsys, model, material, tmp_path, "--dry-run", "--context-weights", 2.5)
+    planned = tune(model, "--dry-run", "--context-weights", 2.5)
     assert before == model.read_bytes()
 
     picture = tmp_path / "curve.png"
-    more = ("--picture", str(picture), "--context-weights", 2.5)
-    code, report = tune(capsys, model, material, tmp_path, *more)
+    report = tune(model, "--picture", picture, "--context-weights", 2.5)
 
     manifest = read_manifest(model)
     source = manifest.metrics["thresholds"]
-    assert 0 == code
     assert planned["thresholds"] == report["thresholds"] == manifest.decision.thresholds
     assert report["smoothing_ms"] == manifest.decision.smoothing_ms
     assert report["suppression_ms"] == manifest.decision.suppression_ms
     assert dict.fromkeys(manifest.keywords, 2.5) == manifest.decision.context_weights
     assert (None, str(model)) == (planned.get("written"), report["written"])
-    # Those were of the thresholds before.
+    # Figures of the former thresholds are removed.
     assert "stream" not in manifest.metrics
     assert ["10", "12"] == source["ways"][0]["tuned_on"]
     assert ["11", "13"] == source["reporting"]["speakers"]
     assert (10, 10) == (source["tuning"]["words"], source["reporting"]["words"])
     assert {"false_accepts_interval_95", "false_reject_interval_95"} < set(source["reporting"])
     assert picture.read_bytes()[:4] == b"\x89PNG"
-    # Figures of the reporting half are those of the spotter itself with what was written.
-    main(
-        [
-            "stream",
-            "--model",
-            str(model),
-            "--audio",
-            str(material[1]),
-            "--truth",
-            str(material[1] / "truth.csv"),
-            "--json",
-        ]
-    )
-    heard = json.loads(capsys.readouterr().out)
+    # The spotter with the new manifest gives the same figures.
+    words = folders[1]
+    arguments = ("--model", model, "--audio", words, "--truth", words / "truth.csv", "--json")
+    main(["stream", *map(str, arguments)])
+    streamed = json.loads(capsys.readouterr().out)
     missed = source["tuning"]["missed"] + source["reporting"]["missed"]
-    assert missed == heard["events"] - heard["hits"]
+    assert missed == streamed["events"] - streamed["hits"]
 
 
-def test_both_ways_reports_on_everybody(capsys, tmp_path, model, material):
+def test_both_ways_reports_on_all_speakers(model, tune):
     """
     Each half is reported on once, with the thresholds of the other; the reports are pooled.
     """
-    _, report = tune(
-        capsys, model, material, tmp_path, "--dry-run", "--split-speakers", "both-ways"
-    )
+    report = tune(model, "--dry-run", "--split-speakers", "both-ways")
 
     assert [["10", "12"], ["11", "13"]] == [way["tuned_on"] for way in report["ways"]]
     assert ["10", "11", "12", "13"] == sorted(report["reporting"]["speakers"])
@@ -219,37 +213,19 @@ def test_both_ways_reports_on_everybody(capsys, tmp_path, model, material):
     assert 20 == report["reporting"]["words"]
 
 
-def test_without_test_words_there_is_one_threshold(capsys, tmp_path, model, material):
+def test_without_test_words_there_is_one_threshold(model, folders, tune):
     """
-    Nothing says what a higher threshold costs a keyword, so all have the same, and smoothing
-    and suppression stay.
+    All keywords get the same threshold; smoothing, suppression and context weights stay.
     """
-    shutil.copy(DEMO, material[0] / "10-000.wav")
-    code = main(
-        [
-            "tune",
-            "--model",
-            str(model),
-            "--audio",
-            str(material[0]),
-            "--fa-per-hour",
-            "600",
-            "--cache",
-            str(tmp_path / "cache"),
-            "--json",
-            "--dry-run",
-        ]
-    )
-    report = json.loads(capsys.readouterr().out)
+    shutil.copy(DEMO, folders[0] / "10-000.wav")
 
-    assert 0 == code
+    report = tune(model, "--fa-per-hour", 600, "--dry-run", misses=False)
+
+    own = models.load("default").decision
     assert 1 == len(set(report["thresholds"].values()))
     assert min(report["thresholds"].values()) > 0.2
-    own = models.load("default").decision
-    assert (own.smoothing_ms, own.suppression_ms) == (
-        report["smoothing_ms"],
-        report["suppression_ms"],
-    )
+    assert own.smoothing_ms == report["smoothing_ms"]
+    assert own.suppression_ms == report["suppression_ms"]
     assert own.context_weights == report["context_weights"]
 
 
@@ -261,45 +237,27 @@ def test_without_test_words_there_is_one_threshold(capsys, tmp_path, model, mate
         (["--own-share", "2"], "own_share must lie in 0..1"),
         (["--max-latency-s", "-1"], "--max-latency-s must be above 0, got -1"),
         (["--smoothing-ms", "2000"], "--smoothing-ms: expected above 0 and up to 1000"),
-        (["--fa-per-hour", "100", "--picture", "no/such/curve.png"], "there is no folder no/such"),
-        (["--fa-per-hour", "100", "--picture", "curve.gif"], "expected one of .png, .svg, .pdf"),
+        *((["--context-weights", value], "weights: expected 0 to 20") for value in ("-1", "nan")),
+        (["--picture", "no/such/curve.png"], "there is no folder no/such"),
+        (["--picture", "curve.gif"], "expected one of .png, .svg, .pdf"),
+        (["--fa-per-hour", "100", "--audio", "{words}"], "expected audio without keywords"),
+        (["--fa-per-hour", "100", "--misses", "{quiet}"], "expected spoken keywords"),
     ],
 )
-def test_what_cannot_be_tuned_is_one_line(capsys, model, material, more, message):
+def test_wrong_input_is_one_line(capsys, model, folders, cache, more, message):
     """
-    Too few hours for so low a rate, and nonsense, are clear errors; the manifest stays.
+    Values out of range, too little audio and exchanged folders are one-line errors; the manifest
+    stays.
     """
     before = model.read_bytes()
-    quiet, words = material
+    quiet, words = folders
+    arguments = ["--model", model, "--audio", quiet, "--misses", words, "--cache", cache]
 
     code = main(
-        [
-            "tune",
-            "--model",
-            str(model),
-            "--audio",
-            str(quiet),
-            "--misses",
-            str(words),
-            *more,
-            "--cache",
-            str(quiet.parent / "cache"),
-        ]
+        ["tune", *map(str, arguments), *(text.format(quiet=quiet, words=words) for text in more)]
     )
 
-    assert 1 == code
-    assert message in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert (1, 1) == (code, error.count("\n"))
+    assert message in error
     assert before == model.read_bytes()
-
-
-def test_folders_in_the_wrong_place_are_told(capsys, tmp_path, model, material):
-    """
-    Test words as quiet audio, and quiet audio as test words, are refused.
-    """
-    quiet, words = material
-    arguments = ["tune", "--model", str(model), "--cache", str(tmp_path / "cache")]
-
-    assert 1 == main([*arguments, "--audio", str(words), "--misses", str(words)])
-    assert "expected audio without keywords" in capsys.readouterr().err
-    assert 1 == main([*arguments, "--audio", str(quiet), "--misses", str(quiet)])
-    assert "expected spoken keywords" in capsys.readouterr().err
