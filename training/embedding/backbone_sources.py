@@ -51,8 +51,9 @@ def open_backbone(config: TransferConfig) -> Backbone:
         return _yamnet(config)
     if path is not None and path.suffix == ".tflite" and path.is_file():
         return _waveform_backbone(path.stem, path, config, hop_samples=None)
+    backbone = _word_backbone(name if path is None or not path.is_file() else str(path), config)
     check_single_window(config)
-    return _word_backbone(name if path is None or not path.is_file() else str(path), config)
+    return backbone
 
 
 def check_single_window(config: TransferConfig) -> None:

@@ -1,24 +1,31 @@
-"""Backbones converted from Keras: Google's speech embedding, and the network of a training run."""
+"""Backbones made from Keras networks: a training run's, and Google's speech embedding."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import keras
+from keras import layers
+
+from kws.errors import ConfigError, KwsError
 from kws.files import sha256
 from training.architectures import pretrained
+from training.architectures.embedding_output import pooling_layer
 from training.architectures.recipe_model import build_model
 from training.config import recipe as recipes
+from training.config.recipe import Recipe
+from training.config.run_folder import RunFolder
 from training.config.sections import TransferConfig
 from training.embedding.backbone import Backbone
 from training.embedding.backbone_sources import check_single_window, run_of
-from training.embedding.keras_embedder import KerasEmbedder
 from training.tflite.convert import convert_float
 
 SPEECH_EMBEDDING_LAYER = "embedding"
 
 
 def open_keras_backbone(config: TransferConfig) -> Backbone:
-    """Return the recipe's backbone, in float32 and truncated at the recipe's layers.
+    """Return the recipe's backbone in float32, with its layers concatenated.
 
     Raises
     ------
@@ -28,12 +35,23 @@ def open_keras_backbone(config: TransferConfig) -> Backbone:
     check_single_window(config)
     run = run_of(config)
     if run is None:
-        return _speech_embedding(config)
-    embedder = KerasEmbedder.open(run, taps=config.layers)
-    recipe = embedder.recipe
+        recipe = recipes.load("embedding")
+        model = build_model(recipe)
+        pretrained.load_speech_embedding(model)
+        taps = config.layers or (SPEECH_EMBEDDING_LAYER,)
+        return _convert(
+            embedding_model(model, taps),
+            recipe,
+            name="speech-embedding",
+            licence="Apache-2.0",
+            attribution=("Speech embedding, Google (Lin et al. 2020), Apache-2.0",),
+            origin={"backbone": "speech-embedding", "layers": list(taps)},
+        )
+    recipe, model = open_run(run)
     return _convert(
-        run.path.name,
-        embedder,
+        embedding_model(model, config.layers),
+        recipe,
+        name=run.path.name,
         licence=recipe.data.licence,
         attribution=tuple(recipe.data.attribution),
         origin={
@@ -45,25 +63,59 @@ def open_keras_backbone(config: TransferConfig) -> Backbone:
     )
 
 
-def _speech_embedding(config: TransferConfig) -> Backbone:
-    recipe = recipes.load("embedding")
+def open_run(run: RunFolder) -> tuple[Recipe, keras.Model]:
+    """Return the recipe of a run, and its network with the best weights.
+
+    Raises
+    ------
+    KwsError
+        If the run has no weights yet.
+    """
+    recipe = run.read_recipe()
+    if not run.best.is_file():
+        raise KwsError(f"{run.path}: no {run.best.name}; train at least one epoch first")
     model = build_model(recipe)
-    pretrained.load_speech_embedding(model)
-    layers = config.layers or (SPEECH_EMBEDDING_LAYER,)
-    return _convert(
-        "speech-embedding",
-        KerasEmbedder(model, recipe, taps=layers),
-        licence="Apache-2.0",
-        attribution=("Speech embedding, Google (Lin et al. 2020), Apache-2.0",),
-        origin={"backbone": "speech-embedding", "layers": list(layers)},
-    )
+    model.load_weights(run.best)
+    return recipe, model
 
 
-def _convert(name: str, embedder: KerasEmbedder, **about: Any) -> Backbone:
-    recipe = embedder.recipe
+def embedding_model(model: keras.Model, taps: Sequence[str] = ()) -> keras.Model:
+    """Return the network from features to embedding.
+
+    Parameters
+    ----------
+    model : keras.Model
+        The network with its head.
+    taps : sequence of str
+        Names of layers to average over time (and bands) and concatenate. Default: the global
+        pooling before the head.
+
+    Raises
+    ------
+    ConfigError
+        If a layer does not exist, or the network has no global pooling.
+    """
+    names = [layer.name for layer in model.layers]
+    taps = tuple(taps) or (pooling_layer(model).name,)
+    for name in taps:
+        if name not in names:
+            raise ConfigError(
+                f"{model.name}: no layer {name!r}; expected one of {', '.join(names)}"
+            )
+    outputs = [_averaged(model.get_layer(name).output) for name in taps]
+    output = outputs[0] if len(outputs) == 1 else layers.Concatenate()(outputs)
+    return keras.Model(model.input, output, name="embedding")
+
+
+def _averaged(output: keras.KerasTensor) -> keras.KerasTensor:
+    pooling = {3: layers.GlobalAveragePooling1D, 4: layers.GlobalAveragePooling2D}
+    n_axes = len(output.shape)
+    return pooling[n_axes]()(output) if n_axes in pooling else output
+
+
+def _convert(model: keras.Model, recipe: Recipe, **about: Any) -> Backbone:
     return Backbone(
-        name=name,
-        content=convert_float(embedder.model),
+        content=convert_float(model),
         frontend=recipe.frontend,
         window_frames=recipe.model.window_frames,
         window_samples=recipe.clip_samples,

@@ -111,23 +111,15 @@ class Negatives:
 
     def select(self, chosen: NDArray[Any]) -> Negatives:
         """Return some of the segments, by a mask."""
-        return replace(
-            self,
-            steps=self.steps[np.repeat(chosen, self.lengths)],
-            **{
-                name: getattr(self, name)[chosen]
-                for name in ("lengths", "kinds", "groups", "labels")
-            },
-        )
+        parts: dict[str, Any] = {name: getattr(self, name)[chosen] for name in ARRAYS[1:]}
+        return replace(self, steps=self.steps[np.repeat(chosen, self.lengths)], **parts)
 
     def joined(self, other: Negatives) -> Negatives:
         """Return these segments followed by another's."""
-        return replace(
-            self,
-            **{
-                name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in ARRAYS
-            },
-        )
+        joined: dict[str, Any] = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in ARRAYS
+        }
+        return replace(self, **joined)
 
     def write(self, path: Path) -> None:
         """Write them as a compressed .npz file, atomically."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +16,7 @@ from numpy.typing import NDArray
 from kws.decision.policy import count_firings
 from kws.decision.smoothing import smooth
 from kws.errors import ConfigError
+from kws.files import write_atomically
 from training.datasets.aligned_speech import read_utterances
 from training.datasets.clips import Clip
 from training.datasets.folders import AUDIO_SUFFIXES, speaker_of
@@ -21,13 +26,29 @@ from training.embedding.negatives import Negatives
 from training.enrolment.calibration import SMOOTHING_HOPS
 from training.enrolment.config import SUPPRESSION_MS, THRESHOLD, EnrolmentConfig
 from training.enrolment.enrol import Enroller
-from training.enrolment.few_shot_table import Trial
 from training.enrolment.recordings import Recording
 from training.enrolment.voices import ENOUGH_RECORDINGS
 
 FloatArray = NDArray[np.float32]
 # More recordings hardly change the miss rate, and each costs seconds.
 MAX_RECORDINGS = 400
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One draw of recordings, and how well the enrolled word worked."""
+
+    word: str
+    n_recordings: int
+    draw: int
+    missed: float
+    """Share of the other recordings that is missed, at the enrolled threshold."""
+
+    per_hour: float
+    """False accepts per hour of held-out speech, at the enrolled threshold."""
+
+    missed_at_rate: float
+    """Share that is missed at a threshold that makes the target false accepts on that speech."""
 
 
 @dataclass(frozen=True)
@@ -218,3 +239,76 @@ def embed_speech(embedder: WordEmbedder, folder: Path) -> list[Speech]:
         Speech(embedder.embed_recording(Clip(path, "").read()), words.get(path.stem, frozenset()))
         for path in paths
     ]
+
+
+def read_trials(out: Path, about: Mapping[str, Any]) -> list[Trial]:
+    """Return the trials of an interrupted study, and record its settings in ``study.json``.
+
+    Raises
+    ------
+    ConfigError
+        If the study has other settings, or its table is damaged.
+    """
+    path, table = out / "study.json", out / "trials.csv"
+    text = json.dumps(about, indent=2)
+    if not path.is_file():
+        out.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text)
+        return []
+    if path.read_text(encoding="utf-8") != text:
+        raise ConfigError(f"{path}: this study has other settings; choose another --out")
+    if not table.is_file():
+        return []
+    with open(table, newline="", encoding="utf-8") as handle:
+        reader = csv.DictReader(handle)
+        try:
+            return [
+                Trial(
+                    row["word"],
+                    int(row["n_recordings"]),
+                    int(row["draw"]),
+                    *(float(row[name]) for name in ("missed", "per_hour", "missed_at_rate")),
+                )
+                for row in reader
+            ]
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
+            raise ConfigError(
+                f"{table}: line {reader.line_num}: expected a trial, got: {error}; "
+                "remove the line, or choose another --out"
+            ) from error
+
+
+def write_study(out: Path, trials: Sequence[Trial], config: EnrolmentConfig) -> str:
+    """Write ``trials.csv`` and ``table.md`` into `out`; return the table."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, [field.name for field in fields(Trial)])
+    writer.writeheader()
+    writer.writerows(asdict(trial) for trial in trials)
+    write_atomically(out / "trials.csv", buffer.getvalue())
+    text = _table(trials, config)
+    write_atomically(out / "table.md", text + "\n")
+    return text
+
+
+def _table(trials: Sequence[Trial], config: EnrolmentConfig) -> str:
+    """Return the trials as Markdown: mean ± standard deviation over the draws."""
+    lines = [
+        f"| word | recordings | draws | missed, % | false accepts per hour | missed at "
+        f"{config.per_hour:g} per hour, % |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    order = list(dict.fromkeys(trial.word for trial in trials))
+    places = sorted({(order.index(one.word), one.n_recordings) for one in trials})
+    for word, count in ((order[number], count) for number, count in places):
+        chosen = [t for t in trials if (t.word, t.n_recordings) == (word, count)]
+        cells = (
+            _mean_and_spread([100 * one.missed for one in chosen], 1),
+            _mean_and_spread([one.per_hour for one in chosen], 2),
+            _mean_and_spread([100 * one.missed_at_rate for one in chosen], 1),
+        )
+        lines.append(f"| {word} | {count} | {len(chosen)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _mean_and_spread(values: Sequence[float], digits: int) -> str:
+    return f"{np.mean(values):.{digits}f} ± {np.std(values):.{digits}f}"

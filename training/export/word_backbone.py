@@ -19,7 +19,7 @@ from training.batches.task import open_task
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
 from training.embedding.backbone import WordBackbone
-from training.embedding.keras_embedder import KerasEmbedder
+from training.embedding.keras_backbones import embedding_model, open_run
 from training.tflite.convert import convert_int8
 
 
@@ -45,17 +45,16 @@ def export_word_backbone(
     """
     if moments < 1:
         raise ConfigError(f"--moments: expected at least 1, got {moments}")
-    embedder = KerasEmbedder.open(run)
-    recipe = embedder.recipe
+    recipe, model = open_run(run)
     features = open_task(recipe).calibration_features()
     if moments > 1:
-        network = concatenated_steps(embedder.whole, recipe, moments)
+        network = concatenated_steps(model, recipe, moments)
         n_frames = network.input_shape[1]
         # The window is longer than a clip: join each clip to the start of the next.
         features = np.concatenate([features[:-1], features[1:]], axis=1)[:, :n_frames]
         n_samples = recipe.frontend.n_samples(n_frames)
     else:
-        network = keras.Model(embedder.model.input, embedder.model.output)
+        network = embedding_model(model)
         n_frames, n_samples = recipe.model.window_frames, recipe.clip_samples
     content = convert_int8(network, features)
     table = _description(recipe, name, version)

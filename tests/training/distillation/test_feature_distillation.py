@@ -22,7 +22,7 @@ from training.distillation.feature_distillation import (
     LabelAccuracy,
     teach_embedding,
 )
-from training.embedding.keras_embedder import KerasEmbedder
+from training.embedding.keras_backbones import embedding_model
 from training.fit import trainer as fits
 from training.fit.callbacks import read_history
 
@@ -79,8 +79,7 @@ def test_a_student_is_trained_kept_and_cut(run, clips):
     history = read_history(run.history)
     assert 0 <= history[-1]["val_accuracy"] <= 1
     assert fits.fit(recipe, run.path, resume=True, verbose=0).path == run.path
-    embedder = KerasEmbedder.open(run)
-    assert model.get_layer("pool").output.shape[-1] == embedder.size
+    assert model.get_layer("pool").output.shape == embedding_model(model).output.shape
 
 
 def test_the_loss_is_that_of_labels_and_a_weighted_error():
@@ -113,7 +112,7 @@ def test_accuracy_is_of_the_labels_alone():
 
 def test_a_bank_that_was_not_heard_is_an_error(cache):
     """The line says which command lets the embedding listen."""
-    with pytest.raises(ConfigError, match=r"kws-train teach .* speech-embedding"):
+    with pytest.raises(ConfigError, match=r"kws-train soft-labels .* speech-embedding"):
         TeacherFeatures(cache, NAME)
 
 

@@ -23,8 +23,7 @@ from training.config.run_folder import RunFolder
 from training.config.sections import TransferConfig
 from training.embedding.backbone import Embedder
 from training.embedding.backbone_sources import open_backbone
-from training.embedding.keras_backbones import open_keras_backbone
-from training.embedding.keras_embedder import KerasEmbedder
+from training.embedding.keras_backbones import embedding_model, open_keras_backbone, open_run
 from training.export.word_backbone import export_word_backbone
 from training.transfer.export import export
 from training.transfer.pipeline import embed_recipe, score
@@ -72,7 +71,9 @@ def test_a_run_gives_what_its_network_gives(trained, rng):
 
     found = Embedder(backbone).embed(windows)
 
-    expected = KerasEmbedder.open(trained, taps=LAYERS).embed(windows)
+    recipe, model = open_run(trained)
+    features = FeatureMaker(recipe.frontend).windows(windows, n_frames=recipe.model.window_frames)
+    expected = embedding_model(model, LAYERS).predict(features, verbose=0)
     assert (3, 16) == found.shape
     np.testing.assert_allclose(expected, found, atol=2e-3)
 
