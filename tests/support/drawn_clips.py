@@ -9,7 +9,9 @@ import pytest
 pytest.importorskip("scipy", reason="training needs the extra [eval]")
 
 
-from training.batches.keyword_sampler import BatchMaker, KeywordSampler, TrainingSources
+from training.batches.batch_maker import Batches
+from training.batches.keyword_sampler import KeywordSampler
+from training.batches.task import open_task
 from training.config import recipe as recipes
 from training.config.recipe import Recipe
 
@@ -41,8 +43,8 @@ def make_recipe(clips: Any, *, speech: Any = "", **sections: dict[str, Any]) -> 
 
 
 def make_sampler(recipe: Recipe) -> KeywordSampler:
-    return KeywordSampler(recipe, TrainingSources.open(recipe.data))
+    return open_task(recipe).label_sampler()
 
 
-def make_batches(recipe: Recipe) -> BatchMaker:
-    return BatchMaker(recipe, make_sampler(recipe))
+def make_batches(recipe: Recipe) -> Batches:
+    return open_task(recipe).training_batches()

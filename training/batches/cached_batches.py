@@ -15,6 +15,7 @@ from training.batches.features import FeatureMaker
 from training.config.cluster import ALONE, Cluster
 from training.config.data_sections import expand_path
 from training.config.recipe import Recipe
+from training.datasets.clips import to_int16
 
 FloatArray = NDArray[np.float32]
 # Settings of [data] that a cache must share with the recipe that trains on it: the manifest of a
@@ -118,7 +119,7 @@ class CachedBatches:
         samples = self._samples.row(index)
         if gain is None:
             return samples
-        return augmentation.to_int16(samples.astype(np.float32) * np.float32(gain))
+        return to_int16(samples.astype(np.float32) * np.float32(gain))
 
     def _chosen(self, epoch: int, step: int) -> NDArray[np.intp]:
         """Return the clips of a batch; one at the end of a pass continues in the next."""

@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         commands,
         "fetch",
         examples=EXAMPLES,
-        text="download a data set or YAMNet, checked by SHA-256; goes on after a cut connection",
+        text="download a data set or YAMNet, checked by SHA-256",
     )
     fetch.add_argument("what", choices=("speech-commands", "yamnet"))
     fetch.add_argument(

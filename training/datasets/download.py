@@ -1,16 +1,17 @@
-"""Download data and networks: resumed, checked by SHA-256, unpacked safely, never half there."""
+"""Download data and networks with pooch: checked by SHA-256, unpacked safely, whole or absent."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tarfile
 import zlib
 from pathlib import Path
 
 import pooch
 
-from training.datasets.resuming_download import FetchError, ResumingDownloader
+from kws.errors import KwsError
 
 # The archives of the data set's author, and their SHA-256 as torchaudio publishes them.
 SPEECH_COMMANDS = {
@@ -24,9 +25,8 @@ SPEECH_COMMANDS = {
     ),
 }
 
-# TensorFlow Hub's google/lite-model/yamnet/classification/tflite/1, at the address and with the
-# SHA-256 of MediaPipe's own build files. Written down from there: where this was written, that
-# server could not be reached.
+# TensorFlow Hub's google/lite-model/yamnet/classification/tflite/1: address and SHA-256 are those
+# of MediaPipe's build files; the download itself is untested.
 YAMNET = (
     "https://storage.googleapis.com/mediapipe-assets/yamnet_audio_classifier_with_metadata.tflite"
     "?generation=1661875980774466",
@@ -34,10 +34,14 @@ YAMNET = (
 )
 
 
+class FetchError(KwsError, OSError):
+    """A download failed, or is not the expected file."""
+
+
 def fetch_yamnet(out: Path, *, url: str | None = None, sha256: str | None = None) -> Path:
     """Download YAMNet's .tflite file as ``out/yamnet.tflite``, and return that path.
 
-    Nothing is downloaded where this file is there already. `sha256` and `url` are for mirrors.
+    A file that exists is not downloaded again. `sha256` and `url` are for mirrors.
 
     Raises
     ------
@@ -52,13 +56,12 @@ def fetch_speech_commands(
 ) -> Path:
     """Download and unpack Speech Commands into ``out/speech_commands``, and return that folder.
 
-    Nothing is done where the folder is there already. What a cut connection left in ``out`` is
-    not downloaded again. `sha256` and `url` are for mirrors.
+    Nothing is done if the folder exists. `sha256` and `url` are for mirrors.
 
     Raises
     ------
     FetchError
-        If the download fails, its SHA-256 is wrong, or the archive reaches out of its folder.
+        If the download fails, its SHA-256 is wrong, or the archive has paths outside its folder.
     """
     root = out / "speech_commands"
     if root.is_dir():
@@ -71,7 +74,7 @@ def fetch_speech_commands(
         with tarfile.open(archive) as tar:
             if not hasattr(tarfile, "data_filter"):
                 raise FetchError("unpacking safely needs Python 3.10.12, 3.11.4 or newer")
-            # The data filter refuses absolute paths, links and whatever leads outside (PEP 706).
+            # The data filter refuses absolute paths, links and paths outside the folder (PEP 706).
             tar.extractall(staging, filter="data")
         staging.rename(root)
     except FetchError:
@@ -91,10 +94,8 @@ def _retrieve(url: str, out: Path, name: str, sha256: str) -> Path:
                 known_hash=f"sha256:{sha256}",
                 path=out,
                 fname=name,
-                downloader=ResumingDownloader(out / f"{name}.part"),
+                progressbar=sys.stderr.isatty(),
             )
         )
-    except FetchError:
-        raise
     except (OSError, ValueError) as error:
         raise FetchError(f"{url}: {error}") from error

@@ -10,7 +10,9 @@ pytest.importorskip("scipy", reason="training needs the extra [eval]")
 
 from kws.errors import ConfigError
 from training.batches import augmentation
-from training.batches.augmentation import AugmentationConfig
+from training.config.sections import AugmentationConfig
+from training.datasets import noise as noises
+from training.datasets.clips import to_int16
 
 SECOND = 16_000
 
@@ -79,16 +81,16 @@ def test_level_is_that_of_the_loudest_300_ms():
     word = np.zeros(SECOND, np.float32)
     word[6_400:11_200] = tone(level=1_000, n=4_800)
 
-    assert augmentation.loud_level(word) == pytest.approx(1_000 / np.sqrt(2), rel=0.01)
-    assert augmentation.loud_level(tone(level=1_000)) == pytest.approx(707.1, rel=0.01)
-    assert augmentation.loud_level(np.full(100, 7, np.int16)) == pytest.approx(7)
+    assert noises.loud_level(word) == pytest.approx(1_000 / np.sqrt(2), rel=0.01)
+    assert noises.loud_level(tone(level=1_000)) == pytest.approx(707.1, rel=0.01)
+    assert noises.loud_level(np.full(100, 7, np.int16)) == pytest.approx(7)
 
 
 def test_level_of_int16_does_not_overflow():
     """
     Full-scale int16 is as loud as it is.
     """
-    assert augmentation.loud_level(np.full(SECOND, -32_768, np.int16)) == pytest.approx(32_768)
+    assert noises.loud_level(np.full(SECOND, -32_768, np.int16)) == pytest.approx(32_768)
 
 
 @pytest.mark.parametrize("snr_db", [-5, 0, 20])
@@ -98,11 +100,9 @@ def test_noise_lies_so_many_db_below_the_word(rng, snr_db):
     """
     clip = tone(level=3_000)
     noise = rng.normal(0, 77, SECOND).astype(np.int16)
-    added = augmentation.add_noise(clip, noise, snr_db) - clip
+    added = noises.add_noise(clip, noise, snr_db) - clip
 
-    assert 20 * np.log10(augmentation.loud_level(clip) / rms(added)) == pytest.approx(
-        snr_db, abs=0.05
-    )
+    assert 20 * np.log10(noises.loud_level(clip) / rms(added)) == pytest.approx(snr_db, abs=0.05)
     assert np.corrcoef(added, noise)[0, 1] > 0.999
 
 
@@ -112,11 +112,9 @@ def test_silence_stays_without_noise():
     """
     silent = np.zeros(SECOND, np.float32)
 
+    np.testing.assert_array_equal(noises.add_noise(tone(), np.zeros(SECOND, np.int16), 10), tone())
     np.testing.assert_array_equal(
-        augmentation.add_noise(tone(), np.zeros(SECOND, np.int16), 10), tone()
-    )
-    np.testing.assert_array_equal(
-        augmentation.add_noise(silent, np.full(SECOND, 9, np.int16), 10), silent
+        noises.add_noise(silent, np.full(SECOND, 9, np.int16), 10), silent
     )
 
 
@@ -133,7 +131,7 @@ def test_a_room_keeps_length_and_level():
     assert wet.shape == click.shape
     assert not np.abs(wet[:990]).max() > 1
     assert rms(wet[6_100:9_900]) > 500
-    assert augmentation.loud_level(wet) == pytest.approx(augmentation.loud_level(click), rel=0.01)
+    assert noises.loud_level(wet) == pytest.approx(noises.loud_level(click), rel=0.01)
 
 
 def test_room_responses_begin_at_their_first_arrival(tmp_path):
@@ -158,7 +156,7 @@ def test_samples_are_rounded_and_clipped():
     """
     samples = np.array([0.6, -0.6, 40_000, -40_000], np.float32)
 
-    assert augmentation.to_int16(samples).tolist() == [1, -1, 32_767, -32_768]
+    assert to_int16(samples).tolist() == [1, -1, 32_767, -32_768]
 
 
 def test_masks_are_stripes_of_zeros(rng):

@@ -96,7 +96,7 @@ def test_a_recipe_of_plain_classes_has_no_bank(clips, tmp_path):
     """
     recipe = cache_recipe(clips, source={"kind": "folders"})
 
-    with pytest.raises(ConfigError, match="recipe tiny: a cache holds keywords, not plain classes"):
+    with pytest.raises(ConfigError, match="recipe tiny: a cache holds clips drawn by word"):
         next(draw_cache(recipe, tmp_path / "cache", n_clips=16))
     assert not (tmp_path / "cache").exists()
 

@@ -16,8 +16,8 @@ from support.drawn_clips import PLAIN, make_recipe, make_sampler
 
 from kws.errors import ConfigError
 from training.batches.keyword_sampler import KeywordSampler, TrainingSources
+from training.config.data_sections import DataConfig
 from training.config.recipe import Recipe
-from training.config.sections import DataConfig
 from training.datasets import aligned_speech as running_speech
 from training.datasets.aligned_speech import SpeechWindows
 from training.datasets.noise import NoiseRecordings
@@ -192,7 +192,7 @@ def test_silence_is_noise_at_every_volume(root):
     [
         ({"keywords": ["yes", "lamp"]}, "no training clips of lamp"),
         ({"clips": "/none/such"}, "/none/such: expected a folder"),
-        ({"clips": ""}, "data.clips: expected a folder, got an empty path"),
+        ({"clips": ""}, "data.clips: expected a folder or a file, got an empty path"),
         ({"speech": "/none/such"}, "expected train_clean_5/ and train_clean_5.words.csv"),
     ],
 )

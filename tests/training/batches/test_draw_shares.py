@@ -11,13 +11,12 @@ import soundfile
 
 pytest.importorskip("scipy", reason="training needs the extra [eval]")
 
-from training.batches.clip_augmentation import loud_half
-
 from kws.errors import ConfigError
-from training.batches.augmentation import AugmentationConfig
+from training.batches.augmentation import loud_half
 from training.batches.keyword_sampler import KeywordSampler, TrainingSources
+from training.config.data_sections import DataConfig
 from training.config.recipe import Recipe
-from training.config.sections import DataConfig
+from training.config.sections import AugmentationConfig
 
 RATE = 16_000
 # Samples that tell where they come from: recorded noise, speech, and a keyword said in it.

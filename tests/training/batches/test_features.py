@@ -12,9 +12,10 @@ pytest.importorskip("scipy", reason="training needs the extra [eval]")
 from kws.config import FRONTEND_KINDS, FrontendConfig
 from kws.features.frontends import open_frontend
 from training.batches import augmentation, features
+from training.batches.batch_maker import DrawnBatches
 from training.batches.features import FeatureMaker
-from training.batches.keyword_sampler import BatchMaker
 from training.config import recipe as recipes
+from training.config.sections import AugmentationConfig
 
 CONFIGS = {
     "waveform": FrontendConfig(kind="waveform", sample_rate=8_000, mean=0.01, std=0.1),
@@ -86,7 +87,12 @@ class TwoClips:
 def batch(audio: np.ndarray, recipe_name: str, **changes: Any) -> tuple[np.ndarray, np.ndarray]:
     overrides = {"fit.batch_size": 2, **{f"augmentation.{k}": v for k, v in changes.items()}}
     recipe = recipes.load(recipe_name, overrides=overrides)
-    return BatchMaker(recipe, TwoClips(audio)).make(0, 0)
+    maker = FeatureMaker(recipe.frontend)
+    n_frames = recipe.model.window_frames
+    batches = DrawnBatches(
+        recipe, TwoClips(audio), lambda clips: maker.windows(clips, n_frames=n_frames)
+    )
+    return batches.make(0, 0)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +137,7 @@ def test_mixup_takes_any_shape(rng, shape):
     Every clip is a blend of itself, at least half, and another one; its target likewise.
     """
     clips = rng.normal(size=(8, *shape)).astype(np.float32)
-    config = augmentation.AugmentationConfig(mixup_probability=1.0, mixup_alpha=1.0)
+    config = AugmentationConfig(mixup_probability=1.0, mixup_alpha=1.0)
     mixed, targets = augmentation.mix_up(clips, np.eye(8, dtype=np.float32), config, rng)
 
     expected = np.tensordot(targets, clips, axes=1)

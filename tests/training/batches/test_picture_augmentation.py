@@ -8,14 +8,13 @@ import pytest
 pytest.importorskip("PIL", reason="pictures need the extra [train]")
 pytest.importorskip("scipy", reason="pictures need the extra [train]")
 
-from training.batches.picture_augmentation import change_picture
 
 from kws.errors import ConfigError
 from training.batches.features import FeatureMaker
 from training.config import recipe as recipes
 from training.config.data_sections import PictureConfig
-from training.datasets import colour_map as colours
-from training.datasets.spectrogram_images import make_picture
+from training.datasets import spectrogram_images as colours
+from training.datasets.spectrogram_images import change_picture, make_picture
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -38,7 +37,7 @@ def test_ramps_are_the_same_map():
     relu6 and two small matrices, as a network has them, give the colours to 1e-5.
     """
     levels = np.linspace(-0.5, 1.5, 4_001, dtype=np.float32)
-    slopes, starts, rises, base = colours.ramps()
+    slopes, starts, rises, base = colours.colour_ramps()
     under_way = np.clip(levels[:, None] * slopes + starts, 0, 6)
 
     np.testing.assert_allclose(under_way @ rises + base, colours.colour(levels), atol=1e-5)
@@ -74,7 +73,7 @@ def test_a_zoom_is_about_the_middle(rng):
     bright = np.full((64, 64, 3), 255, dtype=np.uint8)
     config = PictureConfig(zoom_probability=1.0, zoom_range=(0.5, 0.5))
     zoomed = change_picture(bright, config, rng)
-    expected = np.full((64, 64, 3), colours.DARKEST, dtype=np.uint8)
+    expected = np.full((64, 64, 3), colours.KNOTS[0], dtype=np.uint8)
     expected[16:48, 16:48] = 255
 
     np.testing.assert_array_equal(expected, zoomed)
@@ -92,7 +91,7 @@ def test_a_shear_slants(rng):
     slants = []
     for _ in range(20):
         changed = change_picture(upright, config, rng)[..., 1].astype(float)
-        changed[changed <= colours.DARKEST[1]] = 0
+        changed[changed <= colours.KNOTS[0][1]] = 0
         places = (changed * at).sum(axis=1) / changed.sum(axis=1)
         slant, middle = np.polyfit(at - 32, places, 1)
         slants.append(slant)

@@ -13,15 +13,14 @@ import soundfile
 pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 from support.small_recipes import PARAMS
 from support.spoken_trees import RATE, write_speech
-from training.batches.class_recipe import resolved
 
 from kws.errors import ConfigError
 from training.batches.cached_batches import CachedBatches
 from training.batches.clip_cache import ClipCache
 from training.batches.draw_cache import draw_cache
 from training.batches.preview import draw_augmentation
-from training.batches.task import check_sources, open_batches
-from training.batches.word_sampler import WordSampler, open_drawer, word_data
+from training.batches.task import open_task
+from training.batches.word_sampler import WordSampler
 from training.config import recipe as recipes
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
@@ -57,7 +56,9 @@ def make_recipe(tree: Path, **sections: Any) -> Recipe:
     }
     for name, section in sections.items():
         table[name] = {**table.get(name, {}), **section}
-    return resolved(recipes.from_table({"name": "many", **table}, where="test"))
+    return open_task(
+        recipes.from_table({"name": "many", **table}, where="test"), measure=True
+    ).recipe
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def tree(tmp_path_factory, write_tree) -> Path:
 def shares(recipe: Recipe, n: int = 600) -> dict[str, float]:
     """Return how often each label is drawn."""
     rng = np.random.default_rng(1)
-    drawer = open_drawer(recipe)
+    drawer = open_task(recipe).label_sampler()
     drawn = Counter(recipe.data.labels[drawer.draw(rng)[1]] for _ in range(n))
     return {label: drawn[label] / n for label in recipe.data.labels}
 
@@ -87,15 +88,15 @@ def shares(recipe: Recipe, n: int = 600) -> dict[str, float]:
 @pytest.mark.parametrize(
     ("count_exponent", "weights"), [(0.0, (1, 1, 1)), (0.5, (1, 8**0.5, 24**0.5))]
 )
-def test_words_are_drawn_by_their_tempered_number(tree, temper, weights):
+def test_words_are_drawn_by_their_number(tree, count_exponent, weights):
     """
-    Of two training speakers: 1 clip of "bed", 8 of "hello", 16 + 8 of "up", to the power of the
-    temper; unknown and silence as often as they are said to.
+    Of two training speakers: 1 clip of "bed", 8 of "hello", 16 + 8 of "up", to this power;
+    unknown and silence by their shares.
     """
     recipe = make_recipe(
         tree,
         augmentation=PLAIN,
-        words={"count_exponent": temper, "unknown_share": 0.2, "silence_share": 0.1},
+        words={"count_exponent": count_exponent, "unknown_share": 0.2, "silence_share": 0.1},
     )
     found = shares(recipe)
     expected = {
@@ -113,7 +114,7 @@ def test_recordings_and_cuts_of_a_word_are_both_drawn(tree):
     "up" by the root of 16 recordings and of 8 cuts; synthesised "bed" as its share says.
     """
     recipe = make_recipe(tree, data={"synthetic": str(tree / "synthetic"), "synthetic_share": 0.25})
-    drawer = WordSampler(recipe, word_data(recipe))
+    drawer = WordSampler(recipe, open_task(recipe).vocabulary)
     rng = np.random.default_rng(1)
     ups = [drawer._word("up", rng) for _ in range(400)]
     beds = [drawer._word("bed", rng) for _ in range(400)]
@@ -130,11 +131,11 @@ def test_batches_are_the_same_after_a_resume(tree):
     Features of a second and one-hot targets of every word; (epoch, step) alone decides.
     """
     recipe = make_recipe(tree)
-    check_sources(recipe)
-    went_on = open_batches(recipe)
+    open_task(recipe).check()
+    went_on = open_task(recipe).training_batches()
     went_on.make(3, 1)
     features, targets = went_on.make(3, 2)
-    again = open_batches(recipe).make(3, 2)
+    again = open_task(recipe).training_batches().make(3, 2)
 
     assert (16, 98, 40) == features.shape
     assert (16, len(recipe.data.labels)) == targets.shape

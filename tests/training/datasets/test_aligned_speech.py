@@ -11,6 +11,7 @@ import soundfile
 from kws.errors import ConfigError
 from training.datasets.aligned_speech import (
     MARGIN_SAMPLES,
+    ExcludedWords,
     SpeechWindows,
     Utterance,
     Word,
@@ -19,6 +20,7 @@ from training.datasets.aligned_speech import (
     read_utterances,
     sounds_like,
 )
+from training.datasets.clips import Clip
 
 SECOND = 16_000
 
@@ -145,6 +147,57 @@ def test_draws_are_seeded():
     first, second = ([windows.draw(np.random.default_rng(5)) for _ in range(3)] for _ in range(2))
 
     assert first == second
+
+
+@pytest.mark.parametrize(
+    ("word", "forms"),
+    [
+        ("stop", ["stop", "Stop", "STOPS", "stop's", "stopped", "stopping"]),
+        ("go", ["goes", "going"]),
+        ("house", ["houses", "house's", "houses'", "housed", "housing"]),
+        ("no", ["know", "knows", "knowing"]),
+        ("write", ["right", "rights", "wright", "writes"]),
+        ("down", ["downs", "downed"]),
+    ],
+)
+def test_inflections_and_homophones_are_excluded_too(word, forms):
+    """
+    However it is spelled or inflected, an excluded word stays out.
+    """
+    hidden = ExcludedWords((word,))
+
+    assert [word, *forms] == [form for form in (word, *forms) if form in hidden]
+
+
+@pytest.mark.parametrize(
+    ("word", "others"),
+    [
+        ("up", ["upon", "cup", "supper"]),
+        ("on", ["one", "once", "gone"]),
+        ("go", ["got", "good", "ago"]),
+        ("no", ["not", "now", "none"]),
+        ("right", ["rigid", "bright"]),
+    ],
+)
+def test_other_words_stay(word, others):
+    """
+    A word that merely begins or ends alike is another word, and a useful one.
+    """
+    hidden = ExcludedWords((word,))
+
+    assert [] == [other for other in others if other in hidden]
+
+
+def test_clips_of_excluded_words_are_dropped(tmp_path):
+    """
+    Only clips of other words remain. Without excluded words, all do.
+    """
+    hidden = ExcludedWords(("up", "zero"))
+    clips = {word: [Clip(tmp_path / "a.wav", word)] for word in ("up", "bed", "Zero")}
+
+    assert {"bed": clips["bed"]} == hidden.without(clips)
+    assert clips == ExcludedWords(()).without(clips)
+    assert {"up", "ups", "zeroes"} == hidden.among(["up", "ups", "upon", "up", "zeroes"])
 
 
 @pytest.mark.data

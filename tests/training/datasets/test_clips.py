@@ -8,7 +8,7 @@ import soundfile
 
 from kws.audio.files import read_file
 from kws.errors import AudioError
-from training.datasets.clips import Clip, ClipCache, fit_length
+from training.datasets.clips import Clip, SampleCache, fit_length
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_the_cache_reads_once(ramp):
     """
     A clip in memory is given again without its file, and cannot be changed by accident.
     """
-    cache = ClipCache()
+    cache = SampleCache()
     first = cache.read(Clip(ramp, "yes"))
     ramp.unlink()
     second = cache.read(Clip(ramp, "yes"))
@@ -125,7 +125,7 @@ def test_the_cache_keeps_to_its_size(tmp_path):
     """
     path = tmp_path / "a.wav"
     soundfile.write(str(path), np.arange(100, dtype=np.int16), 16_000)
-    cache = ClipCache(max_bytes=100)
+    cache = SampleCache(max_bytes=100)
     kept, other = Clip(path, "yes", 0, 40), Clip(path, "yes", 40, 40)
     cache.read(kept)
     cache.read(other)

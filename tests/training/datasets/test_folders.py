@@ -1,4 +1,4 @@
-"""One-folder-a-word data sets and their splits."""
+"""One-folder-a-word data sets, their splits and speakers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from kws.errors import ConfigError
 from training.datasets import folders
-from training.datasets.folders import split_of
+from training.datasets.folders import halves, speaker_of, split_of
 
 
 def published_rule(name: str) -> str:
@@ -61,31 +61,6 @@ def test_the_hash_rule_is_the_published_one():
     assert [split_of(name) for name in names] == [published_rule(name) for name in names]
 
 
-def test_about_a_tenth_each_is_kept_for_validation_and_testing():
-    """
-    The rule keeps a tenth of the speakers for validation and another for testing.
-    """
-    splits = [split_of(f"{number:08x}_nohash_0.wav") for number in range(5_000)]
-
-    assert splits.count("validation") == pytest.approx(500, abs=100)
-    assert splits.count("testing") == pytest.approx(500, abs=100)
-
-
-def test_shares_can_be_set():
-    """
-    The shares of validation and testing are per cent of the speakers.
-    """
-    names = [f"{number:08x}_nohash_0.wav" for number in range(300)]
-
-    assert {split_of(name, validation_percent=100) for name in names} == {"validation"}
-    assert {split_of(name, validation_percent=0, testing_percent=100) for name in names} == {
-        "testing"
-    }
-    assert {split_of(name, validation_percent=0, testing_percent=0) for name in names} == {
-        "training"
-    }
-
-
 def test_speakers_never_cross_splits(tmp_path):
     """
     All recordings of a speaker, of every word, fall into one split; each split has some.
@@ -132,20 +107,6 @@ def test_list_files_decide_where_there_are_any(tmp_path):
     }
 
 
-def test_one_list_alone_is_honoured(tmp_path):
-    """
-    A data set with a validation list only has no testing split.
-    """
-    touch(tmp_path, "yes/a.wav", "yes/b.wav")
-    (tmp_path / "validation_list.txt").write_text("yes/b.wav\r\n")
-
-    assert split_names(tmp_path) == {
-        "training": ["yes/a.wav"],
-        "validation": ["yes/b.wav"],
-        "testing": [],
-    }
-
-
 def test_names_in_lists_may_hold_blanks(tmp_path):
     """
     A line is a name: own recordings may be called "turn on/take 2.wav".
@@ -180,16 +141,6 @@ def test_noise_hidden_folders_and_other_files_are_no_words(tmp_path):
     ]
 
 
-def test_a_scan_reads_no_audio_and_keeps_an_order(tmp_path):
-    """
-    Clips are lazy and sorted, so that equal trees give equal draws.
-    """
-    touch(tmp_path, "b/2.wav", "b/1.wav", "a/3.wav")
-
-    assert [path.name for path in folders.audio_files(tmp_path)] == ["3.wav", "1.wav", "2.wav"]
-    assert sum(len(clips) for clips in folders.scan(tmp_path).values()) == 3
-
-
 def test_a_folder_without_words_is_named(tmp_path):
     """
     No folder, and a folder without audio, are told apart.
@@ -198,6 +149,35 @@ def test_a_folder_without_words_is_named(tmp_path):
         folders.scan(tmp_path / "none")
     with pytest.raises(ConfigError, match="expected audio in one folder a word"):
         folders.scan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "speaker"),
+    [
+        ("1272-128104-0000.wav", "1272"),
+        ("1272-003.wav", "1272"),
+        ("0a7c2a8d_nohash_1.wav", "0a7c2a8d"),
+        ("5-181766-A.wav", "181766"),
+        ("5-181766-B-12.wav", "181766"),
+        ("a-000.wav", "a"),
+        ("kitchen.flac", "kitchen"),
+    ],
+)
+def test_the_speaker_is_read_off_the_name(name, speaker):
+    """
+    LibriSpeech, Speech Commands and ESC-50 each name the speaker or source in their own place.
+    """
+    assert speaker == speaker_of(name)
+
+
+def test_halves_share_nobody_and_leave_out_nobody():
+    """
+    Every other name, in order; a single speaker is in the first half.
+    """
+    names = ["84", "1272", "652", "1272", "2412"]
+
+    assert (frozenset({"1272", "652"}), frozenset({"2412", "84"})) == halves(names)
+    assert (frozenset({"84"}), frozenset()) == halves(["84"])
 
 
 @pytest.mark.data

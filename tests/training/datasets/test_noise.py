@@ -1,4 +1,4 @@
-"""Background noise: parts that never overlap between splits, cut at random places."""
+"""Background noise: recordings split by time, cut at random places; synthetic noise."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import soundfile
 
+pytest.importorskip("scipy", reason="training needs the extra [eval]")
+
 from kws.errors import ConfigError
+from training.datasets import noise
 from training.datasets.noise import NoiseRecordings, esc_noise, noise_files, split_noise
 
 SECOND = 16_000
@@ -104,3 +107,56 @@ def test_a_sound_whose_name_tells_no_fold_is_named(tmp_path):
 
     with pytest.raises(ConfigError, match=r"rain.storm\.wav: expected a name that begins with"):
         esc_noise(tmp_path, "training")
+
+
+def slope_db(samples: np.ndarray) -> float:
+    """Return how the power falls or rises from 500 Hz to 4 kHz, in dB an octave."""
+    power = np.abs(np.fft.rfft(samples.astype(float))) ** 2
+    low, high = power[450:550].mean(), power[3_600:4_400].mean()
+    return float(10 * np.log10(high / low) / 3)
+
+
+def test_coloured_noise_is_never_the_same():
+    """
+    Every draw is another noise: bright ones and dark ones, none of them silent or clipped all over.
+    """
+    rng = np.random.default_rng(3)
+    drawn = [noise.coloured(rng, SECOND) for _ in range(60)]
+    slopes = [slope_db(one) for one in drawn]
+
+    assert 60 == len({one.tobytes() for one in drawn})
+    assert {(SECOND,)} == {one.shape for one in drawn}
+    assert min(slopes) < -6
+    assert max(slopes) > 1
+    levels = np.array([np.sqrt(np.mean(one.astype(float) ** 2)) for one in drawn])
+    np.testing.assert_allclose(levels, noise.SYNTHETIC_RMS, rtol=0.1)
+
+
+def test_the_same_seed_gives_the_same_noise():
+    """
+    Noise depends on the generator alone, so that a batch can be made again.
+    """
+    one, other = (noise.coloured(np.random.default_rng(4), SECOND) for _ in range(2))
+
+    np.testing.assert_array_equal(one, other)
+
+
+def test_babble_is_several_voices():
+    """
+    Three to six voices are asked for, each is heard, and a silent one does no harm.
+    """
+    asked = []
+
+    def speech() -> np.ndarray:
+        asked.append(1)
+        hz = 200 * len(asked)
+        wave = 0 if len(asked) == 2 else np.sin(np.arange(SECOND) * hz * 2 * np.pi / SECOND)
+        return np.full(SECOND, 0, np.int16) + np.int16(3_000 * wave)
+
+    made = noise.babble(np.random.default_rng(5), SECOND, speech)
+    spectrum = np.abs(np.fft.rfft(made.astype(float)))
+    heard = [200 * (n + 1) for n in range(len(asked)) if n != 1]
+
+    assert 3 <= len(asked) <= 6
+    assert all(spectrum[hz] > 100 * np.median(spectrum) for hz in heard)
+    assert spectrum[400] < spectrum[200] / 100

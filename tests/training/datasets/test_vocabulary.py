@@ -12,19 +12,17 @@ import soundfile
 
 pytest.importorskip("sklearn", reason="training needs the extra [eval]")
 from support.spoken_trees import RATE, write_speech
-from training.batches.class_recipe import resolved
-from training.datasets.word_in_window import PlacedWord
 
 from kws.config import DecisionConfig, FrontendConfig
 from kws.errors import ConfigError
 from kws.manifest import ModelManifest, WindowForm
-from training.batches.epoch_sampler import class_data
-from training.batches.word_sampler import word_data
+from training.batches.task import open_task
 from training.config import recipe as recipes
 from training.config.recipe import Recipe
 from training.datasets.clips import Clip
 from training.datasets.folders import speaker_of
 from training.evaluation.clips import clips_to_score
+from training.datasets.vocabulary import WordInWindow
 
 SAID = ("hello", "there", "upon", "up", "yes", "ups", "their")
 
@@ -67,7 +65,7 @@ def test_labels_are_recorded_words_and_frequent_ones(clips, speech):
     Each folder is a class, and each word that speakers enough say often enough; not one that
     a single speaker says, nor one that sounds like another class. Unknown and silence come last.
     """
-    labels = word_data(make_recipe(clips, speech)).labels
+    labels = open_task(make_recipe(clips, speech)).vocabulary.labels
 
     assert ("bed", "hello", "there", "up", "upon", "ups", "yes", "_unknown_", "_silence_") == labels
 
@@ -85,7 +83,7 @@ def test_settings_decide_what_is_frequent(clips, speech, words, expected):
     """
     Three speakers train and say each word twice: so many cuts, speakers and ms are too many.
     """
-    found = set(word_data(make_recipe(clips, speech, words=words)).words)
+    found = set(open_task(make_recipe(clips, speech, words=words)).vocabulary.words)
 
     assert expected == found - {"mine"}
 
@@ -95,7 +93,7 @@ def test_speakers_never_cross(clips, speech):
     The recordings of the lists validate, and all that one of four speakers says; nobody is on
     both sides, and what is listed for testing is on none.
     """
-    data = word_data(make_recipe(clips, speech, source={"validation_share": 0.25}))
+    data = open_task(make_recipe(clips, speech, source={"validation_share": 0.25})).vocabulary
     speakers = [
         {speaker_of(clip.path) for clip in part if speech in clip.path.parents}
         for part in (data.training, data.validation)
@@ -130,7 +128,7 @@ def test_words_left_out_are_nowhere(clips, speech, tmp_path):
         words={"excluded": ["up"]},
     )
 
-    data = word_data(recipe)
+    data = open_task(recipe).vocabulary
 
     assert ("bed", "hello", "there", "upon", "yes", "_unknown_", "_silence_") == data.labels
     assert {"yes"} == set(data.synthetic)
@@ -148,11 +146,11 @@ def test_a_resolved_recipe_resolves_to_itself(clips, speech):
     """
     recipe = make_recipe(clips, speech, fit={"clips_per_epoch": 64, "batch_size": 16})
 
-    found = resolved(recipe)
+    found = open_task(recipe, measure=True).recipe
 
-    assert word_data(recipe).labels == found.data.labels
+    assert open_task(recipe).vocabulary.labels == found.data.labels
     assert (recipe.fit, recipe.frontend) == (found.fit, found.frontend)
-    assert recipes.to_table(found) == recipes.to_table(resolved(found))
+    assert recipes.to_table(found) == recipes.to_table(open_task(found, measure=True).recipe)
 
 
 def test_classes_may_be_picked(clips, speech):
@@ -161,10 +159,10 @@ def test_classes_may_be_picked(clips, speech):
     """
     recipe = make_recipe(clips, speech, data={"classes": ["yes", "hello"]})
 
-    assert ("yes", "hello") == word_data(recipe).labels
-    assert {"yes", "hello"} == {clip.label for clip in word_data(recipe).validation}
-    with pytest.raises(ConfigError, match=r"data\.classes: no clips to train up, or left out"):
-        word_data(
+    assert ("yes", "hello") == open_task(recipe).vocabulary.labels
+    assert {"yes", "hello"} == {clip.label for clip in open_task(recipe).vocabulary.validation}
+    with pytest.raises(ConfigError, match=r"data\.classes: no clips to train up, or excluded"):
+        open_task(
             make_recipe(clips, speech, data={"classes": ["yes", "up"]}, words={"excluded": ["up"]})
         )
 
@@ -173,9 +171,11 @@ def test_validation_has_unknown_and_silence_in_their_shares(clips, speech):
     """
     Of all that validates a fifth is speech of the held-out speaker, and a fifth silence.
     """
-    data = word_data(make_recipe(clips, speech, words={"unknown_share": 0.2, "silence_share": 0.2}))
+    data = open_task(
+        make_recipe(clips, speech, words={"unknown_share": 0.2, "silence_share": 0.2})
+    ).vocabulary
     labels = [clip.label for clip in data.validation]
-    splits = class_data(make_recipe(clips, speech)).items
+    splits = open_task(make_recipe(clips, speech)).class_data().items
 
     assert len(labels) / 5 == pytest.approx(labels.count("_unknown_"), abs=1)
     assert labels.count("_silence_") == labels.count("_unknown_")
@@ -189,30 +189,32 @@ def test_without_speech_or_noise_there_are_recorded_words_alone(tmp_path, word_t
     """
     tree = word_tree({word: {"training": 2, "validation": 1} for word in ("a", "b")})
 
-    assert ("a", "b") == word_data(make_recipe(tree)).labels
+    assert ("a", "b") == open_task(make_recipe(tree)).vocabulary.labels
 
 
 def test_data_that_cannot_do_are_told(tmp_path, clips, word_tree):
     """
     No path, one word alone, nothing to validate: one clear line each.
     """
-    with pytest.raises(ConfigError, match=r"data\.clips: expected a folder, got an empty path"):
-        word_data(make_recipe(Path(), data={"clips": ""}))
+    with pytest.raises(
+        ConfigError, match=r"data.clips: expected a folder or a file, got an empty path"
+    ):
+        open_task(make_recipe(Path(), data={"clips": ""}))
     with pytest.raises(ConfigError, match="expected clips of two words or more, got bed"):
-        word_data(make_recipe(clips, words={"excluded": ["up", "yes"]}))
+        open_task(make_recipe(clips, words={"excluded": ["up", "yes"]}))
     tree = word_tree({word: {"training": 2} for word in ("a", "b")})
     with pytest.raises(ConfigError, match=r"no clip of a, b, \.\.\. is left for validation"):
-        word_data(make_recipe(tree))
+        open_task(make_recipe(tree))
 
 
 @pytest.mark.parametrize(
     ("section", "table", "message"),
     [
-        ("words", {"min_cuts": 0}, r"words\.least_cuts must be at least 1, got 0"),
-        ("words", {"min_word_ms": 1_000}, r"words\.least_ms must lie in 1\.\.999, got 1000"),
-        ("words", {"count_exponent": 1.5}, r"words\.temper must lie in 0\.\.1, got 1\.5"),
+        ("words", {"min_cuts": 0}, r"words\.min_cuts must be at least 1, got 0"),
+        ("words", {"min_word_ms": 1_000}, r"words\.min_word_ms must lie in 1\.\.999, got 1000"),
+        ("words", {"count_exponent": 1.5}, r"words\.count_exponent must lie in 0\.\.1, got 1\.5"),
         ("words", {"unknown_share": 0.5, "silence_share": 0.5}, "leave clips of words"),
-        ("words", {"excluded": ["up", ""]}, r"words\.left_out must be words, got \('up', ''\)"),
+        ("words", {"excluded": ["up", ""]}, r"words\.excluded must be words, got \('up', ''\)"),
         ("source", {"split": "random"}, r"source\.split: .* expected 'lists', got 'random'"),
     ],
 )
@@ -248,7 +250,7 @@ def test_a_placed_word_lies_in_the_middle_of_soft_noise(speech):
     A second, the word in its middle, noise 25 dB below it everywhere, the same at each reading.
     """
     cut = Clip(speech / "part" / "11-1-0000.wav", "hello", 1_600, 4_800)
-    placed = PlacedWord(cut)
+    placed = WordInWindow(cut)
     samples = placed.read().astype(float)
     word, before = samples[5_600:10_400], samples[:5_600]
 

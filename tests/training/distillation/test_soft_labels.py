@@ -15,13 +15,13 @@ from support.small_caches import cache_recipe, parts_of
 from kws import KeywordSpotter, log_mel, models
 from kws.errors import ConfigError, KwsError
 from training.architectures.recipe_model import build_model
-from training.batches.cached_batches import CachedBatches
+from training.batches.cached_batches import CachedBatches, blended, without_false_keywords
 from training.batches.clip_cache import SAMPLES, ClipCache
 from training.batches.features import FeatureMaker
 from training.cli import train
 from training.config import recipe as recipes
 from training.config.run_folder import RunFolder
-from training.distillation.soft_labels import blended, teach, teach_by_model, without_false_keywords
+from training.distillation.soft_labels import teach, teach_by_model
 from training.export import export as exports
 from training.fit import trainer as fits
 from training.fit.callbacks import read_history

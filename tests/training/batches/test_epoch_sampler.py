@@ -13,14 +13,13 @@ import pytest
 pytest.importorskip("sklearn", reason="training needs the extra [eval]")
 import soundfile
 from support.sound_trees import write_esc50
-from training.batches.class_recipe import resolved
-from training.batches.clip_augmentation import random_crop
 
 from kws.errors import ConfigError
-from training.batches.epoch_sampler import EpochSampler, class_data
+from training.batches.augmentation import random_crop
+from training.batches.epoch_sampler import EpochSampler
 from training.batches.features import FeatureMaker
 from training.batches.preview import draw_augmentation
-from training.batches.task import open_batches
+from training.batches.task import open_task
 from training.config import recipe as recipes
 from training.config.recipe import Recipe
 from training.datasets.clips import fit_length
@@ -55,7 +54,7 @@ def tree(tmp_path_factory) -> Path:
 
 def drawn(recipe: Recipe, epoch: int) -> list[tuple[bytes, int]]:
     """Return what an epoch draws."""
-    drawer = EpochSampler(recipe, class_data(recipe))
+    drawer = EpochSampler(recipe, open_task(recipe).class_data())
     rng = np.random.default_rng((9, epoch))
     return [
         (samples.tobytes(), label)
@@ -69,7 +68,7 @@ def test_an_epoch_holds_every_training_clip_once(tree):
     With windows as long as the clips and nothing changed, an epoch is the training part itself.
     """
     recipe = make_recipe(tree, augmentation=PLAIN, model={"window_ms": 5_000, "window_frames": 498})
-    data = class_data(recipe)
+    data = open_task(recipe).class_data()
     expected = {
         fit_length(clip.read(), 80_000).tobytes(): data.labels.index(clip.label)
         for clip in data.clips("training")
@@ -98,8 +97,8 @@ def test_a_batch_does_not_depend_on_those_before(tree):
     """
     Batch (3, 2) is the same whether an epoch was drawn before it or not: a run can be resumed.
     """
-    recipe = resolved(make_recipe(tree))
-    went_on, resumed = open_batches(recipe), open_batches(recipe)
+    recipe = open_task(make_recipe(tree), measure=True).recipe
+    went_on, resumed = open_task(recipe).training_batches(), open_task(recipe).training_batches()
     for step in range(3):
         expected = went_on.make(3, step)
 
@@ -111,8 +110,8 @@ def test_batches_are_features_and_one_hot_labels(tree):
     """
     Full batches, then what is left: 24 clips in 7, 7, 7 and 3; further steps begin an epoch anew.
     """
-    recipe = resolved(make_recipe(tree))
-    maker = open_batches(recipe)
+    recipe = open_task(make_recipe(tree), measure=True).recipe
+    maker = open_task(recipe).training_batches()
     shapes = [maker.make(0, step)[0].shape for step in range(5)]
 
     assert [(n, 98, 40) for n in (7, 7, 7, 3, 7)] == shapes
@@ -145,7 +144,7 @@ def test_a_shift_that_wraps_keeps_the_whole_sound(tree):
     shifted = {**PLAIN, "time_shift_ms": 1_000, "shift_wraps": True}
     model = {"window_ms": 5_000, "window_frames": 498}
     recipe = make_recipe(tree, augmentation=shifted, model=model)
-    data = class_data(recipe)
+    data = open_task(recipe).class_data()
     original = fit_length(data.clips("training")[0].read(), 80_000)
 
     moved = EpochSampler(recipe, data).draw(0, np.random.default_rng(1))
@@ -169,10 +168,10 @@ def test_normalisation_is_of_the_training_part_alone(tree):
     """
     recipe = make_recipe(tree)
     maker = FeatureMaker(dataclasses.replace(recipe.frontend, mean=0.0, std=1.0))
-    clips = class_data(recipe).clips("training")
+    clips = open_task(recipe).class_data().clips("training")
     frames = np.concatenate([maker.frames(fit_length(clip.read(), 16_000)) for clip in clips])
 
-    config = resolved(recipe).frontend
+    config = open_task(recipe, measure=True).recipe.frontend
 
     assert config.mean == pytest.approx(frames.mean(dtype=np.float64), rel=1e-4)
     assert config.std == pytest.approx(frames.std(dtype=np.float64), rel=1e-4)
@@ -180,7 +179,10 @@ def test_normalisation_is_of_the_training_part_alone(tree):
     other = make_recipe(
         tree, source={"kind": "csv", "split": "folds", "turn": 1, "normalisation_clips": 0}
     )
-    assert (0.0, 1.0) == (resolved(other).frontend.mean, resolved(other).frontend.std)
+    assert (0.0, 1.0) == (
+        open_task(other, measure=True).recipe.frontend.mean,
+        open_task(other, measure=True).recipe.frontend.std,
+    )
 
 
 def test_louder_validation_clips_do_not_move_the_normalisation(tmp_path):
@@ -188,22 +190,22 @@ def test_louder_validation_clips_do_not_move_the_normalisation(tmp_path):
     Whatever validation and test hold, mean and std stay the same.
     """
     root = write_esc50(tmp_path / "ESC-50", per_fold=1, sounds=("dog", "rain"))
-    before = resolved(make_recipe(root)).frontend
+    before = open_task(make_recipe(root), measure=True).recipe.frontend
     for path in root.glob("audio/[45]-*.wav"):
         samples, rate = soundfile.read(path)
         soundfile.write(path, 3 * samples, rate)
 
-    assert before == resolved(make_recipe(root)).frontend
+    assert before == open_task(make_recipe(root), measure=True).recipe.frontend
 
 
 def test_a_resolved_recipe_resolves_to_itself(tree):
     """
     Labels, steps and normalisation, once filled in, are what a resumed run finds again.
     """
-    recipe = resolved(make_recipe(tree))
+    recipe = open_task(make_recipe(tree), measure=True).recipe
 
     assert ("dog", "hen", "rain", "siren") == recipe.data.labels
-    assert recipes.to_table(recipe) == recipes.to_table(resolved(recipe))
+    assert recipes.to_table(recipe) == recipes.to_table(open_task(recipe, measure=True).recipe)
     table = json.loads(json.dumps(recipes.to_table(recipe)))
     assert recipes.to_table(recipes.from_table(table, where="run")) == table
 
@@ -214,7 +216,7 @@ def test_a_recipe_for_keywords_stays_as_it_is():
     """
     recipe = recipes.load("default")
 
-    assert resolved(recipe) is recipe
+    assert open_task(recipe, measure=True).recipe is recipe
     assert "_unknown_" in recipe.data.labels
 
 
@@ -223,9 +225,9 @@ def test_missing_data_is_told(tmp_path):
     A folder that is not there, and one without a path, are one clear error each.
     """
     with pytest.raises(ConfigError, match="none: expected a CSV"):
-        resolved(make_recipe(tmp_path / "none"))
+        open_task(make_recipe(tmp_path / "none"), measure=True)
     with pytest.raises(ConfigError, match=r"data\.clips: expected a folder or a file"):
-        resolved(make_recipe(tmp_path, data={"clips": ""}))
+        open_task(make_recipe(tmp_path, data={"clips": ""}), measure=True)
 
 
 @pytest.mark.parametrize("kind", ["log_mel", "waveform"])

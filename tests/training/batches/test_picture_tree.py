@@ -15,13 +15,12 @@ pytest.importorskip("scipy", reason="pictures need the extra [train]")
 pytest.importorskip("sklearn", reason="a random split needs the extra [train]")
 
 from PIL import Image
-from training.batches.picture_recipe import on_audio
-from training.datasets.picture_tree import write_pictures
 
 from kws.errors import ConfigError
+from training.batches.picture_tree import on_audio, write_pictures
 from training.cli.train import main
 from training.config import recipe as recipes
-from training.datasets import picture_tree
+from training.batches import picture_tree
 from training.datasets.spectrogram_images import (
     make_picture,
     network_input,
@@ -142,7 +141,7 @@ def test_other_settings_need_another_folder(audio, written, tmp_path):
     """
     Pictures of two kinds never mix; a folder with somebody's files is left alone.
     """
-    with pytest.raises(ConfigError, match="tells of other pictures than the recipe"):
+    with pytest.raises(ConfigError, match="differs from the recipe"):
         write_pictures(load(audio, **{"frontend.mean": -9.0}), written)
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(ConfigError, match="expected an empty folder, or one with"):

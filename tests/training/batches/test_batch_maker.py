@@ -10,14 +10,13 @@ import pytest
 
 pytest.importorskip("threadpoolctl", reason="training needs the extra [train]")
 
-from training.batches.batch_shard import BankPart, open_part
 
-from training.batches.augmentation import AugmentationConfig
+from training.batches.cached_batches import CachedBatches, open_cache
 from training.batches.clip_cache import ClipCache, save_array
-from training.batches.task import open_batches
+from training.batches.task import open_task
 from training.config import recipe as recipes
 from training.config.cluster import Cluster
-from training.config.sections import CacheConfig
+from training.config.sections import AugmentationConfig, CacheConfig
 
 ADDRESSES = ("a:1", "b:1", "c:1")
 
@@ -58,8 +57,11 @@ def test_parts_of_a_bank_are_the_whole_batch(cache, n_workers, mixup_probability
     """
     augmentation = dataclasses.replace(cache.augmentation, mixup_probability=mixup_probability)
     recipe = dataclasses.replace(cache, augmentation=augmentation)
-    whole = open_batches(recipe)
-    parts = [open_part(recipe, Cluster(ADDRESSES[:n_workers], n)) for n in range(n_workers)]
+    whole = open_task(recipe).training_batches()
+    parts = [
+        open_task(recipe).training_batches(Cluster(ADDRESSES[:n_workers], n))
+        for n in range(n_workers)
+    ]
 
     for epoch, step in ((0, 0), (0, 2), (3, 1)):
         made = [part.make(epoch, step) for part in parts]
@@ -73,7 +75,7 @@ def test_a_worker_reads_only_the_clips_it_needs(cache):
     Without mixup each of three workers reads its third of a batch, and no clip is read twice.
     """
 
-    class Noting(BankPart):
+    class Noting(CachedBatches):
         def _clip(self, index, gain):
             self.read.append(index)
             return super()._clip(index, gain)
@@ -81,14 +83,14 @@ def test_a_worker_reads_only_the_clips_it_needs(cache):
     recipe = dataclasses.replace(cache, augmentation=AugmentationConfig())
     read = []
     for n in range(3):
-        part = Noting(recipe, Cluster(ADDRESSES, n))
+        part = Noting(recipe, open_cache(recipe), Cluster(ADDRESSES, n))
         part.read = []
         part.make(0, 0)
         read.append(part.read)
 
     assert [3, 3, 4] == [len(clips) for clips in read]
     assert sorted(index for clips in read for index in clips) == sorted(
-        open_batches(recipe)._chosen(0, 0).tolist()
+        open_task(recipe).training_batches()._chosen(0, 0).tolist()
     )
 
 
@@ -102,8 +104,8 @@ def test_parts_of_drawn_batches_are_the_whole_batch(cache, write_tree, tmp_path)
     recipe = dataclasses.replace(
         cache, cache=CacheConfig(), data=dataclasses.replace(cache.data, **data)
     )
-    expected = open_batches(recipe).make(0, 1)
-    made = [open_part(recipe, Cluster(ADDRESSES, n)).make(0, 1) for n in range(3)]
+    expected = open_task(recipe).training_batches().make(0, 1)
+    made = [open_task(recipe).training_batches(Cluster(ADDRESSES, n)).make(0, 1) for n in range(3)]
 
     for whole, got in zip(expected, zip(*made)):
         np.testing.assert_array_equal(np.concatenate(got), whole)
