@@ -14,6 +14,11 @@ from kws.manifest import ModelManifest, StreamForm, WindowForm
 from kws.spotter import KeywordSpotter
 from training.evaluation.clips import ClipScorer
 
+try:
+    from training.tflite.cost import file_cost
+except ModuleNotFoundError:  # 32-bit systems have no ai-edge-litert.
+    file_cost = None  # type: ignore[assignment]
+
 
 @dataclass(frozen=True)
 class ReportModel:
@@ -103,12 +108,11 @@ def _cost(manifest: ModelManifest, files: dict[str, bytes]) -> dict[str, Any]:
     parameters = manifest.training.get("parameters")
     hop_ms = own_hop_ms(manifest)
     macs: dict[str, Any] = {"window": None, "hop": None, "hop_ms": hop_ms, "note": None}
+    if file_cost is None:
+        macs["note"] = "counting them needs ai-edge-litert"
+        return {"parameters": parameters, "macs": macs}
     try:
-        from training.tflite.cost import file_cost
-
         costs = {name: file_cost(content, where=name) for name, content in files.items()}
-    except ModuleNotFoundError as error:
-        macs["note"] = f"counted with ai-edge-litert only ({error.name} is missing)"
     except ModelError as error:
         macs["note"] = str(error)
     else:
