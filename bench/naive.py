@@ -25,7 +25,7 @@ from kws.bench.timing import DEMO, looped, run
 from kws.config import FrontendConfig
 from kws.features.log_mel import mel_filterbank
 from kws.inference.interpreter import open_model
-from kws.inference.select import own_hop_ms
+from kws.inference.select import default_hop_ms
 from kws.manifest import ModelManifest
 from kws.spotter import KeywordSpotter
 
@@ -88,7 +88,7 @@ def main() -> None:
     manifest = models.load(arguments.model)
     naive = NaiveSpotter(manifest, arguments.runtime)
     # All three at the stream form's hop.
-    hop_ms = own_hop_ms(manifest)
+    hop_ms = default_hop_ms(manifest)
     ours = {
         mode: KeywordSpotter.from_model(
             arguments.model, hop_ms=hop_ms, mode=mode, runtime=arguments.runtime

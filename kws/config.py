@@ -1,4 +1,4 @@
-"""Settings that travel with a model: how audio becomes features, how scores become detections."""
+"""Settings stored with a model: features of the front end, and the decision."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FRONTEND_KINDS = {
     "waveform": (),
 }
 ALWAYS = ("kind", "sample_rate", "mean", "std")
-# Far beyond any use; what lies beyond would overflow float32 or take all memory.
+# Far beyond any use. Larger values would overflow float32 or exhaust the memory.
 MAX_NORMALISATION = 1e6
 MAX_FRAME_MS = 1_000
 MAX_N_FFT = 2**16
@@ -35,18 +35,18 @@ MAX_CONTEXT_WEIGHT = 20
 
 @dataclass(frozen=True)
 class FrontendConfig:
-    """How audio becomes what a model is fed. Times in ms, frequencies in Hz."""
+    """How audio becomes the input of a model. Times in ms, frequencies in Hz."""
 
     kind: str = "log_mel"
-    """``log_mel``: energy in mel bands. ``spectrogram``: power at each frequency of the FFT, no
-    mel. ``waveform``: the samples themselves, -1..1; a frame then is one sample."""
+    """``log_mel``: energy in mel bands. ``spectrogram``: power of each FFT bin. ``waveform``: the
+    samples, -1..1, one sample a frame."""
 
     sample_rate: int = 16_000
-    """Rate of the samples that the front end takes, in Hz."""
+    """Rate of the samples behind the features, in Hz."""
 
     frame_length_ms: float = 25
-    """Audio that makes one frame; need not be whole: 31.25 is 250 samples at 8 kHz. Longer
-    resolves pitch better and time worse. One sample, whatever is given, of a waveform."""
+    """Length of a frame, need not be whole: 31.25 is 250 samples at 8 kHz. Longer resolves
+    frequency better and time worse. Always one sample for a waveform."""
 
     frame_step_ms: float = 10
     """Time from one frame to the next. Shorter costs more and gives the model more to see."""
@@ -64,10 +64,10 @@ class FrontendConfig:
     """Upper edge of the highest band."""
 
     log_floor: float = 1e-5
-    """Energies below this count as this. Raising it hides differences between quiet rooms."""
+    """Lower limit of energies. Raising it hides differences between quiet rooms."""
 
     mean: float = 0.0
-    """Mean of the training features; the model is given ``(feature - mean) / std``."""
+    """Mean of the training features; the model's input is ``(feature - mean) / std``."""
 
     std: float = 1.0
     """Standard deviation of the training features."""
@@ -134,7 +134,7 @@ class FrontendConfig:
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """Names of the settings that this kind of front end takes; the others do nothing."""
+        """Names of the settings that this kind of front end uses."""
         return (*ALWAYS, *FRONTEND_KINDS[self.kind])
 
     @property
@@ -149,17 +149,17 @@ class FrontendConfig:
 
     @property
     def n_bands(self) -> int:
-        """Values of a frame: mel bands, frequencies of the FFT, or the one sample."""
+        """Values of a frame: mel bands, FFT bins, or one sample."""
         if self.kind == "waveform":
             return 1
         return self.n_mels if self.kind == "log_mel" else self.n_fft // 2 + 1
 
     def shape(self, n_frames: int) -> tuple[int, ...]:
-        """Return the shape in which a model takes so many frames."""
+        """Return the shape of `n_frames` frames in a model's input."""
         return (n_frames,) if self.kind == "waveform" else (n_frames, self.n_bands)
 
     def duration_ms(self, n_frames: int) -> float:
-        """Return the time that `n_frames` steps take; an int where it is whole."""
+        """Return the duration of `n_frames` steps; an int if it is whole."""
         duration = n_frames * self.frame_step_ms
         return int(duration) if duration == int(duration) else duration
 
@@ -168,7 +168,7 @@ class FrontendConfig:
         return max(0, (n_samples - self.frame_length_samples) // self.frame_step_samples + 1)
 
     def n_samples(self, n_frames: int) -> int:
-        """Return how many samples it takes to complete `n_frames` frames."""
+        """Return how many samples `n_frames` frames need."""
         if n_frames <= 0:
             return 0
         return self.frame_length_samples + (n_frames - 1) * self.frame_step_samples
@@ -179,7 +179,7 @@ def _is_number(value: object) -> bool:
 
 
 def _whole_samples(duration_ms: float, sample_rate: int) -> int:
-    # Whole samples that fit; the small number is for lengths in ms that binary cannot hold.
+    # Rounded down; the small number is for lengths in ms that have no exact binary value.
     return int(sample_rate * duration_ms / 1_000 + 1e-6)
 
 
@@ -191,25 +191,25 @@ class DecisionConfig:
     """Span over which posteriors are averaged. Longer: fewer false accepts, later detections."""
 
     suppression_ms: int = 500
-    """Quiet time after a keyword's score was last at or above its threshold. Longer: fewer
-    double firings, but a word said again sooner than this is missed."""
+    """A keyword stays silent for this long after its score was last at or above its threshold.
+    Longer: fewer double firings, but a word repeated sooner is missed."""
 
     default_threshold: float = 0.8
     """Threshold of a keyword that `thresholds` does not name."""
 
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    """Threshold per keyword. Higher: fewer false accepts, more misses."""
+    """Threshold per keyword. Higher: fewer false accepts, more missed detections."""
 
     context_weights: Mapping[str, float] = field(default_factory=dict)
-    """Natural log odds that a keyword's score loses after nothing but other speech, in part
-    after some; 0 for keywords not named. Higher: fewer false accepts in running speech, more
-    commands missed that follow on it (`kws.decision.speech_context.SpeechContext`)."""
+    """Natural log odds that a keyword's score loses after continuous other speech; 0 for keywords
+    not named. Higher: fewer false accepts in running speech, more commands missed directly after
+    speech (`kws.decision.speech_context.SpeechContext`)."""
 
     context_ms: int = 2_000
     """Time constant of the memory of speech before a word."""
 
     context_delay_ms: int = 500
-    """The newest part of that memory, left out because it may be of the word itself."""
+    """The newest part of that memory, left out because it may be the word itself."""
 
     def __post_init__(self) -> None:
         if not 0 < self.smoothing_ms <= 5_000:
@@ -235,5 +235,5 @@ class DecisionConfig:
         object.__setattr__(self, "context_weights", dict(self.context_weights))
 
     def threshold(self, keyword: str) -> float:
-        """Return the threshold that holds for `keyword`."""
+        """Return the threshold of `keyword`."""
         return self.thresholds.get(keyword, self.default_threshold)

@@ -1,17 +1,17 @@
-"""The errors a user can meet; the command line turns each into one line on stderr."""
+"""Errors for users; the command line prints each as one line on stderr."""
 
 from __future__ import annotations
 
 
 class KwsError(Exception):
-    """Root of every error this package raises on purpose.
+    """Base class of all errors that this package raises on purpose.
 
-    A message tells where, what was expected, what was found and, where there is one, the remedy.
+    A message names the place, what was expected, what was found and, if there is one, the remedy.
     """
 
 
 class ConfigError(KwsError, ValueError):
-    """A setting lies outside its range or contradicts another one."""
+    """A setting is out of range or contradicts another one."""
 
 
 class ManifestError(KwsError, ValueError):
@@ -31,7 +31,7 @@ class DeviceError(KwsError, OSError):
 
 
 class SoundServerGoneError(DeviceError):
-    """The sound server ended in a way that only a new process can get over."""
+    """The sound server ended, and only a new process can connect again."""
 
 
 class MissingDependencyError(KwsError, ImportError):

@@ -1,4 +1,4 @@
-"""The manifest beside a model: the contract between training and runtime, checked at load."""
+"""The manifest of a model, the contract between training and runtime; checked when loaded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from kws.files import (
 )
 
 SCHEMA_VERSION = 1
-# Far beyond any use: somebody else's file, or one that would take all memory.
+# Far beyond any use: larger values are another file, or would exhaust the memory.
 MAX_MANIFEST_BYTES = 4 * 2**20
 MAX_MODEL_BYTES = 256 * 2**20
 MAX_TEXT = 200
@@ -32,7 +32,7 @@ MAX_WINDOW_VALUES = 4_000_000
 
 @dataclass(frozen=True)
 class WindowForm:
-    """The form of a model that sees a whole window at every hop."""
+    """The form of a model that takes a whole window at every hop."""
 
     file: str
     """Name of the .tflite file, in the folder of the manifest."""
@@ -41,7 +41,7 @@ class WindowForm:
     """Its SHA-256 in hexadecimal."""
 
     window_samples: int
-    """Audio that a window spans, in samples at the front end's rate (1 second)."""
+    """Length of a window in samples at the front end's rate (1 second)."""
 
     window_frames: int
     """Frames of the input, ``(1, window_frames, n_bands)``; the samples of a waveform,
@@ -55,16 +55,16 @@ class WindowForm:
 
 @dataclass(frozen=True)
 class StreamForm:
-    """The form of a model that sees only new frames and carries state."""
+    """The form of a model that takes new frames only and carries state."""
 
     file: str
     sha256: str
     hop_frames: int
-    """New frames a step."""
+    """New frames per step."""
 
     states: Mapping[str, Any] = field(default_factory=dict)
-    """What is carried from step to step: by layer, a table with at least the ``shape`` of the
-    tensors ``state/LAYER`` and ``next/LAYER``."""
+    """For each layer with a state, a table with at least the ``shape`` of the tensors
+    ``state/LAYER`` and ``next/LAYER``."""
 
     def __post_init__(self) -> None:
         _check_file(self.file, self.sha256)
@@ -80,12 +80,12 @@ class StreamForm:
 
 @dataclass(frozen=True)
 class ModelManifest:
-    """Everything the runtime must know of a model."""
+    """Everything the runtime needs to know about a model."""
 
     name: str
     version: str
     labels: tuple[str, ...]
-    """In output order; those that begin with ``_`` are no keywords."""
+    """In output order; those that begin with ``_`` are not keywords."""
 
     frontend: FrontendConfig
     window: WindowForm
@@ -97,7 +97,7 @@ class ModelManifest:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     path: Path = Path()
-    """Where the manifest lies; not written into it."""
+    """Of the manifest itself; not written into it."""
 
     def __post_init__(self) -> None:
         for text in (self.name, self.version, *self.labels):
@@ -158,19 +158,19 @@ class ModelManifest:
 
     @property
     def tells_speech(self) -> bool:
-        """Whether other speech has a label of its own, apart from that of no speech.
+        """Whether other speech and silence have separate labels.
 
-        Of a model with `_unknown_` alone that is the label of quiet, too.
+        In a model with `_unknown_` only, that label covers silence too.
         """
         return UNKNOWN in self.labels and SILENCE in self.labels
 
     def read_form(self, form: WindowForm | StreamForm) -> bytes:
-        """Return the bytes of a model file, but only if their SHA-256 is the manifest's.
+        """Return the bytes of a model file, after checking their SHA-256.
 
         Raises
         ------
         ManifestError
-            If the file is missing or is not the one the manifest describes.
+            If the file is missing or does not match the manifest.
         """
         path = self.path.parent / form.file
         try:
@@ -183,7 +183,7 @@ class ModelManifest:
         found = sha256(content)
         if found != form.sha256:
             raise ManifestError(
-                f"{path}: expected sha256 {form.sha256[:16]}… as {self.path.name} says, got "
+                f"{path}: expected sha256 {form.sha256[:16]}… from {self.path.name}, got "
                 f"{found[:16]}…; the file was changed or belongs to another manifest"
             )
         return content
@@ -198,12 +198,12 @@ SECTIONS: dict[str, type] = {
 
 
 def read_manifest(path: Path) -> ModelManifest:
-    """Return the manifest at `path`, checked but for the model files themselves.
+    """Return the manifest at `path`; the model files are not checked.
 
     Raises
     ------
     ManifestError
-        If the file is unreadable, no JSON, of another schema version, or says nonsense.
+        If the file is unreadable, not JSON, of another schema version, or invalid.
     """
     try:
         table = read_json(path, MAX_MANIFEST_BYTES)
@@ -229,7 +229,7 @@ def read_manifest(path: Path) -> ModelManifest:
 
 
 def write_manifest(manifest: ModelManifest, path: Path) -> None:
-    """Write a manifest as JSON; a file there before is replaced only by a whole one."""
+    """Write a manifest as JSON; an existing file is replaced only once all is written."""
     write_atomically(path, json.dumps(to_table(manifest), indent=2) + "\n")
 
 
@@ -237,13 +237,13 @@ def to_table(manifest: ModelManifest) -> dict[str, Any]:
     """Return the manifest as plain JSON values."""
     table = dataclasses.asdict(manifest)
     del table["path"]
-    # What this kind of front end does not use would only puzzle whoever reads the manifest.
+    # Settings that this kind of front end does not use would only confuse readers.
     table["frontend"] = {
         key: value for key, value in table["frontend"].items() if key in manifest.frontend.settings
     }
     if manifest.stream is None:
         del table["stream"]
-    # An older kws refuses what it does not know: nothing of it where it is not used.
+    # An older kws refuses unknown keys, so write these only if they are used.
     for key in ("context_weights", "context_ms", "context_delay_ms"):
         if table["decision"][key] == getattr(DecisionConfig(), key) and not any(
             manifest.decision.context_weights.values()
@@ -258,7 +258,7 @@ def to_table(manifest: ModelManifest) -> dict[str, Any]:
 
 
 def _check_text(what: str, text: str) -> None:
-    """Refuse text that would trouble a terminal, a line of output or an environment."""
+    """Refuse text that is not safe in a terminal, a line of output or an environment variable."""
     if len(text) > MAX_TEXT or not is_printable(text):
         raise ConfigError(
             f"{what}: expected text of at most {MAX_TEXT} characters that can be printed, "
@@ -267,7 +267,7 @@ def _check_text(what: str, text: str) -> None:
 
 
 def _check_file(file: str, sha256: str) -> None:
-    """Refuse names that lead out of the manifest's folder, and things that are no SHA-256."""
+    """Refuse names outside the manifest's folder, and text that is not a SHA-256."""
     if not file or Path(file).name != file or file == ".." or not is_printable(file):
         raise ConfigError(f"file must be a name without folders, got {file!r}")
     if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):

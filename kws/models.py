@@ -1,4 +1,4 @@
-"""Find models: by name among those that ship, or by path."""
+"""Find models: shipped ones by name, others by path."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from pathlib import Path
 from kws.errors import ModelError
 from kws.manifest import ModelManifest, read_manifest
 
-# Beside the package, in a checkout as in site-packages.
+# Next to the package, both in a checkout and in site-packages.
 FIRMWARE_MODELS = Path(__file__).resolve().parent.parent / "firmware_models"
 
 
 def names() -> list[str]:
-    """Return the names of the models that ship, `default` first."""
+    """Return the names of the shipped models, `default` first."""
     found = sorted(path.stem for path in FIRMWARE_MODELS.glob("*.json"))
     return sorted(found, key=lambda name: name != "default")
 
 
 def find(name_or_path: str | Path) -> Path:
-    """Return the manifest of a shipped model, or of a path to a manifest or its .tflite.
+    """Return the path of a manifest, given a shipped model's name, the manifest or a .tflite.
 
     Raises
     ------
     ModelError
-        If there is none.
+        If there is no such model.
     """
     text = str(name_or_path)
     shipped = FIRMWARE_MODELS / f"{text}.json"
@@ -45,7 +45,7 @@ def find(name_or_path: str | Path) -> Path:
 
 
 def _is_file(path: Path) -> bool:
-    # Some Pythons raise for a name that is too long, or in a folder that may not be entered.
+    # Some Python versions raise for a name that is too long or a folder without permission.
     try:
         return path.is_file()
     except OSError:

@@ -23,7 +23,7 @@ from marks import Marks
 
 from kws import models
 from kws.audio.files import read_file
-from kws.inference.select import own_hop_ms
+from kws.inference.select import default_hop_ms
 from kws.spotter import KeywordSpotter
 
 # Until the smoothing is filled and every lazy import and allocation is done.
@@ -117,7 +117,7 @@ def main() -> int:
         return KeywordSpotter.from_model(
             given.model,
             # Both forms at the hop that the stream form was made for.
-            hop_ms=own_hop_ms(manifest),
+            hop_ms=default_hop_ms(manifest),
             mode=given.mode,
             runtime=given.runtime,
             kernels=given.kernels,

@@ -26,7 +26,7 @@ import numpy as np
 from kws import models
 from kws.cli import listen
 from kws.inference.interpreter import Tensor
-from kws.inference.select import own_hop_ms
+from kws.inference.select import default_hop_ms
 from kws.spotter import KeywordSpotter
 
 
@@ -132,7 +132,7 @@ def main() -> int:
     def from_model(kind: type[KeywordSpotter], model: str, **options: Any) -> KeywordSpotter:
         if options["hop_ms"] is None:
             # Both forms at the hop that the stream form was made for: they are compared.
-            options["hop_ms"] = own_hop_ms(models.load(model))
+            options["hop_ms"] = default_hop_ms(models.load(model))
         spotter = make(kind, model, **options, timers=recorder)
         recorder.attach(spotter)
         return spotter

@@ -14,7 +14,7 @@ from kws import models
 from kws.cli import program
 from kws.errors import KwsError
 from kws.files import one_line
-from kws.inference.select import own_hop_ms
+from kws.inference.select import default_hop_ms
 from kws.manifest import ModelManifest, to_table
 from kws.spotter import KeywordSpotter
 
@@ -185,7 +185,7 @@ def _problem(manifest: ModelManifest) -> str | None:
         spotter = KeywordSpotter.from_model(
             manifest.path,
             mode=mode,
-            hop_ms=own_hop_ms(manifest),
+            hop_ms=default_hop_ms(manifest),
             kernels="reference",
         )
         # Noise, so that the windows differ: silence alone would hide a form that forgets.

@@ -1,4 +1,4 @@
-"""Which hops need no model: those whose scores would come from quiet audio alone."""
+"""Skip hops whose scores would come from quiet audio only."""
 
 from __future__ import annotations
 
@@ -12,49 +12,48 @@ from kws.errors import ConfigError
 
 MIN_GATE_DB = -120.0
 FULL_SCALE = 32_768.0
-# A word of a third of a second must not drown in the mean of a long hop, nor of the first window.
+# Short, so that the mean over a long hop or the first window does not hide a short word.
 LEVEL_S = 0.1
 
 
 class Due(NamedTuple):
-    """What the stages must hear for the scores of a hop to be right."""
+    """The audio that the stages must process before the scores of a hop are right."""
 
     blocks: list[NDArray[np.int16]]
-    """Each ends a hop; the last one ends the hop whose scores are wanted."""
+    """Each ends a hop; the last one ends the current hop."""
 
     before: NDArray[np.int16] | None
-    """None: the blocks follow on what the stages heard last. Otherwise the stages start anew,
-    and these samples came directly before the blocks."""
+    """None: the blocks follow directly on the last processed audio. Otherwise the stages must be
+    reset, and these samples come directly before the blocks."""
 
 
 class EnergyGate:
-    """Pass over hops while it is quiet, and tell what must be heard once it is not.
+    """Skip hops while it is quiet, and return the audio to catch up on when it is not.
 
-    A hop is passed over if everything that its scores would come from is quiet: its window, and
-    the windows that smoothing averages with it. So every score that has seen a loud hop is
-    computed, and from the same audio as without a gate. What was passed over is made good at the
-    first loud hop: all of it, or only as much as the scores there can see, whichever is less. A
-    gated spotter thus never computes more than one without a gate.
+    A hop is skipped if all audio behind its scores is quiet: its window, and the windows that
+    smoothing averages with it. Every score that depends on a loud hop is computed, from the same
+    audio as without a gate. At the first loud hop the skipped audio is returned, but only as much
+    as the scores there depend on. So a gate never adds computation.
 
     Parameters
     ----------
     gate_db : float
-        Quiet is what lies below this level: RMS of the loudest tenth of a second of the hop, in
-        dB below full scale. Higher: more is passed over, and louder words are lost with it.
+        A hop is quiet if the RMS of its loudest tenth of a second is below this level, in dB
+        relative to full scale. Higher: more hops are skipped, and louder words are missed.
     sample_rate : int
-        Of the samples that are pushed.
+        Of the samples pushed, in Hz.
     window_samples, hop_samples : int
         Length of the first block after a reset, and of all others.
     lead_samples : int
-        How far the first window that smoothing averages lies before the last one, a multiple of
+        Distance from the first to the last of the windows that smoothing averages, a multiple of
         `hop_samples`.
     history_samples : int
-        What filters before the window still remember.
+        Samples before the window that a low-pass filter still depends on.
 
     Raises
     ------
     ConfigError
-        If the level lies outside -120..0 dB.
+        If the level is outside -120..0 dB.
     """
 
     def __init__(
@@ -81,21 +80,20 @@ class EnergyGate:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all audio: nothing was heard, so nothing loud."""
-        # What lies before the first sample counts as quiet: no score can see it.
+        """Forget all audio."""
+        # No score depends on audio before the first sample, so that counts as quiet.
         self._n_quiet = self._reach
         self._kept: deque[NDArray[np.int16]] = deque()
         self._n_kept = 0
         self._forgot = False
 
     def push(self, block: NDArray[np.int16]) -> Due | None:
-        """Return what must be heard now, or None if this hop is passed over.
+        """Return what to process now, or None if this hop is skipped.
 
         Parameters
         ----------
         block : ndarray of int16, shape (n_samples,)
-            All samples since the last hop's, a window's or a hop's; the gate keeps a copy where
-            it needs one.
+            All samples since the last hop: a window at first, then a hop. Copied if kept.
         """
         self._n_quiet = 0 if self._is_loud(block) else self._n_quiet + len(block)
         if self._n_quiet >= self._reach:
@@ -116,15 +114,15 @@ class EnergyGate:
 
     def _is_loud(self, block: NDArray[np.int16]) -> bool:
         self._work[: len(block)] = block
-        # Squares of int16 are whole numbers, and so are their sums, exact in double precision in
-        # whatever order: a hop is loud or not however its samples came to lie in memory.
+        # Sums of squares of int16 are whole numbers, exact in double precision: the order of
+        # summation does not change the result.
         for piece in self._pieces[len(block)]:
             if np.dot(piece, piece) >= self._mean_square * len(piece):
                 return True
         return False
 
     def _keep(self, block: NDArray[np.int16]) -> None:
-        """Keep a block, and drop those that no score can see any more."""
+        """Keep a block, and drop those that no score depends on any more."""
         self._kept.append(block)
         self._n_kept += len(block)
         while self._n_kept - len(self._kept[0]) >= self._reach:
@@ -134,7 +132,7 @@ class EnergyGate:
     def _due(self) -> Due:
         if not self._forgot:
             return Due(list(self._kept), None)
-        # Cut as if a new stream had begun here: a window first, then hop by hop.
+        # Cut like a new stream: a window first, then hop by hop.
         audio = np.concatenate(self._kept)[-self._reach :]
         before, *blocks = np.split(audio, self._cuts)
         return Due(blocks, before)

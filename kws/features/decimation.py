@@ -1,4 +1,4 @@
-"""From the microphone's rate down to a model's: every n-th sample of the filtered audio."""
+"""Decimation: low-pass filter the audio and keep every n-th sample."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from numpy.typing import NDArray
 
 from kws.errors import AudioError
 
-# Samples at the new rate on each side of the filter's middle: the alias of a tone at 0.56 of the
-# new rate is 80 dB down, and 0.44 of it passes. The audio comes 3 ms later at 8 kHz.
+# Samples at the new rate on each side of the filter's centre. Tones up to 0.44 of the new rate
+# pass; aliases of tones from 0.56 of it are 80 dB down. The delay is 3 ms at 8 kHz.
 SIDE_SAMPLES = 24
 KAISER_BETA = 8.0
-# Taps are whole multiples of 2**-20. A sum of int16 products is then a whole number below 2**53,
-# exact in double precision whatever the order: the same on every machine, however it is cut.
+# Taps are multiples of 2**-20. Sums of int16 products are then whole numbers below 2**53, exact in
+# double precision in any order: the same on every machine and for every block size.
 SCALE = 2.0**20
 
 
 class Decimator:
-    """Convert a stream of samples to an n-th of its rate, exactly, however it is cut.
+    """Convert a stream of samples to an n-th of its rate; the same for every block size.
 
-    Each `factor` samples in give one out at once. `soxr`, which `Resampler` uses for devices and
-    files, gives the same samples in bursts: from 16 to 8 kHz each comes 10 to 115 ms late.
+    Every `factor` samples in give one out immediately. `soxr`, which `Resampler` uses for devices
+    and files, returns samples in bursts, 10 to 115 ms late from 16 to 8 kHz.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Decimator:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the audio heard so far: before the first sample there was silence."""
+        """Forget all audio; silence comes before the first sample."""
         self._kept = np.zeros(self._n_kept, dtype=np.float64)
 
     def push(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -58,12 +58,12 @@ class Decimator:
 
 
 def decimate(samples: NDArray[np.int16], factor: int) -> NDArray[np.int16]:
-    """Return a whole recording at an n-th of its rate, as a new `Decimator` gives it."""
+    """Return a whole recording at an n-th of its rate, as a new `Decimator` does."""
     return samples if factor == 1 else Decimator(factor).push(samples)
 
 
 def decimation_taps(factor: int) -> NDArray[np.float64]:
-    """Return the low-pass filter, whole numbers of 1 / `SCALE`: a sinc under a Kaiser taper."""
+    """Return the low-pass filter, a Kaiser-windowed sinc, in integer multiples of 1 / `SCALE`."""
     n_side = SIDE_SAMPLES * factor
     times = np.arange(-n_side, n_side + 1) / factor
     taps = np.sinc(times) * np.kaiser(2 * n_side + 1, KAISER_BETA)
@@ -75,14 +75,14 @@ def _filters_by_column(
 ) -> list[tuple[int, NDArray[np.float64]]]:
     """Return first row and taps of the filter on each column of audio in rows of `factor`.
 
-    Zeros at the ends are left out: with a factor of 2 one of the two filters is a single tap.
+    Zeros at the ends are omitted: with a factor of 2 one of the two filters is a single tap.
     """
     n_rows = 2 * SIDE_SAMPLES + 1
     padded = np.zeros(n_rows * factor)
     padded[: len(taps)] = taps
     filters = []
     for column in range(factor):
-        # Tap 0 is for the newest sample, which stands in the last column.
+        # Tap 0 is for the newest sample, in the last column.
         of_column = padded[factor - 1 - column :: factor]
         used = np.flatnonzero(of_column)
         first, last = int(used[0]), int(used[-1])

@@ -1,4 +1,4 @@
-"""Pick and open a TFLite runtime; nothing else in this package imports one."""
+"""Choose a TFLite runtime and open a model; the only module that imports a runtime."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class Tensor:
 
 
 class _Memory:
-    """A stretch of memory that numpy can lay an array on, and whom it belongs to."""
+    """A memory area that numpy can view as an array, and its owner."""
 
     def __init__(self, interface: dict[str, Any], owner: Any) -> None:
         self.__array_interface__ = interface
-        # The array keeps this object, and so the memory lives as long as the array.
+        # The array holds a reference to this object, so the memory lives as long as the array.
         self.owner = owner
 
 
@@ -61,23 +61,22 @@ class OpenModel:
     def memory(self, tensor: Tensor) -> NDArray[Any]:
         """Return an input or output as an array on the interpreter's own memory.
 
-        What is written into it is the input of the next invoke, what stands in it is the output
-        of the last one; nothing is copied and nothing allocated, which the interpreter's
-        `set_tensor` and `get_tensor` do at every call. The memory stays where it is until tensors
-        are allocated anew, which only a change of shapes brings about; a model here never does.
-        The interpreter's `tensor` gives such an array too, but forbids to keep it.
+        Unlike `set_tensor` and `get_tensor` of the interpreter, this copies and allocates nothing
+        per call. The memory moves only when tensors are reallocated after a change of shapes,
+        which never happens here. The interpreter's `tensor` returns such an array too, but does
+        not allow keeping it.
         """
         view = self.interpreter.tensor(tensor.index)()
         return np.asarray(_Memory(dict(view.__array_interface__), self.interpreter))
 
     @property
     def runtime_version(self) -> str:
-        """Version of the runtime's distribution; looked up when asked, for that is slow."""
+        """Version of the runtime's distribution; a slow lookup."""
         return _version(self.runtime) or "?"
 
 
 def installed() -> list[str]:
-    """Return the runtimes that are installed, best first; none is imported."""
+    """Return the installed runtimes, best first, without importing them."""
     return [name for name in RUNTIMES if _version(name) is not None]
 
 
@@ -94,29 +93,28 @@ def open_model(
     Parameters
     ----------
     content : bytes
-        The whole file. The runtimes trust it, so check where it came from first.
+        The whole file. Runtimes do not validate it: check its SHA-256 first.
     where : str
         Name for error messages.
     runtime : str, optional
-        One of `RUNTIMES`; without it ``KWS_RUNTIME`` from the environment, then the first one
-        installed.
+        One of `RUNTIMES`; default: ``KWS_RUNTIME`` from the environment, else the first installed.
     kernels : {"default", "reference"}
         ``reference`` gives the same int8 values on every machine, at a tenth of the speed.
     n_threads : int
-        More threads than free cores make it slower, not faster.
+        More threads than free cores make it slower.
 
     Raises
     ------
     MissingDependencyError
-        If the runtime is not installed, or does not fit the installed numpy.
+        If the runtime is not installed, or does not work with the installed numpy.
     ModelError
-        If the content is no model, or the runtime cannot run it.
+        If the content is not a model, or the runtime cannot run it.
     """
     if kernels not in KERNELS:
         raise ConfigError(f"kernels: expected one of {', '.join(KERNELS)}, got {kernels!r}")
     name, module = _import(runtime or os.environ.get("KWS_RUNTIME") or None)
     if content[4:8] != MAGIC:
-        raise ModelError(f"{where}: expected a TFLite model, got a file that is none")
+        raise ModelError(f"{where}: expected a TFLite model, got another file")
     resolvers = module.OpResolverType
     resolver = resolvers.BUILTIN_REF if kernels == "reference" else resolvers.AUTO
     try:
@@ -130,7 +128,7 @@ def open_model(
         _quietly(interpreter.allocate_tensors)
     except SystemError as error:
         raise MissingDependencyError(
-            f"{name} {_version(name)}: it does not work with the installed numpy "
+            f"{name} {_version(name)} does not work with the installed numpy "
             f"{_version('numpy')}; pip install 'numpy<2', or pip install ai-edge-litert"
         ) from error
     except (ValueError, RuntimeError) as error:
@@ -158,7 +156,7 @@ def _import(wanted: str | None) -> tuple[str, Any]:
             top = RUNTIMES[name].partition(".")[0]
             if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith(top):
                 continue
-            # Installed, but not for this machine: another one may still work.
+            # Installed but broken on this machine: another one may still work.
             broken = MissingDependencyError(f"{name}: installed but cannot be imported: {error}")
     if broken is not None:
         raise broken
@@ -174,7 +172,7 @@ def _import(wanted: str | None) -> tuple[str, Any]:
 
 
 def _version(distribution: str) -> str | None:
-    # Importing metadata takes longer than importing the runtime.
+    # A slow import, needed for errors and reports only.
     from importlib import metadata
 
     names = (
@@ -201,14 +199,14 @@ def _tensor(detail: dict[str, Any]) -> Tensor:
 
 
 def _quietly(call: Callable[[], Any]) -> Any:
-    """Return `call()` with the C++ runtime's chatter on file descriptor 2 left out.
+    """Return `call()`, discarding what the C++ runtime writes to file descriptor 2.
 
-    The runtimes write an INFO line for every model they open; no setting silences it.
+    The runtimes write an INFO line for every model they open; no setting prevents it.
     """
     try:
         saved = os.dup(2)
     except OSError:
-        # Standard error is closed: there is nothing to keep quiet.
+        # Standard error is closed.
         return call()
     silence = os.open(os.devnull, os.O_WRONLY)
     try:

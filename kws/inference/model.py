@@ -45,13 +45,13 @@ class FormModel(ABC):
     Parameters
     ----------
     manifest : ModelManifest
-        The model; the form's file is read, and refused unless its SHA-256 fits.
+        The model; the SHA-256 of the form's file is checked.
     form : WindowForm or StreamForm
         One of the manifest's.
     hop_frames : int
         Frames from one window to the next.
-    runtime, kernels, n_threads
-        See `kws.inference.interpreter.open_model`.
+    **settings
+        ``runtime``, ``kernels`` and ``n_threads`` of `kws.inference.interpreter.open_model`.
     """
 
     mode: str
@@ -62,18 +62,10 @@ class FormModel(ABC):
         form: WindowForm | StreamForm,
         *,
         hop_frames: int,
-        runtime: str | None,
-        kernels: str,
-        n_threads: int,
+        **settings: Any,
     ) -> None:
         self._where = str(manifest.path.parent / form.file)
-        self.opened = open_model(
-            manifest.read_form(form),
-            where=self._where,
-            runtime=runtime,
-            kernels=kernels,
-            n_threads=n_threads,
-        )
+        self.opened = open_model(manifest.read_form(form), where=self._where, **settings)
         self.window_frames = manifest.window.window_frames
         self.hop_frames = hop_frames
         self._manifest = manifest

@@ -1,6 +1,8 @@
-"""Which form of a model runs at a hop."""
+"""Choose the form of a model, stream or window, that runs at a hop."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from kws.errors import ConfigError
 from kws.inference.model import PosteriorModel
@@ -9,16 +11,15 @@ from kws.inference.window_model import WindowModel
 from kws.manifest import ModelManifest
 
 MODES = ("auto", "stream", "window")
-# Where no stream form says otherwise: fewer wake-ups save more CPU than less arithmetic does.
+# Default without a stream form: fewer wake-ups save more CPU than less arithmetic does.
 HOP_MS = 100
 MAX_HOP_MS = 2_000
 
 
-def own_hop_ms(manifest: ModelManifest, *, mode: str = "auto") -> float:
-    """Return the time between windows of a model where nobody asks for another one.
+def default_hop_ms(manifest: ModelManifest, *, mode: str = "auto") -> float:
+    """Return the default time between windows of a model.
 
-    That is the step of its stream form; `HOP_MS` where there is none, or where `mode` asks for
-    the window form, which runs at any hop.
+    The step of its stream form; `HOP_MS` if there is none, or if `mode` is ``window``.
     """
     if manifest.stream is None or mode == "window":
         return HOP_MS
@@ -30,18 +31,16 @@ def open_form(
     *,
     hop_ms: float | None,
     mode: str,
-    runtime: str | None,
-    kernels: str,
-    n_threads: int,
+    **settings: Any,
 ) -> PosteriorModel:
-    """Return a model in the form that fits; see `KeywordSpotter.from_model` for the settings.
+    """Return a model in the form for this hop (see `KeywordSpotter.from_model`).
 
     Raises
     ------
     KwsError
         If the model or a setting does not fit; the message says which.
     """
-    asked_ms = own_hop_ms(manifest, mode=mode) if hop_ms is None else hop_ms
+    asked_ms = default_hop_ms(manifest, mode=mode) if hop_ms is None else hop_ms
     hop_frames = _hop_frames(manifest, asked_ms)
     if mode not in MODES:
         raise ConfigError(f"mode: expected one of {', '.join(MODES)}, got {mode!r}")
@@ -50,17 +49,15 @@ def open_form(
     if mode == "stream" or (mode == "auto" and streams):
         form = StreamModel
     elif mode == "auto" and manifest.stream is not None:
-        _tell_of_window_form(manifest, hop_frames)
-    return form(
-        manifest, hop_frames=hop_frames, runtime=runtime, kernels=kernels, n_threads=n_threads
-    )
+        _log_window_form(manifest, hop_frames)
+    return form(manifest, hop_frames=hop_frames, **settings)
 
 
 def _hop_frames(manifest: ModelManifest, hop_ms: float) -> int:
     """Return the frames of a hop."""
     step_ms = manifest.frontend.frame_step_ms
     fits = step_ms <= hop_ms <= MAX_HOP_MS
-    # Nobody can ask for a multiple of 7.75 ms in whole ones; a multiple of 10 they can.
+    # Only a step of whole ms can be divided exactly; 7.75 ms is rounded to whole frames.
     if not fits or (step_ms == int(step_ms) and hop_ms % step_ms):
         raise ConfigError(
             f"hop_ms: expected {step_ms:g} to {MAX_HOP_MS} and a multiple of {step_ms:g}, "
@@ -69,13 +66,13 @@ def _hop_frames(manifest: ModelManifest, hop_ms: float) -> int:
     return round(hop_ms / step_ms)
 
 
-def _tell_of_window_form(manifest: ModelManifest, hop_frames: int) -> None:
-    # Seldom needed, and its import is felt at a cold start.
+def _log_window_form(manifest: ModelManifest, hop_frames: int) -> None:
+    # Rarely needed, and its import slows the cold start.
     import logging
 
     assert manifest.stream is not None
     logging.getLogger(__name__).info(
-        "every %g ms the window form of %s runs, which costs more: its stream form runs every "
+        "a hop of %g ms needs the window form of %s, which costs more: its stream form runs every "
         "%g ms or a multiple of it (kws-train stream makes others)",
         manifest.frontend.duration_ms(hop_frames),
         manifest.name,

@@ -27,33 +27,25 @@ class StreamModel(FormModel):
     Parameters
     ----------
     manifest : ModelManifest
-        A model that has a stream form; its file is refused unless its SHA-256 fits.
+        A model with a stream form; the SHA-256 of its file is checked.
     hop_frames : int
         Frames from one window to the next, a multiple of the form's own.
-    runtime, kernels, n_threads
-        See `kws.inference.interpreter.open_model`.
+    **settings
+        ``runtime``, ``kernels`` and ``n_threads`` of `kws.inference.interpreter.open_model`.
 
     Raises
     ------
     ConfigError
-        If the form cannot be run at this hop.
+        If the hop is not a multiple of the form's step.
     ManifestError
-        If the file is not the manifest's.
+        If the file does not match the manifest.
     ModelError
-        If there is no stream form, or its tensors do not fit the manifest.
+        If there is no stream form, or its tensors do not match the manifest.
     """
 
     mode = "stream"
 
-    def __init__(
-        self,
-        manifest: ModelManifest,
-        *,
-        hop_frames: int,
-        runtime: str | None = None,
-        kernels: str = "default",
-        n_threads: int = 1,
-    ) -> None:
+    def __init__(self, manifest: ModelManifest, *, hop_frames: int, **settings: Any) -> None:
         form = manifest.stream
         if form is None:
             raise ModelError(f"{manifest.path}: this model has no stream form; use --mode window")
@@ -65,14 +57,7 @@ class StreamModel(FormModel):
                 f"{duration_ms(hop_frames):g} ms; use --mode window, or make a stream form for "
                 "it with kws-train stream, if the network's strides allow it"
             )
-        super().__init__(
-            manifest,
-            form,
-            hop_frames=hop_frames,
-            runtime=runtime,
-            kernels=kernels,
-            n_threads=n_threads,
-        )
+        super().__init__(manifest, form, hop_frames=hop_frames, **settings)
         where = self._where
         self._step_frames = form.hop_frames
         inputs = {tensor.name: tensor for tensor in self.opened.inputs}
@@ -167,7 +152,7 @@ def _bytes(array: NDArray[Any]) -> memoryview:
 def _state_pairs(
     inputs: dict[str, Tensor], outputs: dict[str, Tensor], manifest: ModelManifest, where: str
 ) -> list[tuple[Tensor, Tensor]]:
-    """Return each state's input and output, which must fit each other and the manifest."""
+    """Return each state's input and output, checked against each other and the manifest."""
     form = manifest.stream
     assert form is not None
     pairs = []

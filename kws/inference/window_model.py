@@ -12,7 +12,7 @@ from kws.inference.model import FormModel
 from kws.inference.quantization import FloatArray
 from kws.manifest import ModelManifest
 
-# Hops that fit behind a window before its frames are moved back to the start of the buffer.
+# Hops that fit behind a window before it is moved back to the start of the buffer.
 SPARE_HOPS = 16
 
 
@@ -22,39 +22,24 @@ class WindowModel(FormModel):
     Parameters
     ----------
     manifest : ModelManifest
-        The model; its file is read, and refused unless its SHA-256 fits.
+        The model; the SHA-256 of its file is checked.
     hop_frames : int
         Frames from one window to the next.
-    runtime, kernels, n_threads
-        See `kws.inference.interpreter.open_model`.
+    **settings
+        ``runtime``, ``kernels`` and ``n_threads`` of `kws.inference.interpreter.open_model`.
 
     Raises
     ------
     ManifestError
-        If the file is not the manifest's.
+        If the file does not match the manifest.
     ModelError
-        If the tensors do not fit the manifest.
+        If the tensors do not match the manifest.
     """
 
     mode = "window"
 
-    def __init__(
-        self,
-        manifest: ModelManifest,
-        *,
-        hop_frames: int,
-        runtime: str | None = None,
-        kernels: str = "default",
-        n_threads: int = 1,
-    ) -> None:
-        super().__init__(
-            manifest,
-            manifest.window,
-            hop_frames=hop_frames,
-            runtime=runtime,
-            kernels=kernels,
-            n_threads=n_threads,
-        )
+    def __init__(self, manifest: ModelManifest, *, hop_frames: int, **settings: Any) -> None:
+        super().__init__(manifest, manifest.window, hop_frames=hop_frames, **settings)
         inputs, outputs = self.opened.inputs, self.opened.outputs
         if len(inputs) != 1 or len(outputs) != 1:
             raise ModelError(

@@ -18,7 +18,7 @@ import numpy as np
 from kws import __version__
 from kws.errors import ConfigError, ModelError
 from kws.files import write_atomically
-from kws.inference.select import own_hop_ms
+from kws.inference.select import default_hop_ms
 from kws.manifest import ModelManifest, StreamForm, WindowForm
 from training.export.micro_model import MicroModel, MicroTensor, read_micro_model
 from training.export.tensor_arena import TensorArena
@@ -178,7 +178,7 @@ def _shapes(model: MicroModel) -> dict[str, str]:
         values["HOP_FRAMES"] = _integer(form.hop_frames)
         values["N_WARM_UP_HOPS"] = _integer(model.n_warm_up_hops)
     else:
-        hop = max(1, round(own_hop_ms(manifest) / manifest.frontend.frame_step_ms))
+        hop = max(1, round(default_hop_ms(manifest) / manifest.frontend.frame_step_ms))
         values["HOP_FRAMES"] = _integer(hop)
     values |= _tensor("FRAMES", "INPUT", model.frames)
     return values | _tensor("POSTERIOR", "OUTPUT", model.posterior)

@@ -9,7 +9,7 @@ from typing import Any
 
 from kws import models
 from kws.errors import ConfigError, ModelError
-from kws.inference.select import own_hop_ms
+from kws.inference.select import default_hop_ms
 from kws.manifest import ModelManifest, StreamForm, WindowForm
 from kws.spotter import KeywordSpotter
 from training.evaluation.clips import ClipScorer
@@ -106,7 +106,7 @@ def _recipe(manifest: ModelManifest) -> str | None:
 def _cost(manifest: ModelManifest, files: dict[str, bytes]) -> dict[str, Any]:
     """Return parameters and multiplications; None, with a note, if they cannot be counted."""
     parameters = manifest.training.get("parameters")
-    hop_ms = own_hop_ms(manifest)
+    hop_ms = default_hop_ms(manifest)
     macs: dict[str, Any] = {"window": None, "hop": None, "hop_ms": hop_ms, "note": None}
     if file_cost is None:
         macs["note"] = "counting them needs ai-edge-litert"

@@ -34,7 +34,7 @@ class Graph:
 
     def __init__(self, content: bytes, *, where: str) -> None:
         if content[4:8] != IDENTIFIER:
-            raise ModelError(f"{where}: expected a TFLite model, got a file that is none")
+            raise ModelError(f"{where}: expected a TFLite model, got another file")
         self.model = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
         if len(self.model.subgraphs) != 1:
             raise ModelError(f"{where}: expected one subgraph, got {len(self.model.subgraphs)}")

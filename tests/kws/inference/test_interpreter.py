@@ -169,7 +169,7 @@ def test_what_is_no_model_is_refused(junk, runtime):
     """
     Bytes that are no TFLite file are a ModelError that names the file.
     """
-    with pytest.raises(ModelError, match=r"junk\.tflite: expected a TFLite model, got a file"):
+    with pytest.raises(ModelError, match=r"junk.*: expected a TFLite model, got another"):
         open_model(junk, where="junk.tflite", runtime=runtime)
 
 

@@ -11,7 +11,7 @@ from kws import KeywordSpotter, models
 from kws.config import FrontendConfig
 from kws.decision.policy import Detection
 from kws.errors import ConfigError
-from kws.inference.select import own_hop_ms
+from kws.inference.select import default_hop_ms
 
 SECOND = 16_000
 
@@ -47,9 +47,11 @@ def test_the_hop_is_the_stream_forms_own(default_manifest):
     without = dataclasses.replace(default_manifest, stream=None)
 
     assert [80, 62, 100, 100] == [
-        own_hop_ms(each) for each in (eight, odd, default_manifest, without)
+        default_hop_ms(each) for each in (eight, odd, default_manifest, without)
     ]
-    assert [80, 80, 100] == [own_hop_ms(eight, mode=each) for each in ("auto", "stream", "window")]
+    assert [80, 80, 100] == [
+        default_hop_ms(eight, mode=each) for each in ("auto", "stream", "window")
+    ]
 
 
 @pytest.mark.parametrize(

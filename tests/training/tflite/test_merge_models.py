@@ -46,7 +46,8 @@ def own(embedder) -> bytes:
     # Small numbers, so that its posteriors lie in the middle, where they are seen to change.
     head = Head(("lamp",), (layer(rng, embedder.size, 1, 0.05),))
     return attach_head(
-        embedder.backbone.content, head, np.zeros((1, embedder.size), np.float32), where="test")
+        embedder.backbone.content, head, np.zeros((1, embedder.size), np.float32), where="test"
+    )
 
 
 def n_frames(content: bytes) -> int:
