@@ -1,6 +1,6 @@
-"""What live listening costs over the same audio from a file: both at once, in one run.
+"""CPU cost of live listening compared with the same audio from a file, measured side by side.
 
-A `kws-listen` hears the recording through a virtual microphone while another one reads the same
+One `kws-listen` gets the recording through a virtual microphone while another one reads the same
 file with --realtime; the CPU time of each process over the same stretch is compared. The sound
 server's own is not counted.
 
@@ -19,7 +19,7 @@ import rig
 import soundfile
 from support.pulse_server import PulseServer
 
-# Loading is over by then.
+# Time for loading.
 WARM_UP_S = 2.0
 
 
@@ -37,7 +37,7 @@ def one_round(server: PulseServer, audio: Path, arguments: list[str]) -> dict[st
     live = rig.Listening(server.environment, "--device", "pulse", *arguments)
     live.until(event="listening")
     time.sleep(WARM_UP_S)
-    # Ends by itself after the file; it waits for the pace of speech as the device does.
+    # Ends after the file, which it reads in real time like the device.
     from_file = rig.Listening(server.environment, "--input", str(audio), "--realtime", *arguments)
     from_file.until(event="listening")
     with server.playing(audio):
@@ -67,7 +67,7 @@ def main() -> None:
     rounds = []
     with rig.virtual_microphone() as server:
         for _ in range(arguments.rounds):
-            # The block length means nothing to a file.
+            # The block length has no effect on a file.
             rounds.append(one_round(server, arguments.audio, ["--block-ms", arguments.block_ms]))
     ratios = [each["ratio"] for each in rounds]
     live, file = (

@@ -1,8 +1,8 @@
-"""What the energy gate saves and what it changes: the same audio with and without it, in one run.
+"""What the energy gate saves and changes: the same audio with and without it, in one run.
 
 Audio goes in turn, ten seconds at a time, through a spotter without a gate and one for each level,
 so that whatever else the machine does meets all of them alike; of several rounds the least CPU
-time of each ten seconds counts. With --floor-db, seeded noise of that level lies under the audio.
+time of each ten seconds counts. With --floor-db, seeded noise of that level is added.
 With --instructions, valgrind counts what each takes in a process of its own: two rounds less one,
 so that neither loading nor the end of the audio counts. That is exact, and slow.
 
@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# Before numpy loads: on matrices as small as these, BLAS threads would only spin.
+# Before numpy loads: BLAS threads would only spin on such small matrices.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
@@ -34,14 +34,14 @@ from kws.errors import KwsError
 from kws.spotter import KeywordSpotter
 
 TURN_S = 10
-# So far two detections of a keyword may lie apart and be of one word.
+# Two detections of a keyword this close belong to one word.
 KEPT_S = 0.5
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".opus"}
 VALGRIND = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
 
 
 class Runner:
-    """One spotter, the CPU time that it takes, and what it hears."""
+    """One spotter, its CPU time and its detections."""
 
     def __init__(self, spotter: KeywordSpotter) -> None:
         self.spotter = spotter
@@ -50,7 +50,7 @@ class Runner:
 
     def begin(self) -> None:
         """Begin a round."""
-        self.heard: list[tuple[str, Detection]] = []
+        self.detected: list[tuple[str, Detection]] = []
         self.gated_hops = 0
 
     @property
@@ -64,14 +64,14 @@ class Runner:
         before = time.process_time()
         for at in range(0, len(block), hop):
             for found in self.spotter.process(block[at : at + hop]):
-                self.heard.append((file, found))
+                self.detected.append((file, found))
         spent = time.process_time() - before
         self._least_s[file, turn] = min(spent, self._least_s.get((file, turn), spent))
 
     def end(self, file: str) -> None:
         """End a file."""
         self.gated_hops += self.spotter.gated_hops
-        self.heard += [(file, found) for found in self.spotter.flush()]
+        self.detected += [(file, found) for found in self.spotter.flush()]
 
 
 def audio_files(paths: Sequence[Path]) -> list[Path]:
@@ -107,7 +107,7 @@ def run_round(runners: Sequence[Runner], given: argparse.Namespace, first: int) 
         n_samples += len(samples)
         n_hops += max(0, (len(samples) - plain.window_samples) // plain.hop_samples + 1)
         for turn, at in enumerate(range(0, len(samples), size)):
-            # Another one begins each time: the first to touch a block pays for its memory.
+            # In rotating order: the first one pays for bringing a block into the cache.
             for index in range(len(runners)):
                 runner = runners[(first + turn + index) % len(runners)]
                 runner.process(samples[at : at + size], file.name, turn)
@@ -117,7 +117,7 @@ def run_round(runners: Sequence[Runner], given: argparse.Namespace, first: int) 
 
 
 def run_alone(spotter: KeywordSpotter, given: argparse.Namespace) -> None:
-    """Run one spotter, for valgrind to count; each file anew, without what comes at its end."""
+    """Run one spotter, for valgrind to count; without the flush at the end of a file."""
     audio = [read(file, spotter.sample_rate, given) for file in audio_files(given.audio)]
     for _ in range(given.rounds):
         for samples in audio:
@@ -147,12 +147,12 @@ def instructions(gate_db: float | None) -> int:
 def compare(plain: Runner, gated: Runner, n_hops: int) -> dict[str, Any]:
     """Return what one level saves and changes.
 
-    A detection is kept if the same keyword fires at most `KEPT_S` away: where what was heard
-    before counts, the past of a word behind a closed gate is another, and so is its score.
+    A detection is kept if the same keyword fires at most `KEPT_S` away: with a speech context, a
+    closed gate changes the past of a word, and so its score.
     """
-    missing, left = [], sorted(gated.heard, key=str)
+    missing, left = [], sorted(gated.detected, key=str)
     apart_s = 0.0
-    for found in sorted(plain.heard, key=str):
+    for found in sorted(plain.detected, key=str):
         near = [other for other in left if distance_s(found, other) <= KEPT_S]
         if near:
             closest = min(near, key=lambda other: distance_s(found, other))
@@ -163,11 +163,11 @@ def compare(plain: Runner, gated: Runner, n_hops: int) -> dict[str, Any]:
     return {
         "gated_hops": round(gated.gated_hops / n_hops, 4),
         "cpu_ratio": round(gated.cpu_s / plain.cpu_s, 3),
-        "detections": len(gated.heard),
+        "detections": len(gated.detected),
         "missing": missing,
         "other": [as_text(*found) for found in left],
         "apart_s": round(apart_s, 3),
-        "equal": set(gated.heard) == set(plain.heard),
+        "equal": set(gated.detected) == set(plain.detected),
     }
 
 
@@ -201,7 +201,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
     return {
         "audio_s": round(audio_s, 1),
         "hops": n_hops,
-        "detections": len(plain.heard),
+        "detections": len(plain.detected),
         "cpu_s_per_audio_s": round(plain.cpu_s / audio_s, 6),
         "gates": gates,
     }

@@ -1,10 +1,9 @@
-"""How long after the end of a word its callback comes, live and in the same audio from a file.
+"""Latency from the end of a word to its callback, live and in the same audio from a file.
 
-A recording with known word ends is played to a virtual microphone, which a `Listener` and, as the
-clock, a raw recorder with 5 ms of latency hear. The recorder tells when the last sample of each
-word was there to be heard; from then on live latency counts, to the first line of the callback.
-Latency in the file is that of `kws-eval stream`: the detection's place in the audio, less that of
-the word's end, as if computing took no time.
+A recording with known word ends is played to a virtual microphone. A `Listener` and a raw recorder
+with 5 ms of latency capture it. Live latency counts from the moment when the recorder gets the last
+sample of a word to the first line of the callback. Latency in the file is that of `kws-eval
+stream`: the position of the detection minus that of the word's end, as if computing took no time.
 
     PYTHONPATH=tests python bench/live/latency.py --repeat 3
     PYTHONPATH=tests python bench/live/latency.py --audio s/all-000.wav --truth s/truth.csv
@@ -44,7 +43,7 @@ class Word(NamedTuple):
 
 
 class Recorder:
-    """The clock: what came out of the microphone, and when."""
+    """The reference clock: the samples of the microphone and their times."""
 
     def __init__(self, server: PulseServer) -> None:
         command = ["parec", "--latency-msec=5", "--raw", "--format=s16le", "--channels=1"]
@@ -84,16 +83,16 @@ class Recorder:
             self._times.append((n_bytes // 2, now))
 
 
-def place(audio: np.ndarray, heard: np.ndarray) -> int:
-    """Return the sample at which audio begins in what was heard."""
+def place(audio: np.ndarray, recording: np.ndarray) -> int:
+    """Return the position of `audio` in a recording."""
     # The loudest two seconds are enough.
     n_probe = 2 * RATE
     energy = np.cumsum(np.square(audio, dtype=np.float64))
     start = int(np.argmax(energy[n_probe:] - energy[:-n_probe]))
-    size = 1 << int(np.ceil(np.log2(len(heard) + n_probe)))
-    spectrum = np.fft.rfft(heard, size)
+    size = 1 << int(np.ceil(np.log2(len(recording) + n_probe)))
+    spectrum = np.fft.rfft(recording, size)
     spectrum *= np.conj(np.fft.rfft(audio[start : start + n_probe].astype(np.float64), size))
-    return int(np.argmax(np.fft.irfft(spectrum, size)[: len(heard)])) - start
+    return int(np.argmax(np.fft.irfft(spectrum, size)[: len(recording)])) - start
 
 
 def words_of(truth: Path, audio: Path) -> list[Word]:
@@ -103,38 +102,40 @@ def words_of(truth: Path, audio: Path) -> list[Word]:
     return [Word(row["keyword"], float(row["end_s"])) for row in rows]
 
 
-def latencies(words: list[Word], heard: list[tuple[str, float]], ends: list[float]) -> list[float]:
-    """Return how long after its end each word was told that was; once each."""
-    left = list(heard)
+def latencies(
+    words: list[Word], detected: list[tuple[str, float]], ends: list[float]
+) -> list[float]:
+    """Return the latency of each detected word; each detection counts once."""
+    left = list(detected)
     found = []
     for word, end in zip(words, ends):
-        for told in left:
-            if told[0] == word.keyword and -0.5 <= told[1] - end <= LATEST_S:
-                found.append(told[1] - end)
-                left.remove(told)
+        for one in left:
+            if one[0] == word.keyword and -0.5 <= one[1] - end <= LATEST_S:
+                found.append(one[1] - end)
+                left.remove(one)
                 break
     return found
 
 
 class Played(NamedTuple):
-    """What one playing gave, in seconds."""
+    """Results of one playback, in seconds."""
 
     after_end: list[float]
     """From the end of a word to its callback."""
 
     after_sample: list[float]
-    """From the sample at which a word was decided to its callback: what live listening adds."""
+    """From the sample of the detection to the callback: the part added by live listening."""
 
 
 def live(server: PulseServer, audio: Path, words: list[Word], config: CaptureConfig) -> Played:
     """Play it once."""
-    heard: list[tuple[Detection, float]] = []
+    detected: list[tuple[Detection, float]] = []
     blocks: list[np.ndarray] = []
     sink = Sink()
     sink.samples = blocks.append  # type: ignore[method-assign]
     spotter = KeywordSpotter.from_model("default")
     with Listener(spotter, "pulse", config=config, sinks=[sink]) as listener:
-        listener.on_any(lambda detection: heard.append((detection, time.monotonic())))
+        listener.on_any(lambda detection: detected.append((detection, time.monotonic())))
         recorder = Recorder(server)
         waiting = threading.Thread(target=listener.wait, daemon=True)
         waiting.start()
@@ -151,11 +152,12 @@ def live(server: PulseServer, audio: Path, words: list[Word], config: CaptureCon
     first = place(samples, recorder.samples)
     shift = first - place(samples, np.concatenate(blocks))
     ends = [recorder.time_of(first + round(word.end_s * RATE)) for word in words]
-    told = [(detection.keyword, at) for detection, at in heard]
+    called = [(detection.keyword, at) for detection, at in detected]
     after_sample = [
-        at - recorder.time_of(shift + round(detection.time_s * RATE) - 1) for detection, at in heard
+        at - recorder.time_of(shift + round(detection.time_s * RATE) - 1)
+        for detection, at in detected
     ]
-    return Played(latencies(words, told, ends), after_sample)
+    return Played(latencies(words, called, ends), after_sample)
 
 
 def main() -> None:

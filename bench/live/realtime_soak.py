@@ -24,12 +24,12 @@ import soundfile
 from support.pulse_server import PulseServer
 
 EVERY_S = 10.0
-# Loading, first windows, and what allocators keep for themselves.
+# Time for loading, first windows, and allocators.
 WARM_UP_S = 120.0
 
 
 class Reading(NamedTuple):
-    """What the process holds."""
+    """Resources of the process."""
 
     at_s: float
     rss_kb: int
@@ -38,7 +38,7 @@ class Reading(NamedTuple):
 
 
 def read(pid: int, began: float) -> Reading:
-    """Look at a process."""
+    """Read the resources of a process."""
     status = dict(
         line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
     )
@@ -89,8 +89,8 @@ def main() -> None:
     if arguments.log:
         arguments.log.write_text("".join(json.dumps(r._asdict()) + "\n" for r in readings))
     expected = [r["keyword"] for r in map(json.loads, printed.splitlines()) if "keyword" in r]
-    heard = [record["keyword"] for record in listening.of_type("detection")]
-    same = difflib.SequenceMatcher(a=expected, b=heard, autojunk=False).get_matching_blocks()
+    detected = [record["keyword"] for record in listening.of_type("detection")]
+    same = difflib.SequenceMatcher(a=expected, b=detected, autojunk=False).get_matching_blocks()
     later = [reading for reading in readings if reading.at_s >= WARM_UP_S] or readings
     growth_kb = later[-1].rss_kb - later[0].rss_kb
     most_kb = max(reading.rss_kb for reading in later) - later[0].rss_kb
@@ -98,7 +98,7 @@ def main() -> None:
     figures = {
         "summary": summary,
         "expected": len(expected),
-        "heard": len(heard),
+        "detected": len(detected),
         "in_both": n_same,
         "rss_kb": [later[0].rss_kb, later[-1].rss_kb],
         "rss_growth_kb": growth_kb,
@@ -111,7 +111,7 @@ def main() -> None:
         figures,
         f"{summary['audio_s'] / 60:.1f} minutes live: {summary['lost_samples']} samples lost, "
         f"{summary['overflows']} overflows, memory {growth_kb:+d} kB after {WARM_UP_S:.0f} s of "
-        f"warm-up (at most {most_kb:+d} kB), {len(heard)} words heard where the file gives "
+        f"warm-up (at most {most_kb:+d} kB), {len(detected)} words detected where the file gives "
         f"{len(expected)}, {n_same} of them the same in order",
     )
 

@@ -1,4 +1,4 @@
-"""How soon a microphone is heard: from the device's return to the first block, and from the start.
+"""Time from the return of a device, and from the start of the process, to the first block.
 
 A virtual microphone is unplugged and plugged in again, and then its server is killed and started
 again, ten times each, after half a second to three seconds. Time counts from the moment before the
@@ -33,7 +33,7 @@ class Watch(Sink):
     """A listener in its own thread, and when audio and events came."""
 
     def __init__(self, environment: dict[str, str]) -> None:
-        # PortAudio's libraries read these.
+        # PortAudio's libraries read them.
         os.environ.update(environment)
         self.came: dict[str, float] = {}
         self._all_came = threading.Event()
@@ -80,7 +80,7 @@ class Watch(Sink):
 
 
 def returns(watch: Watch, server: PulseServer, how: str, *, rounds: int, seed: int) -> Any:
-    """Lose the device so often; return the times to block and posterior."""
+    """Lose the device `rounds` times; return the times to block and posterior."""
     rng = random.Random(seed)
     blocks, posteriors = [], []
     for _ in range(rounds):
@@ -104,8 +104,8 @@ def returns(watch: Watch, server: PulseServer, how: str, *, rounds: int, seed: i
 
 
 def starts(server: PulseServer, rounds: int) -> dict[str, Any]:
-    """Start `kws-listen` so often."""
-    opened, heard = [], []
+    """Start `kws-listen` `rounds` times."""
+    opened, first = [], []
     for _ in range(rounds):
         began = time.monotonic()
         listening = rig.Listening(
@@ -115,9 +115,9 @@ def starts(server: PulseServer, rounds: int) -> dict[str, Any]:
         opened.append(time.monotonic() - began)
         while not any(record.get("audio_s", 0) > 0 for record in listening.records):
             time.sleep(0.005)
-        heard.append(time.monotonic() - began)
+        first.append(time.monotonic() - began)
         listening.end()
-    return {"to_open_s": rig.spread(opened), "to_block_s": rig.spread(heard)}
+    return {"to_open_s": rig.spread(opened), "to_block_s": rig.spread(first)}
 
 
 def main() -> None:

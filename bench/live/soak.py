@@ -1,9 +1,8 @@
-"""Hours of live listening faster than real time: nothing lost, nothing missed, nothing that grows.
+"""Hours of live listening faster than real time: no losses, no missed words, no growing memory.
 
-Speech, with the demo recording at known places, goes through all of the live path but PortAudio:
-a made-up device hands it over in 50 ms blocks by a made-up clock (`tests/support/fake_audio.py`);
-ring buffer, resampling, offset, health, spotter and callbacks are the real ones. Afterwards, in a
-process of its own, `KeywordSpotter.process` hears the same audio in pieces of 7 s.
+Speech, with the demo recording at known positions, goes through the live path except PortAudio: a
+simulated device delivers it in 50 ms blocks in simulated time (`tests/support/fake_audio.py`).
+Afterwards another process runs `KeywordSpotter.process` on the same audio in chunks of 7 s.
 
     export PYTHONPATH=tests
     python bench/live/soak.py --hours 6
@@ -42,22 +41,22 @@ from kws.live.reports import ListenerEvent
 from kws.live.sinks import Sink
 
 RATE = 16_000
-# The demo comes so often, in seconds of audio.
+# Interval between two plays of the demo, in seconds of audio.
 DEMO_EVERY_S = 600
-# Loading, first windows, and what allocators keep for themselves.
+# Time for loading, first windows, and allocators.
 WARM_UP_S = 1_200
 READING_EVERY_S = 900
 PIECE_S = 7
 BLOCK_S = 0.05
-# A word may be told so long after its end.
+# Latest detection after the end of a word.
 LATEST_S = 1.0
 HOP_S = 0.101
 
 
 class Programme:
-    """What the room holds: speech in a seeded order, the demo now and then; read as it is heard.
+    """Speech in a random order from a seed, with the demo at intervals; read on demand.
 
-    Has `hear` as `fake_audio.Room` has it, but each sample is given once, in order.
+    Replaces `fake_audio.Room`, but each sample is returned only once, in order.
     """
 
     def __init__(self, folder: Path, *, rate: int, seed: int) -> None:
@@ -69,12 +68,12 @@ class Programme:
         self._kept = np.zeros(0, dtype=np.int16)
         self._at = 0
         self.demo_starts: list[int] = []
-        """Where the demo was said, in samples at 16 kHz."""
+        """Positions of the demo, in samples at 16 kHz."""
 
         self._chunks = self._read()
 
     def hear(self, rate: int, start: int, n: int) -> np.ndarray:
-        """Return the next samples; `start` may leave some out, as a lost device does."""
+        """Return the next samples; `start` may skip some, like a lost device."""
         self._fill(start + n - self._at)
         samples = self._kept[start - self._at : start - self._at + n].copy()
         self._kept = self._kept[start + n - self._at :]
@@ -109,14 +108,14 @@ class Programme:
 
 
 class Readings:
-    """Memory, threads and file descriptors of this process, now and then."""
+    """Memory, threads and file descriptors of this process, at intervals."""
 
     def __init__(self) -> None:
         self.rows: list[tuple[float, int, int, int]] = []
         self._next_s = WARM_UP_S
 
     def take(self, audio_s: float) -> None:
-        """Read them if it is time; costs nothing otherwise."""
+        """Read them if it is time."""
         if audio_s < self._next_s:
             return
         self._next_s += READING_EVERY_S
@@ -166,7 +165,7 @@ class Soak(Sink):
         self.n_called += 1
 
     def poll(self) -> None:
-        """Read memory, threads and files now and then."""
+        """Take a reading if it is due."""
         self.readings.take(self.listener.spotter.time_s)
 
     def status(self, event: ListenerEvent) -> None:
@@ -194,14 +193,14 @@ def _row(detection: Detection) -> tuple[str, float, float]:
 
 
 def reference(given: argparse.Namespace, n_samples: int, *, conditioned: bool) -> list[list]:
-    """Return what `KeywordSpotter.process` detects in the same audio, cut otherwise."""
+    """Return the detections of `KeywordSpotter.process` in the same audio, in other chunks."""
     programme = Programme(given.speech, rate=given.rate, seed=given.seed)
     spotter = KeywordSpotter.from_model(given.model)
     conditioner = Conditioner(given.rate, RATE)
     found: list[Detection] = []
     at = 0
     while at < n_samples:
-        # The first piece alone sets where the offset's filter begins.
+        # The offset filter starts with the first chunk.
         n = min(round((PIECE_S if at else BLOCK_S) * given.rate), n_samples - at)
         samples = programme.hear(given.rate, at, n)
         found += spotter.process(conditioner.push(samples) if conditioned else samples)
@@ -210,15 +209,15 @@ def reference(given: argparse.Namespace, n_samples: int, *, conditioned: bool) -
 
 
 def demo_words() -> list[tuple[str, float, float]]:
-    """Return what is said in the demo, from when to when."""
+    """Return the words of the demo with start and end."""
     lines = (models.FIRMWARE_MODELS / "demo.csv").read_text().splitlines()[1:]
     rows = [line.split(",") for line in lines]
     return [(keyword, float(start_s), float(end_s)) for _, keyword, start_s, end_s in rows]
 
 
-def heard_words(found: list[list], starts: list[int], audio_s: float) -> tuple[int, int]:
-    """Return how many of the demo's words were detected when they were said, and how many said."""
-    said = [
+def detected_words(found: list[list], starts: list[int], audio_s: float) -> tuple[int, int]:
+    """Return how many words of the demo were detected in time, and how many there were."""
+    spoken = [
         (keyword, start / RATE + start_s, start / RATE + end_s + LATEST_S)
         for start in starts
         for keyword, start_s, end_s in demo_words()
@@ -226,13 +225,13 @@ def heard_words(found: list[list], starts: list[int], audio_s: float) -> tuple[i
     ]
     hits = [
         any(keyword == word and begin_s < time_s < end_s for word, _, time_s in found)
-        for keyword, begin_s, end_s in said
+        for keyword, begin_s, end_s in spoken
     ]
-    return sum(hits), len(said)
+    return sum(hits), len(spoken)
 
 
 def report(soak: Soak, seconds: float, given: argparse.Namespace, found: list[list]) -> None:
-    """Print what came of it."""
+    """Print the results."""
     statistics = soak.listener.statistics
     cpu = cpu_name()
     print(f"machine: {platform.platform()}, {cpu}, Python {platform.python_version()}")
@@ -240,8 +239,8 @@ def report(soak: Soak, seconds: float, given: argparse.Namespace, found: list[li
     print(f"took: {seconds:.0f} s, {statistics.audio_s / seconds:.0f} times real time")
     print(f"statistics: {statistics._asdict()}")
     print(f"callbacks called: {soak.n_called}; events: {soak.events or 'none'}")
-    heard, said = heard_words(found, soak.programme.demo_starts, statistics.audio_s)
-    print(f"words of the demo: {heard} of {said} detected when they were said")
+    n_hits, n_words = detected_words(found, soak.programme.demo_starts, statistics.audio_s)
+    print(f"words of the demo: {n_hits} of {n_words} detected in time")
     for audio_s, rss_kb, n_threads, n_files in soak.readings.rows:
         print(f"  {audio_s / 3_600:6.2f} h  RSS {rss_kb} kB  {n_threads} threads  {n_files} files")
     rows = soak.readings.rows
@@ -250,23 +249,23 @@ def report(soak: Soak, seconds: float, given: argparse.Namespace, found: list[li
 
 
 def compare(given: argparse.Namespace, found: list[list], audio_s: float) -> bool:
-    """Print what the same audio gives without a listener; return whether it is the same."""
+    """Print the detections of the same audio without a listener; return whether they are equal."""
     same = False
     for conditioned in (True, False) if given.rate == RATE else (True,):
         command = [sys.executable, __file__, *sys.argv[1:], "--reference"]
         command += [str(round(audio_s * given.rate)), *(["--raw"] if not conditioned else [])]
-        heard = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-        what = "conditioned alike" if conditioned else "as it is"
-        equal = sum(one in heard for one in found)
+        other = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        what = "with conditioning" if conditioned else "without conditioning"
+        equal = sum(one in other for one in found)
         near = sum(
-            any(one[0] == other[0] and abs(one[2] - other[2]) < HOP_S for other in heard)
+            any(one[0] == each[0] and abs(one[2] - each[2]) < HOP_S for each in other)
             for one in found
         )
         print(
-            f"KeywordSpotter.process, {what}: {len(heard)} detections, {equal} of {len(found)} "
-            f"identical, {near} the same word at most a hop away"
+            f"KeywordSpotter.process, {what}: {len(other)} detections, {equal} of {len(found)} "
+            f"identical, {near} the same word at most one hop away"
         )
-        same |= conditioned and found == heard
+        same |= conditioned and found == other
     return same
 
 
