@@ -80,12 +80,12 @@ def with_embedding_output(model: keras.Model, name: str) -> keras.Model:
     published = find(name)
     steps = pooling_layer(model).input  # (10, 1, 256)
     n_steps = steps.shape[1]
-    steps = layers.Reshape((n_steps, -1), name="imitation_steps")(steps)
+    steps = layers.Reshape((n_steps, -1), name="feature_steps")(steps)
     moments = np.linspace(0, n_steps - 1, published.n_steps).round().astype(int)
-    steps = layers.Concatenate(axis=1, name="imitation_moments")(
+    steps = layers.Concatenate(axis=1, name="feature_moments")(
         [layers.Cropping1D((int(moment), n_steps - 1 - int(moment)))(steps) for moment in moments]
     )
-    predicted = layers.Dense(published.size, name="imitation")(steps)
-    predicted = layers.Flatten(name="imitation_flat")(predicted)
-    joined = layers.Concatenate(name="posterior_and_imitation")([model.output, predicted])
+    predicted = layers.Dense(published.size, name="features")(steps)
+    predicted = layers.Flatten(name="features_flat")(predicted)
+    joined = layers.Concatenate(name="posteriors_and_features")([model.output, predicted])
     return keras.Model(model.input, joined, name=model.name)

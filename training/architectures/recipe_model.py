@@ -8,9 +8,11 @@ import keras
 import numpy as np
 from keras import layers
 
+from kws.errors import KwsError
 from training import architectures
 from training.architectures.embedding_output import find, with_embedding_output
 from training.config.recipe import Recipe
+from training.config.run_folder import RunFolder
 
 
 def build_model(recipe: Recipe) -> keras.Model:
@@ -23,6 +25,21 @@ def build_model(recipe: Recipe) -> keras.Model:
     )
     name = recipe.cache.feature_teacher
     return with_embedding_output(model, name) if name else model
+
+
+def trained_model(run: RunFolder) -> keras.Model:
+    """Return the network of a run with its best weights.
+
+    Raises
+    ------
+    KwsError
+        If the run has no weights yet.
+    """
+    if not run.best.is_file():
+        raise KwsError(f"{run.path}: no {run.best.name}; train at least one epoch first")
+    model = build_model(run.read_recipe())
+    model.load_weights(run.best)
+    return model
 
 
 def n_outputs(recipe: Recipe) -> int:

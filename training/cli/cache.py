@@ -79,8 +79,8 @@ def soft_labels(arguments: argparse.Namespace) -> int:
     from training.batches.clip_cache import ClipCache
     from training.cli.terminal import show_steps
     from training.config.run_folder import RunFolder
-    from training.distillation.feature_distillation import teach_embedding
-    from training.distillation.soft_labels import teach, teach_by_model, teacher_name
+    from training.distillation.feature_distillation import write_embeddings
+    from training.distillation.soft_labels import soft_labels_of_model, soft_labels_of_run
 
     n_processes = arguments.processes
     finished = {
@@ -100,15 +100,15 @@ def soft_labels(arguments: argparse.Namespace) -> int:
     for name in arguments.teachers:
         opened = ClipCache.open(arguments.cache)
         if name in EMBEDDINGS:
-            shards = teach_embedding(opened, name, n_processes=n_processes)
+            shards = write_embeddings(opened, name, n_processes=n_processes)
         elif name in finished:
             manifest = models.load(name)
             name = manifest.name
-            shards = teach_by_model(opened, manifest, n_processes=n_processes)
+            shards = soft_labels_of_model(opened, manifest, n_processes=n_processes)
         else:
-            run = RunFolder(Path(name))
-            name = teacher_name(run.path)
-            shards = teach(opened, run, name=name, n_processes=n_processes)
+            run = RunFolder(Path(name).resolve())
+            name = run.path.name
+            shards = soft_labels_of_run(opened, run, n_processes=n_processes)
         show_steps(f"soft labels of {name}", shards)
         print(f"{arguments.cache}: soft labels of {name}")
     return 0

@@ -22,20 +22,17 @@ if TYPE_CHECKING:
     from training.config.recipe import Recipe
 
 EXAMPLES = """\
-  kws-train recipes
+  kws-train recipes --table
   kws-train fetch speech-commands --out data
   kws-train fetch yamnet --out $KWS_DATA
   KWS_DATA=data kws-train fit simple --out runs/simple
-  kws-train fit simple --out runs/simple --resume        after an interruption
-  kws-train fit simple --out runs/short --set fit.epochs=3 --set augmentation.noise_probability=0
-  kws-train fit esc10-resnet18 --set source.turn=1       environmental sounds, other folds
   kws-train show simple --out augmentation.png
   kws-train hard-negatives runs/default-1 --out runs/hard.csv
-  kws-train pictures cnn2d-pictures-random               spectrograms as PNG
-  kws-train transfer yamnet-esc10 --export               a head on YAMNet, as one model
+  kws-train pictures cnn2d-pictures-random                 spectrograms as PNG
+  kws-train transfer yamnet-esc10 --export                 a head on YAMNet, as one model
   kws-train export runs/default --out my_models
-  kws-train export default --c-array --out firmware/src   for microcontrollers
-  kws-train export default --hop-frames 2 --out fast      a streaming model, steps of 20 ms
+  kws-train export default --c-array --out firmware/src    for microcontrollers
+  kws-train export default --hop-frames 2 --out fast       a streaming model, steps of 20 ms
 """
 # Subcommands of release 0.1.
 RENAMED = {
@@ -45,9 +42,10 @@ RENAMED = {
     "teach": "kws-train soft-labels",
     "mine": "kws-train hard-negatives",
     "stream": "kws-train export MODEL --hop-frames N",
+    "compare": "tensorboard --logdir RUNS",
     "ablate": "kws-train fit RECIPE --set SECTION.KEY=VALUE, once for each case and seed",
 }
-# TensorFlow narrates its start on stderr otherwise.
+# Without this TensorFlow logs its start on stderr.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
@@ -62,7 +60,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         "cache": lambda arguments: caching.cache(arguments, _load),
         "fetch": _fetch,
         "fit": lambda arguments: fitting.fit(arguments, _load(arguments)),
-        "hard-negatives": _mine,
+        "hard-negatives": _hard_negatives,
         "export": exporting.export,
         "pictures": lambda arguments: picturing.pictures(arguments, _load),
         "recipes": _recipes,
@@ -90,42 +88,59 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
     fitting.add_parser(commands, _add_recipe)
-    mine = program.add_command(
-        commands,
-        "hard-negatives",
-        examples=EXAMPLES,
-        text="find the running speech that a trained run takes for keywords",
-    )
-    mine.add_argument("run", type=Path, metavar="RUN", help="folder of a training run")
-    mine.add_argument("--out", type=Path, required=True, metavar="CSV")
-    mine.add_argument(
-        "--least", type=float, default=0.3, help="posterior that counts (default: 0.3)"
-    )
+    _add_hard_negatives(commands)
     backbone_command.add_parser(commands)
     caching.add_parsers(commands, _add_recipe)
     exporting.add_parser(commands)
     picturing.add_parser(commands, _add_recipe)
     transferring.add_parser(commands, _add_recipe)
-    listed = program.add_command(
+    _add_recipes(commands)
+    _add_show(commands)
+    _add_fetch(commands)
+    return made
+
+
+def _add_hard_negatives(commands: Any) -> None:
+    made = program.add_command(
+        commands,
+        "hard-negatives",
+        examples=EXAMPLES,
+        text="list the windows of running speech that a trained run takes for keywords",
+    )
+    made.add_argument("run", type=Path, metavar="RUN", help="folder of a training run")
+    made.add_argument("--out", type=Path, required=True, metavar="CSV")
+    made.add_argument(
+        "--least", type=float, default=0.3, help="smallest posterior that counts (default: 0.3)"
+    )
+
+
+def _add_recipes(commands: Any) -> None:
+    made = program.add_command(
         commands, "recipes", examples=EXAMPLES, text="list the recipes that ship"
     )
-    listed.add_argument(
+    made.add_argument(
         "--table", action="store_true", help="build each network: parameters and multiplications"
     )
-    listed.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    show = program.add_command(
+    made.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def _add_show(commands: Any) -> None:
+    made = program.add_command(
         commands, "show", examples=EXAMPLES, text="draw what a recipe's augmentation does to clips"
     )
-    _add_recipe(show)
-    show.add_argument("--out", type=Path, default=Path("augmentation.png"), metavar="PNG")
-    fetch = program.add_command(
+    _add_recipe(made)
+    made.add_argument("--out", type=Path, default=Path("augmentation.png"), metavar="PNG")
+
+
+def _add_fetch(commands: Any) -> None:
+    made = program.add_command(
         commands,
         "fetch",
         examples=EXAMPLES,
         text="download a data set or YAMNet, checked by SHA-256",
     )
-    fetch.add_argument("what", choices=("speech-commands", "yamnet"))
-    fetch.add_argument(
+    made.add_argument("what", choices=("speech-commands", "yamnet"))
+    made.add_argument(
         "--version",
         "--data-version",
         dest="data_version",
@@ -133,10 +148,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=("0.01", "0.02"),
         help="of Speech Commands (default: 0.02)",
     )
-    fetch.add_argument("--out", type=Path, default=Path("data"), metavar="DIR")
-    fetch.add_argument("--url", help="another place to download the same file from")
-    fetch.add_argument("--sha256", help="of a file that is packed otherwise, with --url")
-    return made
+    made.add_argument("--out", type=Path, default=Path("data"), metavar="DIR")
+    made.add_argument("--url", help="another place to download the same file from")
+    made.add_argument("--sha256", help="of a file that is packed differently, with --url")
 
 
 def _add_recipe(made: argparse.ArgumentParser) -> None:
@@ -158,21 +172,16 @@ def _load(arguments: argparse.Namespace) -> Recipe:
     return recipes.load(arguments.recipe, overrides=overrides)
 
 
-def _mine(arguments: argparse.Namespace) -> int:
-    from rich.console import Console
-    from rich.progress import track
-
+def _hard_negatives(arguments: argparse.Namespace) -> int:
+    from training.cli.terminal import progress_bar
     from training.config.run_folder import RunFolder
-    from training.fit.hard_negatives import mine
+    from training.fit.hard_negatives import find_hard_negatives
 
-    console = Console(file=sys.stderr)
-    n_found = mine(
+    n_found = find_hard_negatives(
         RunFolder(arguments.run),
         arguments.out,
         least=arguments.least,
-        progress=lambda items: track(
-            items, "mining", console=console, disable=not console.is_terminal
-        ),
+        progress=progress_bar("searching speech"),
     )
     print(f"{arguments.out}: {n_found} windows")
     return 0
@@ -190,7 +199,7 @@ def _recipes(arguments: argparse.Namespace) -> int:
             "model": backbone or recipe.model.name,
             "description": recipe.description,
         }
-        # What a backbone costs is told by its file, which may not be there.
+        # The cost of a backbone is in its file, which may be absent.
         has_cost = arguments.table and not backbone
         rows.append({**row, **_cost(recipe)} if has_cost else row)
     if arguments.json:

@@ -1,15 +1,15 @@
-"""Learning what a published embedding says: the way to words that no clip of ours holds.
+"""Feature distillation: a small network also learns to predict a published embedding.
 
 Google's speech embedding (Lin et al. 2020) was trained on thousands of words from millions of
-clips that nobody else has. A small network that learns to say the same at each moment takes over
-what it knows of words (feature distillation, Romero et al. 2015): of every clip of a cache, noise
-included, and whether or not its word has a label.
+clips that nobody else has. A small network that predicts it at each moment of every clip of a
+cache, noise included, takes over what it knows about words (Romero et al. 2015).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import keras
@@ -17,35 +17,34 @@ import numpy as np
 from keras import layers, ops
 
 from kws.files import write_atomically
-from training import architectures as models
+from training import architectures
 from training.architectures import pretrained
 from training.architectures.embedding_output import find
 from training.batches.clip_cache import ClipCache, check_positive
 from training.config import recipe as recipes
+from training.distillation.teachers import FloatTeacher, write_predictions
+from training.tflite.convert import convert_float
 
 
-def teach_embedding(
+def write_embeddings(
     cache: ClipCache, name: str, *, n_processes: int = 2
 ) -> Iterator[tuple[int, int]]:
-    """Write what a published embedding says of every clip; yield (shards done, shards in all).
+    """Write a published embedding of every clip; yield (shards done, all shards).
 
-    ``NNNNN.embedding-NAME.npy`` is float16 ``(n, n_steps, size)``, ``embedding-NAME.json`` holds
-    mean and deviation of each of its numbers over the first shard.
+    ``NNNNN.embedding-NAME.npy`` is float16 ``(n, n_steps, size)``. ``embedding-NAME.json`` holds
+    mean and standard deviation of each dimension over the first shard.
 
     Raises
     ------
     ConfigError
         If no published embedding has this name.
     MissingDependencyError
-        If the package that carries its weights is not installed.
+        If the package with its weights is not installed.
     """
-    from training.distillation.soft_labels import listen
-    from training.tflite.convert import convert_float
-
     check_positive("--processes", n_processes)
     published = find(name)
     recipe = recipes.load(published.recipe)
-    model = models.build(
+    model = architectures.build(
         recipe.model.name,
         input_shape=recipe.input_shape,
         n_labels=len(recipe.data.labels),
@@ -55,36 +54,35 @@ def teach_embedding(
     steps = layers.Reshape((published.n_steps, published.size))(
         model.get_layer(published.layer).output  # (3, 1, 96)
     )
-    cut = keras.Model(model.input, steps)
+    make = partial(FloatTeacher, convert_float(keras.Model(model.input, steps)), recipe)
     kind = f"embedding-{name}"
-    yield from listen(cache, convert_float(cut), recipe, kind=kind, n_processes=n_processes)
+    yield from write_predictions(cache, make, kind=kind, n_processes=n_processes)
     first = np.load(cache.file(0, kind)).astype(np.float32)
     first = first.reshape(-1, first.shape[-1])
-    # A number that never moves is divided by nothing.
+    # The small number keeps a constant dimension from a division by zero.
     spread = {"mean": first.mean(axis=0).tolist(), "std": (first.std(axis=0) + 1e-3).tolist()}
-    text = json.dumps(spread, indent=2)
-    write_atomically(cache.path / f"{kind}.json", text)
+    write_atomically(cache.path / f"{kind}.json", json.dumps(spread, indent=2))
 
 
 @keras.saving.register_keras_serializable(package="kws")
-class ImitationLoss(keras.losses.Loss):
-    """The loss of the labels and `weight` of the mean squared error of what lies behind them.
+class FeatureLoss(keras.losses.Loss):
+    """Cross-entropy of the labels plus `weight` times the mean squared error of the features.
 
-    Where the targets behind the labels are all zero, what the embedding says is not known, and
-    the label alone counts.
+    Targets and outputs hold the labels first, then the features. Where all features of a target
+    are zero, they are unknown and only the labels count.
     """
 
     def __init__(
-        self, n_labels: int, weight: float, label_smoothing: float, name: str = "imitation_loss"
+        self, n_labels: int, weight: float, label_smoothing: float, name: str = "feature_loss"
     ) -> None:
         super().__init__(name=name)
         self.n_labels, self.weight, self.label_smoothing = n_labels, weight, label_smoothing
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each clip."""
-        wanted, said = y_true[:, self.n_labels :], y_pred[:, self.n_labels :]
-        known = ops.cast(ops.any(wanted != 0, axis=-1), said.dtype)
-        error = known * ops.mean(ops.square(wanted - said), axis=-1)
+        wanted, predicted = y_true[:, self.n_labels :], y_pred[:, self.n_labels :]
+        known = ops.cast(ops.any(wanted != 0, axis=-1), predicted.dtype)
+        error = known * ops.mean(ops.square(wanted - predicted), axis=-1)
         labels = keras.losses.categorical_crossentropy(
             y_true[:, : self.n_labels],
             y_pred[:, : self.n_labels],
@@ -93,14 +91,14 @@ class ImitationLoss(keras.losses.Loss):
         return labels + self.weight * error
 
     def get_config(self) -> dict[str, Any]:
-        """Return what makes the same loss again."""
+        """Return the arguments that make the same loss."""
         names = ("n_labels", "weight", "label_smoothing", "name")
         return {name: getattr(self, name) for name in names}
 
 
 @keras.saving.register_keras_serializable(package="kws")
 class LabelAccuracy(keras.metrics.CategoricalAccuracy):
-    """Accuracy of the labels, whatever lies behind them."""
+    """Accuracy of the labels, without the features behind them."""
 
     def __init__(self, n_labels: int, name: str = "accuracy", dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
@@ -113,5 +111,5 @@ class LabelAccuracy(keras.metrics.CategoricalAccuracy):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Return what makes the same metric again."""
+        """Return the arguments that make the same metric."""
         return {"n_labels": self.n_labels, "name": self.name, "dtype": self.dtype}

@@ -1,7 +1,7 @@
-"""Find the stretches of keyword-free speech that a trained network takes for keywords.
+"""Hard negatives: windows of keyword-free speech that a trained network takes for keywords.
 
-Random seconds of speech rarely teach anything: the network is right about nearly all of them.
-Training on the few it gets wrong is what brings false accepts in running speech down.
+The network is right about nearly all random seconds of speech, so they add little to training.
+Training on the few it gets wrong lowers the false accepts in running speech.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kws.errors import KwsError
 from kws.files import write_atomically
-from training.architectures.recipe_model import build_model
+from training.architectures.recipe_model import trained_model
 from training.batches.features import FeatureMaker
 from training.batches.task import open_task
 from training.config.recipe import Recipe
@@ -28,39 +27,38 @@ from training.datasets.clips import Clip
 HOP_MS = 100
 
 
-def mine(
+def find_hard_negatives(
     run: RunFolder,
     out: Path,
     *,
     least: float = 0.3,
     progress: Callable[[Sequence[Any]], Iterable[Any]] = iter,
 ) -> int:
-    """Write a table of false keywords in the recipe's running speech; return how many.
+    """Write a table of the false keywords in the recipe's running speech; return how many.
 
     Parameters
     ----------
     run : RunFolder
-        A trained run; its best weights judge.
+        A trained run, of which the best weights count.
     out : Path
         Table to write: file below the speech folder, start sample, keyword, posterior.
     least : float
-        Posterior from which a window counts, 0..1. Lower finds more and easier ones.
+        Smallest posterior that counts, 0..1. Lower values find more and easier negatives.
     progress : callable
-        Wraps the utterances while they are worked through.
+        Wraps the utterances to show progress.
 
     Raises
     ------
     ConfigError
-        If the recipe names no running speech, or is one of plain classes.
+        If the recipe names no running speech, or is a classification task.
+    KwsError
+        If the run has no weights yet.
     """
     recipe = run.read_recipe()
     speech = open_task(recipe).keyword_free_speech()
     root = recipe.data.path("speech")
     assert root is not None
-    if not run.best.is_file():
-        raise KwsError(f"{run.path}: no {run.best.name}; train at least one epoch first")
-    model = build_model(recipe)
-    model.load_weights(run.best)
+    model = trained_model(run)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HARD_COLUMNS)
@@ -83,12 +81,12 @@ def _false_keywords(
     *,
     least: float,
 ) -> list[tuple[int, str, float]]:
-    """Return start sample, keyword and posterior of the windows without one that look like one."""
+    """Return start sample, keyword and posterior of the false keywords in keyword-free spans."""
     keywords = recipe.data.keywords
     samples = Clip(utterance.path, "").read()
     config, n_frames = recipe.frontend, recipe.model.window_frames
     frames = FeatureMaker(config).frames(samples)
-    # Counted at the rate of the recording, of which the front end may take a part.
+    # Samples at the rate of the recording; the front end's may be a fraction of it.
     factor = recipe.clip_rate // config.sample_rate
     step = config.frame_step_samples * factor
     n_samples = config.n_samples(n_frames) * factor

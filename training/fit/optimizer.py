@@ -8,7 +8,7 @@ import logging
 import keras
 
 from training.config.recipe import Recipe
-from training.distillation.feature_distillation import ImitationLoss, LabelAccuracy
+from training.distillation.feature_distillation import FeatureLoss, LabelAccuracy
 
 logger = logging.getLogger(__name__)
 # With a larger share the batch statistics do not fit the average: it predicts one label only.
@@ -23,7 +23,7 @@ def compile_model(model: keras.Model, recipe: Recipe) -> None:
     smoothing, n_labels = recipe.fit.label_smoothing, len(recipe.data.labels)
     loss: keras.losses.Loss = keras.losses.CategoricalCrossentropy(label_smoothing=smoothing)
     if recipe.cache.feature_teacher:
-        loss = ImitationLoss(n_labels, recipe.cache.feature_weight, smoothing)
+        loss = FeatureLoss(n_labels, recipe.cache.feature_weight, smoothing)
     model.compile(
         optimizer=_optimizer(recipe), loss=loss, metrics=[LabelAccuracy(n_labels=n_labels)]
     )

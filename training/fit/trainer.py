@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
-from training.architectures.recipe_model import build_model, n_outputs
+from training.architectures.recipe_model import build_model, n_outputs, trained_model
 from training.batches.task import Task, open_task
 from training.config.cluster import ALONE, Cluster
 from training.config.recipe import Recipe
@@ -173,8 +173,7 @@ def _score(task: Task, run: RunFolder) -> None:
     """Score the best weights on the task's splits, if that is not done yet."""
     if not task.scored_splits or (run.path / SCORES).is_file():
         return
-    model = build_model(task.recipe)
-    model.load_weights(run.best)
+    model = trained_model(run)
     write_scores(
         task,
         run.path,

@@ -1,4 +1,4 @@
-"""Mining: the second stage learns from what the first one gets wrong."""
+"""Hard negatives: false keywords of a trained run, for a second stage of training."""
 
 from __future__ import annotations
 
@@ -17,18 +17,15 @@ from kws.errors import ConfigError
 from training.architectures.recipe_model import build_model
 from training.config import recipe as recipes
 from training.config.run_folder import RunFolder
-from training.fit import hard_negatives as mine
 from training.fit import trainer as fit
+from training.fit.hard_negatives import find_hard_negatives
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory):
-    """Settings of [data] for running speech of two utterances.
-
-    The keyword is said from 2.0 s to 2.5 s of the first.
-    """
+    """Settings of [data] for two utterances, the first with the keyword from 2.0 to 2.5 s."""
     root = tmp_path_factory.mktemp("speech")
     (root / "talk").mkdir()
     rng = np.random.default_rng(5)
@@ -55,13 +52,13 @@ def first_stage(tmp_path_factory, write_tree, speech):
     return fit.fit(recipe, out, verbose=0), clips
 
 
-def test_every_window_without_the_keyword_is_judged(first_stage, tmp_path):
+def test_every_window_without_the_keyword_is_scored(first_stage, tmp_path):
     """
-    With a least posterior of 0 all windows come, ten a second, none that touches the keyword.
+    With a smallest posterior of 0 all windows are listed, ten a second, except near the keyword.
     """
     run, _ = first_stage
 
-    n_found = mine.mine(run, tmp_path / "hard.csv", least=0.0)
+    n_found = find_hard_negatives(run, tmp_path / "hard.csv", least=0.0)
 
     with open(tmp_path / "hard.csv", newline="") as handle:
         rows = list(csv.DictReader(handle))
@@ -69,14 +66,14 @@ def test_every_window_without_the_keyword_is_judged(first_stage, tmp_path):
     assert n_found == len(rows)
     assert {"talk/a.wav", "talk/b.wav"} == {row["file"] for row in rows}
     assert set(np.diff(sorted(starts))) >= {1_600}
-    # 50 ms round the keyword are kept clear.
+    # 50 ms on either side of the keyword are left out.
     assert all(start + 15_920 <= 31_200 or start >= 40_800 for start in starts)
     assert {"yes", "no"} >= {row["keyword"] for row in rows}
 
 
-def test_keywords_inside_speech_are_judged_too(first_stage, tmp_path):
+def test_keywords_inside_sentences_can_be_negatives(first_stage, tmp_path):
     """
-    With `keywords_inside_speech` a window over the keyword counts: inside a sentence it is none.
+    With `keywords_inside_speech` a window over the keyword counts too.
     """
     run, _ = first_stage
     recipe = run.read_recipe()
@@ -88,7 +85,7 @@ def test_keywords_inside_speech_are_judged_too(first_stage, tmp_path):
     )
     shutil.copy(run.best, inside.best)
 
-    mine.mine(inside, tmp_path / "hard.csv", least=0.0)
+    find_hard_negatives(inside, tmp_path / "hard.csv", least=0.0)
 
     with open(tmp_path / "hard.csv", newline="") as handle:
         rows = list(csv.DictReader(handle))
@@ -103,12 +100,12 @@ def test_higher_least_finds_fewer(first_stage, tmp_path):
     """
     run, _ = first_stage
 
-    assert 0 == mine.mine(run, tmp_path / "hard.csv", least=1.01)
+    assert 0 == find_hard_negatives(run, tmp_path / "hard.csv", least=1.01)
 
 
-def test_second_stage_begins_with_the_first_ones_weights(first_stage, speech, tmp_path):
+def test_the_second_stage_starts_from_the_first(first_stage, speech):
     """
-    `start_from` loads the kept weights; a run that is not there is told before training.
+    `start_from` loads the best weights; a missing run is an error before training.
     """
     run, clips = first_stage
     first = build_model(run.read_recipe())
@@ -116,24 +113,23 @@ def test_second_stage_begins_with_the_first_ones_weights(first_stage, speech, tm
     second = recipe_for(clips, data=speech, fit={"start_from": str(run.path)})
     third = recipe_for(clips, data=speech, fit={"start_from": "nowhere"})
 
-    model, epoch = fit._model(second, RunFolder(tmp_path / "second"))
+    model = fit.initial_model(second)
 
-    assert 0 == epoch
     for ours, theirs in zip(model.get_weights(), first.get_weights()):
         np.testing.assert_array_equal(theirs, ours)
     with pytest.raises(ConfigError, match="train that run first"):
-        fit._model(third, RunFolder(tmp_path / "third"))
+        fit.initial_model(third)
 
 
-def test_a_run_of_plain_classes_is_refused(tmp_path):
+def test_a_classification_run_is_refused(tmp_path):
     """
-    Without keywords there is nothing to mine, and no weights are asked for.
+    Without keywords there are no false ones.
     """
     run = RunFolder(tmp_path / "run")
     recipe = recipes.from_table({"name": "bells", "source": {"kind": "folders"}}, where="test")
     run.start(recipe)
 
-    with pytest.raises(ConfigError, match="expected a run with keywords"):
-        mine.mine(run, tmp_path / "hard.csv")
+    with pytest.raises(ConfigError, match="expected a recipe with keywords"):
+        find_hard_negatives(run, tmp_path / "hard.csv")
 
     assert not (tmp_path / "hard.csv").exists()

@@ -1,4 +1,4 @@
-"""What training begins with: `start_from` and `frozen_layers`, without a step of training."""
+"""Initial weights: `start_from` and `frozen_layers`, without a step of training."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def first(tmp_path_factory) -> Path:
     "same",
     [{}, {"params": {**PARAMS, "dropout": 0.7}}, {"params": {**PARAMS, "stem_stride": 2}}],
 )
-def test_a_run_of_the_same_network_is_begun_with(first, same, monkeypatch):
+def test_training_starts_from_a_run_of_the_same_network(first, same, monkeypatch):
     """
-    Variables in the path are filled in; dropout may differ, and defaults may be spelt out.
+    Variables in the path are expanded; dropout may differ, and defaults may be given.
     """
     monkeypatch.setenv("KWS_DATA", str(first.parent))
     wanted = build_model(recipe_for())
@@ -70,17 +70,17 @@ def test_a_run_of_the_same_network_is_begun_with(first, same, monkeypatch):
 )
 def test_a_run_of_another_network_is_refused(first, changes, message):
     """
-    What the weights do not fit is one clear error, that tells the difference.
+    One clear error names the difference.
     """
     with pytest.raises(ConfigError, match=message):
         fit.initial_model(recipe_for(**changes, start_from=str(first)))
 
 
 @pytest.mark.parametrize("keywords", [["lamp"], ["on", "off"]])
-def test_for_other_labels_the_head_begins_anew(first, keywords, caplog):
+def test_other_labels_get_a_fresh_head(first, keywords, caplog):
     """
-    Every layer but the head has the run's weights, also where there are as many labels as before,
-    and what began anew is told.
+    All other layers have the run's weights, also with as many labels as before; the log names the
+    fresh ones.
     """
     theirs = build_model(recipe_for())
     theirs.load_weights(first / "best.weights.h5")
@@ -91,19 +91,19 @@ def test_for_other_labels_the_head_begins_anew(first, keywords, caplog):
     for expected, got in zip(theirs.layers, ours.layers):
         for weights, taken in zip(expected.get_weights(), got.get_weights()):
             same = np.array_equal(weights, taken)
-            # Biases begin with 0, in whatever head.
+            # Biases of any head start with 0.
             assert same == (expected.name != "logits") or not weights.any()
-    assert "a run of another task; begun anew: logits" in caplog.text
+    assert "fresh weights in logits, all others copied" in caplog.text
 
 
-def test_a_network_inside_the_network_goes_on_too(tmp_path):
+def test_layers_of_a_nested_network_are_copied(tmp_path):
     """
-    With the front end in the graph only the last layer begins anew as well.
+    With the front end in the graph, too, only the last layer is fresh.
     """
     run = RunFolder(tmp_path / "first")
-    begun = recipes.load("mel-in-graph")
-    run.start(begun)
-    theirs = build_model(begun)
+    earlier = recipes.load("mel-in-graph")
+    run.start(earlier)
+    theirs = build_model(earlier)
     theirs.save_weights(run.best)
     other = {"data.keywords": ["on", "off"], "fit.start_from": str(run.path)}
 
@@ -121,17 +121,17 @@ def test_a_network_inside_the_network_goes_on_too(tmp_path):
     assert {"logits/kernel"} == changed
 
 
-def test_what_was_imitated_before_may_be_left_out(first, monkeypatch):
+def test_a_run_of_feature_distillation_can_continue_without_it(first):
     """
-    With the labels of before the head goes on as well.
+    With the same labels the head is copied, too.
     """
-    begun = recipe_for()
-    imitating = replace(
-        begun, cache=replace(begun.cache, path="cache", feature_teacher="speech-embedding")
+    plain = recipe_for()
+    distilled = replace(
+        plain, cache=replace(plain.cache, path="cache", feature_teacher="speech-embedding")
     )
-    run = RunFolder(first.parent / "imitating")
-    run.start(imitating)
-    theirs = build_model(imitating)
+    run = RunFolder(first.parent / "distilled")
+    run.start(distilled)
+    theirs = build_model(distilled)
     theirs.save_weights(run.best)
 
     ours = fit.initial_model(recipe_for(start_from=str(run.path)))
@@ -141,9 +141,9 @@ def test_what_was_imitated_before_may_be_left_out(first, monkeypatch):
             np.testing.assert_array_equal(expected, got)
 
 
-def test_a_variable_that_is_not_set_is_told(monkeypatch):
+def test_an_unset_variable_in_the_path_is_an_error(monkeypatch):
     """
-    A path is not taken by its letters where a variable in it is missing.
+    The path is not taken literally.
     """
     monkeypatch.delenv("KWS_DATA", raising=False)
 
@@ -151,14 +151,16 @@ def test_a_variable_that_is_not_set_is_told(monkeypatch):
         fit.initial_model(recipe_for(start_from="$KWS_DATA/first"))
 
 
-def test_frozen_layers_that_are_not_there_are_refused():
+def test_layers_are_frozen_by_prefix():
     """
-    A beginning that no layer's name has is a mistake; one that fits freezes these layers alone.
+    Only layers whose names start with a prefix are frozen; a prefix without layers is an error.
     """
     model = fit.initial_model(recipe_for(frozen_layers=["stem"]))
     frozen = {layer.name for layer in model.layers if not layer.trainable}
 
     assert "stem" in frozen
     assert all(name.startswith("stem") for name in frozen)
-    with pytest.raises(ConfigError, match=r"frozen_layers: expected .* stem.*, got 'conv0'"):
+    with pytest.raises(
+        ConfigError, match=r"frozen_layers: expected a prefix .*, got 'conv0'"
+    ):
         fit.initial_model(recipe_for(frozen_layers=["stem", "conv0"]))
