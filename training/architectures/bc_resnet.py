@@ -10,6 +10,7 @@ from typing import Any
 
 from keras import Input, Model, layers
 
+from training.architectures.blocks import classifier, conv_bn
 from training.architectures.registry import register
 from training.architectures.sub_spectral_norm import SubSpectralNorm
 
@@ -49,15 +50,8 @@ def bc_resnet(
     inputs = Input((n_frames, n_mels), name="log_mel")
     x = layers.Reshape((n_frames, n_mels, 1))(inputs)  # (98, 40, 1)
     x = _over_bands(x, 2)
-    x = layers.Conv2D(
-        round(16 * tau),
-        5,
-        strides=(1, 2),
-        padding="valid",
-        use_bias=False,
-        name="stem",
-    )(_over_time(x, 2, padding))
-    x = layers.ReLU(name="stem_relu")(layers.BatchNormalization(name="stem_bn")(x))  # (98, 20, 16t)
+    x = _over_time(x, 2, padding)
+    x = conv_bn(x, round(16 * tau), 5, strides=(1, 2), name="stem")  # (98, 20, 16t)
     for stage, ((channels, n_blocks, stride), dilation) in enumerate(zip(STAGES, dilations)):
         for block in range(n_blocks):
             x = _block(
@@ -75,11 +69,8 @@ def bc_resnet(
         _over_time(x, 2, padding)
     )  # (98, 1, 20t)
     x = layers.BatchNormalization(name="tail_bn")(x)
-    x = layers.Conv2D(round(32 * tau), 1, use_bias=False, name="head")(x)
-    x = layers.ReLU(name="head_relu")(layers.BatchNormalization(name="head_bn")(x))
-    x = layers.GlobalAveragePooling2D(name="pool")(x)  # (32t,)
-    x = layers.Dense(n_labels, name="logits")(x)
-    return Model(inputs, layers.Softmax(name="posterior")(x), name="bc_resnet")
+    x = conv_bn(x, round(32 * tau), 1, name="head")
+    return classifier(inputs, x, n_labels, dropout=None, name="bc_resnet")
 
 
 def _block(  # noqa: PLR0913
@@ -97,9 +88,7 @@ def _block(  # noqa: PLR0913
     """Return one residual block; the first of a stage changes channels and bands without a skip."""
     skip = x
     if transition:
-        x = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_expand")(x)
-        x = layers.BatchNormalization(name=f"{name}_expand_bn")(x)
-        x = layers.ReLU(name=f"{name}_expand_relu")(x)
+        x = conv_bn(x, channels, 1, name=f"{name}_expand")
     # A depthwise layer in Keras needs equal strides, so a pooling of 1 x 1 takes every second band.
     x = layers.DepthwiseConv2D((1, 3), use_bias=False, name=f"{name}_bands")(_over_bands(x, 1))
     if stride > 1:

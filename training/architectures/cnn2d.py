@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 from keras import Input, Model, layers
 
+from training.architectures.blocks import conv_bn
 from training.architectures.registry import register
 from training.config.data_sections import PICTURE_SHAPE as SHAPE
 from training.config.data_sections import PICTURE_SIZE as SIZE
@@ -70,9 +71,7 @@ def cnn2d(
     is_frames = len(input_shape) == 2
     x: Any = SpectrogramPicture(name="picture")(inputs) if is_frames else inputs  # (64, 64, 3)
     for index, size in enumerate(filters):
-        x = layers.Conv2D(size, 3, padding="same", use_bias=False, name=f"conv{index}")(x)
-        x = layers.BatchNormalization(name=f"conv{index}_bn")(x)
-        x = layers.ReLU(name=f"conv{index}_relu")(x)
+        x = conv_bn(x, size, 3, padding="same", name=f"conv{index}")
         x = layers.MaxPooling2D(2, name=f"pool{index}")(x)
         # (32, 32, 16) (16, 16, 32) (8, 8, 48) (4, 4, 64)
     x = layers.Flatten(name="flatten")(x)  # (1024,)

@@ -11,6 +11,7 @@ from typing import Any
 
 from keras import Input, Model, layers
 
+from training.architectures.blocks import classifier, conv_bn
 from training.architectures.registry import register
 
 STEM = (32, 80, 16)
@@ -58,35 +59,29 @@ def network(
     n_steps, n_channels = (*input_shape, 1)[:2]
     inputs = Input(input_shape, name="features")  # (8000,) or (126, 130)
     x: Any = layers.Reshape((n_steps, 1, n_channels))(inputs)  # (8000, 1, 1) or (126, 1, 130)
-    x = _convolution(x, stem, name="stem")
-    x = layers.ReLU(name="stem_relu")(x)  # (500, 1, 32)
+    x = _convolution(x, stem, name="stem")  # (500, 1, 32)
     for index, (filters, kernel, stride) in enumerate(stages):
         part = f"stage{index}"
         before = x
         x = _convolution(x, (filters, kernel, stride), name=f"{part}_0")
-        x = layers.ReLU(name=f"{part}_0_relu")(x)
-        x = _convolution(x, (filters, kernel, 1), name=f"{part}_1")
+        x = _convolution(x, (filters, kernel, 1), name=f"{part}_1", relu=False)
         if skips:
             x = layers.Add(name=f"{part}_add")([x, _skip(before, filters, stride, name=part)])
         x = layers.ReLU(name=f"{part}_relu")(x)
         # (250, 1, 48) (125, 1, 64) (63, 1, 96) (32, 1, 128)
-    x = layers.GlobalAveragePooling2D(name="pool")(x)  # (128,)
-    x = layers.Dropout(dropout)(x)
-    x = layers.Dense(n_labels, name="logits")(x)
-    return Model(inputs, layers.Softmax(name="posterior")(x), name=name)
+    return classifier(inputs, x, n_labels, dropout=dropout, name=name)
 
 
-def _convolution(x: Any, size: Sequence[int], *, name: str) -> Any:
+def _convolution(x: Any, size: Sequence[int], *, name: str, relu: bool = True) -> Any:
     """Return a convolution over time with batch normalisation; `size`: filters, kernel, stride."""
     filters, kernel, stride = size
-    x = layers.Conv2D(
-        filters, (kernel, 1), strides=(stride, 1), padding="same", use_bias=False, name=name
-    )(x)
-    return layers.BatchNormalization(name=f"{name}_bn")(x)
+    return conv_bn(
+        x, filters, (kernel, 1), strides=(stride, 1), padding="same", relu=relu, name=name
+    )
 
 
 def _skip(x: Any, filters: int, stride: int, *, name: str) -> Any:
     """Return `x` in the shape of a stage's output, by a 1 x 1 convolution if it differs."""
     if stride == 1 and x.shape[-1] == filters:
         return x
-    return _convolution(x, (filters, 1, stride), name=f"{name}_skip")
+    return _convolution(x, (filters, 1, stride), name=f"{name}_skip", relu=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from keras import Input, Model, layers
 
+from training.architectures.blocks import classifier, conv_bn
 from training.architectures.registry import register
 
 
@@ -42,16 +43,8 @@ def ds_cnn(  # noqa: PLR0913
     n_frames, n_mels = input_shape
     inputs = Input((n_frames, n_mels), name="log_mel")
     x = layers.Reshape((n_frames, n_mels, 1))(inputs)  # (98, 40, 1)
-    x = layers.Conv2D(
-        filters,
-        tuple(stem_kernel),
-        strides=tuple(stem_stride),
-        padding=padding,
-        use_bias=False,
-        name="stem",
-    )(x)
-    x = layers.BatchNormalization(name="stem_bn")(x)
-    x = layers.ReLU(name="stem_relu")(x)  # (49, 20, filters) with the defaults
+    size = {"kernel": tuple(stem_kernel), "strides": tuple(stem_stride)}
+    x = conv_bn(x, filters, **size, padding=padding, name="stem")  # (49, 20, filters)
     for index in range(n_blocks):
         x = layers.DepthwiseConv2D(
             3,
@@ -62,10 +55,5 @@ def ds_cnn(  # noqa: PLR0913
         )(x)
         x = layers.BatchNormalization(name=f"block{index}_depthwise_bn")(x)
         x = layers.ReLU(name=f"block{index}_depthwise_relu")(x)
-        x = layers.Conv2D(filters, 1, use_bias=False, name=f"block{index}_pointwise")(x)
-        x = layers.BatchNormalization(name=f"block{index}_pointwise_bn")(x)
-        x = layers.ReLU(name=f"block{index}_pointwise_relu")(x)
-    x = layers.GlobalAveragePooling2D(name="pool")(x)
-    x = layers.Dropout(dropout)(x)
-    x = layers.Dense(n_labels, name="logits")(x)
-    return Model(inputs, layers.Softmax(name="posterior")(x), name="ds_cnn")
+        x = conv_bn(x, filters, 1, name=f"block{index}_pointwise")
+    return classifier(inputs, x, n_labels, dropout=dropout, name="ds_cnn")

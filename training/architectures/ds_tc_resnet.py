@@ -14,6 +14,7 @@ from typing import Any
 from keras import Input, Model, layers
 
 from kws.errors import ConfigError
+from training.architectures.blocks import classifier, conv_bn
 from training.architectures.registry import register
 
 MIN_STEPS = 8
@@ -60,28 +61,20 @@ def ds_tc_resnet(  # noqa: PLR0913
     inputs = Input((n_frames, n_mels), name="log_mel")
     if mel_filters:
         x = _mel_part(inputs, mel_filters, stem_stride)  # (46, 1, 10 * 24) of [16, 24]
-        x = layers.Conv2D(stem_filters, 1, use_bias=False, name="stem")(x)
+        x = conv_bn(x, stem_filters, 1, name="stem")
     else:
         x = layers.Reshape((n_frames, 1, n_mels))(inputs)  # (98, 1, 40)
-        x = layers.Conv2D(
-            stem_filters, (stem_kernel, 1), strides=(stem_stride, 1), use_bias=False, name="stem"
-        )(x)
-    x = layers.BatchNormalization(name="stem_bn")(x)
-    x = layers.ReLU(name="stem_relu")(x)  # (47, 1, stem_filters)
+        size = {"kernel": (stem_kernel, 1), "strides": (stem_stride, 1)}
+        x = conv_bn(x, stem_filters, **size, name="stem")  # (47, 1, stem_filters)
     for index, (filters, kernel, repeats) in enumerate(blocks):
         x = _block(x, filters, kernel, repeats, name=f"block{index}")
-    x = layers.Conv2D(head_filters, 1, use_bias=False, name="head")(x)
-    x = layers.BatchNormalization(name="head_bn")(x)
-    x = layers.ReLU(name="head_relu")(x)
+    x = conv_bn(x, head_filters, 1, name="head")
     if x.shape[1] < MIN_STEPS:
         raise ConfigError(
             f"model.params of ds_tc_resnet: at least {MIN_STEPS} time steps must reach the "
             f"pooling, got {x.shape[1]}; shorten the kernels"
         )
-    x = layers.GlobalAveragePooling2D(name="pool")(x)
-    x = layers.Dropout(dropout)(x)
-    x = layers.Dense(n_labels, name="logits")(x)
-    return Model(inputs, layers.Softmax(name="posterior")(x), name="ds_tc_resnet")
+    return classifier(inputs, x, n_labels, dropout=dropout, name="ds_tc_resnet")
 
 
 def _mel_part(inputs: Any, filters: Sequence[int], stride: int) -> Any:
@@ -93,9 +86,8 @@ def _mel_part(inputs: Any, filters: Sequence[int], stride: int) -> Any:
     for index, n_filters in enumerate(filters):
         name, strides = f"mel{index}", (stride if index == 0 else 1, 2)
         x = layers.ZeroPadding2D(((0, 0), (1, 1)), name=f"{name}_pad")(x)
-        x = layers.Conv2D(n_filters, 3, strides=strides, use_bias=False, name=name)(x)
-        x = layers.BatchNormalization(name=f"{name}_bn")(x)
-        x = layers.ReLU(name=f"{name}_relu")(x)  # (48, 20, filters[0]), (46, 10, filters[1]), ...
+        x = conv_bn(x, n_filters, 3, strides=strides, name=name)
+        # (48, 20, filters[0]), (46, 10, filters[1]), ...
     n_steps, n_bands, n_filters = x.shape[1:]
     return layers.Reshape((n_steps, 1, n_bands * n_filters), name="mel_flat")(x)
 
@@ -114,7 +106,6 @@ def _block(x: Any, filters: int, kernel: int, repeats: int, *, name: str) -> Any
     lost = skip.shape[1] - x.shape[1]
     skip = layers.Cropping2D(((lost // 2, lost - lost // 2), (0, 0)), name=f"{name}_crop")(skip)
     if skip.shape[-1] != filters:
-        skip = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_skip")(skip)
-        skip = layers.BatchNormalization(name=f"{name}_skip_bn")(skip)
+        skip = conv_bn(skip, filters, 1, relu=False, name=f"{name}_skip")
     x = layers.Add(name=f"{name}_add")([x, skip])
     return layers.ReLU(name=f"{name}_relu")(x)

@@ -10,6 +10,7 @@ from typing import Any
 
 from keras import Input, Model, layers
 
+from training.architectures.blocks import classifier, conv_bn
 from training.architectures.registry import register
 
 # Kernels over time: of the stem, of each block, and of the dilated layer after them (table 1).
@@ -49,11 +50,8 @@ def matchboxnet(
         x = _block(x, filters, kernel, repeats, dropout, name=f"block{index}")  # (49, 1, 64)
     x = _separable(x, edge_filters, TAIL_KERNEL, dilation=2, name="tail")
     x = layers.ReLU(name="tail_relu")(x)  # (49, 1, 128)
-    x = layers.Conv2D(edge_filters, 1, use_bias=False, name="head")(x)
-    x = layers.ReLU(name="head_relu")(layers.BatchNormalization(name="head_bn")(x))
-    x = layers.GlobalAveragePooling2D(name="pool")(x)  # (128,)
-    x = layers.Dense(n_labels, name="logits")(x)
-    return Model(inputs, layers.Softmax(name="posterior")(x), name="matchboxnet")
+    x = conv_bn(x, edge_filters, 1, name="head")
+    return classifier(inputs, x, n_labels, dropout=None, name="matchboxnet")
 
 
 def _separable(
@@ -74,8 +72,7 @@ def _separable(
 
 def _block(x: Any, filters: int, kernel: int, repeats: int, dropout: float, *, name: str) -> Any:
     """Return `repeats` separable convolutions with a 1 x 1 convolution as skip around them."""
-    skip = layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_skip")(x)
-    skip = layers.BatchNormalization(name=f"{name}_skip_bn")(skip)
+    skip = conv_bn(x, filters, 1, relu=False, name=f"{name}_skip")
     for repeat in range(repeats):
         x = _separable(x, filters, kernel, name=f"{name}_{repeat}")
         if repeat < repeats - 1:

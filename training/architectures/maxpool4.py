@@ -7,6 +7,7 @@ from typing import Any
 
 from keras import Input, Model, layers
 
+from training.architectures.blocks import classifier, conv_bn
 from training.architectures.registry import register
 
 
@@ -26,12 +27,7 @@ def maxpool4(
     inputs = Input((n_frames, n_bands), name="log_mel")
     x: Any = layers.Reshape((n_frames, n_bands, 1))(inputs)  # (98, 40, 1)
     for index, size in enumerate(filters):
-        x = layers.Conv2D(size, 3, padding="same", use_bias=False, name=f"conv{index}")(x)
-        x = layers.BatchNormalization(name=f"conv{index}_bn")(x)
-        x = layers.ReLU(name=f"conv{index}_relu")(x)
+        x = conv_bn(x, size, 3, padding="same", name=f"conv{index}")
         x = layers.MaxPooling2D(2, name=f"pool{index}")(x)
         # (49, 20, 32) (24, 10, 64) (12, 5, 128) (6, 2, 256)
-    x = layers.GlobalAveragePooling2D(name="pool")(x)  # (256,)
-    x = layers.Dropout(dropout)(x)
-    x = layers.Dense(n_labels, name="logits")(x)
-    return Model(inputs, layers.Softmax(name="posterior")(x), name="maxpool4")
+    return classifier(inputs, x, n_labels, dropout=dropout, name="maxpool4")

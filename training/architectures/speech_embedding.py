@@ -13,6 +13,7 @@ from typing import Any
 
 from keras import Input, Model, layers, ops
 
+from training.architectures.blocks import classifier, conv_bn
 from training.architectures.registry import register
 
 # Of each stage: pairs of convolutions, and the (time, mel) pooling after them.
@@ -71,13 +72,8 @@ def speech_embedding(
     # (47, 16, 24), (43, 8, 48), (19, 4, 72), (15, 2, 96), (5, 1, 96)
     x = layers.Conv2D(SIZE, (3, 1), name="embedding")(x)  # (3, 1, 96)
     if head_filters:
-        x = layers.Conv2D(head_filters, 1, use_bias=False, name="head")(x)
-        x = layers.BatchNormalization(name="head_bn")(x)
-        x = layers.ReLU(name="head_relu")(x)
-    x = layers.GlobalAveragePooling2D(name="pool")(x)
-    x = layers.Dropout(dropout)(x)
-    x = layers.Dense(n_labels, name="logits")(x)
-    return Model(inputs, layers.Softmax(name="posterior")(x), name="speech_embedding")
+        x = conv_bn(x, head_filters, 1, name="head")
+    return classifier(inputs, x, n_labels, dropout=dropout, name="speech_embedding")
 
 
 def _pair(x: Any, filters: int, name: str) -> Any:

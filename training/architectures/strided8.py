@@ -7,6 +7,7 @@ from typing import Any
 
 from keras import Input, Model, layers
 
+from training.architectures.blocks import classifier, conv_bn
 from training.architectures.registry import register
 
 
@@ -26,18 +27,7 @@ def strided8(
     inputs = Input((n_frames, n_bands), name="log_mel")
     x: Any = layers.Reshape((n_frames, n_bands, 1))(inputs)  # (98, 40, 1)
     for index, size in enumerate(filters):
-        x = layers.Conv2D(
-            size,
-            3,
-            strides=2 if index % 2 else 1,
-            padding="same",
-            use_bias=False,
-            name=f"conv{index}",
-        )(x)
-        x = layers.BatchNormalization(name=f"conv{index}_bn")(x)
-        x = layers.ReLU(name=f"conv{index}_relu")(x)
+        strides = 2 if index % 2 else 1
+        x = conv_bn(x, size, 3, strides=strides, padding="same", name=f"conv{index}")
         # (49, 20, 32) (25, 10, 64) (13, 5, 128) (7, 3, 256) after each pair
-    x = layers.GlobalAveragePooling2D(name="pool")(x)  # (256,)
-    x = layers.Dropout(dropout)(x)
-    x = layers.Dense(n_labels, name="logits")(x)
-    return Model(inputs, layers.Softmax(name="posterior")(x), name="strided8")
+    return classifier(inputs, x, n_labels, dropout=dropout, name="strided8")

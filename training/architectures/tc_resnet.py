@@ -6,10 +6,10 @@ Choi et al., Temporal Convolution for Real-time Keyword Spotting on Mobile Devic
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from keras import Input, Model, layers
 
+from training.architectures.blocks import classifier, conv_bn, residual_pair
 from training.architectures.registry import register
 
 
@@ -45,34 +45,16 @@ def tc_resnet(
     sizes = [round(size * width) for size in channels]
     inputs = Input((n_frames, n_mels), name="log_mel")
     x = layers.Reshape((n_frames, 1, n_mels))(inputs)  # (98, 1, 40)
-    x = layers.Conv2D(sizes[0], (3, 1), padding="same", use_bias=False, name="stem")(x)
-    x = layers.ReLU(name="stem_relu")(layers.BatchNormalization(name="stem_bn")(x))  # (98, 1, 16)
+    x = conv_bn(x, sizes[0], (3, 1), padding="same", name="stem")  # (98, 1, 16)
     for stage, size in enumerate(sizes[1:]):
         for block in range(blocks_per_stage):
-            stride = 2 if block == 0 else 1
-            x = _block(x, size, kernel, stride, name=f"stage{stage}_{block}")
+            x = residual_pair(
+                x,
+                size,
+                (kernel, 1),
+                strides=(1 if block else 2, 1),
+                skip_relu=True,
+                name=f"stage{stage}_{block}",
+            )
         # (49, 1, 24), (25, 1, 32), (13, 1, 48)
-    x = layers.GlobalAveragePooling2D(name="pool")(x)  # (48,)
-    x = layers.Dropout(dropout)(x)
-    x = layers.Dense(n_labels, name="logits")(x)
-    return Model(inputs, layers.Softmax(name="posterior")(x), name="tc_resnet")
-
-
-def _block(x: Any, size: int, kernel: int, stride: int, *, name: str) -> Any:
-    """Return two convolutions with a skip, a 1 x 1 convolution where the shape changes."""
-    skip = x
-    for number, step in enumerate((stride, 1)):
-        part = f"{name}_{number}"
-        x = layers.Conv2D(
-            size, (kernel, 1), strides=(step, 1), padding="same", use_bias=False, name=part
-        )(x)
-        x = layers.BatchNormalization(name=f"{part}_bn")(x)
-        if number == 0:
-            x = layers.ReLU(name=f"{part}_relu")(x)
-    if stride > 1 or skip.shape[-1] != size:
-        skip = layers.Conv2D(size, 1, strides=(stride, 1), use_bias=False, name=f"{name}_skip")(
-            skip
-        )
-        skip = layers.BatchNormalization(name=f"{name}_skip_bn")(skip)
-        skip = layers.ReLU(name=f"{name}_skip_relu")(skip)
-    return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, skip]))
+    return classifier(inputs, x, n_labels, dropout=dropout, name="tc_resnet")
