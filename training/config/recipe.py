@@ -112,7 +112,7 @@ SECTIONS: dict[str, type] = {
 @lru_cache(maxsize=1)
 def _shipped() -> dict[str, Path]:
     """Return the file of each recipe that ships, by name."""
-    return {name: path for path in RECIPES.glob("*.toml") for name in _recipes_in(path)}
+    return {name: path for path in RECIPES.glob("*.toml") for name in _read(path)[1]}
 
 
 def names() -> list[str]:
@@ -154,25 +154,26 @@ def _table(name_or_path: str, *, folder: Path = Path()) -> dict[str, Any]:
         raise ConfigError(
             f"recipe {name_or_path!r}: expected one of {', '.join(names())}, or a .toml file"
         )
-    own = _recipes_in(path)
+    shared, parts = _read(path)
     name = name_or_path if shipped else part or path.stem
-    if name not in own:
-        raise ConfigError(f"{path}: holds several recipes; name one: {path}:{next(iter(own))}")
-    table = own[name]
-    base = table.pop("base", "")
-    if base:
-        table = _merged({**_table(base, folder=path.parent), "name": name}, table)
-    return table
+    if name not in parts:
+        raise ConfigError(f"{path}: holds several recipes; name one: {path}:{next(iter(parts))}")
+    own = parts[name]
+    base = own.pop("base", shared.pop("base", ""))
+    if base in parts and base != name:
+        return _merged({**_table(f"{path}:{base}"), "name": name}, own)
+    inherited = _table(base, folder=path.parent) if base else {}
+    return _merged(_merged({**inherited, "name": name}, shared), own)
 
 
-def _recipes_in(path: Path) -> dict[str, dict[str, Any]]:
-    """Return the tables of the recipes in a file, by name."""
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Return what the recipes of a file share, and what each changes, by name."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: expected TOML, got: {error}") from error
-    several = table.pop("recipes", {path.stem: {}})
-    return {name: _merged({"name": name, **table}, own) for name, own in several.items()}
+    parts = table.pop("recipes", {path.stem: {}})
+    return table, parts
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -112,6 +112,59 @@ def test_nonsense_is_one_clear_error(written, text, message):
         recipes.load(written(text))
 
 
+def test_a_recipe_changes_what_it_inherits(written):
+    """
+    `base` names a shipped recipe: sections are merged, `params` replaced as a whole.
+    """
+    text = 'base = "default"\nseed = 7\n[fit]\nepochs = 3\n[model.params]\nhead_filters = 8\n'
+    recipe, base = recipes.load(written(text)), recipes.load("default")
+
+    assert ("mine", 7, 3) == (recipe.name, recipe.seed, recipe.fit.epochs)
+    assert base.fit.learning_rate == recipe.fit.learning_rate
+    assert (base.data, base.model.name) == (recipe.data, recipe.model.name)
+    assert recipe.model.params == {"head_filters": 8}
+
+
+def test_another_model_inherits_no_params(written):
+    """
+    Parameters belong to an architecture.
+    """
+    recipe = recipes.load(written('base = "default"\n[model]\nname = "strided8"\n'))
+
+    assert {} == recipe.model.params
+
+
+def test_a_file_may_hold_several_recipes(written, tmp_path):
+    """
+    Each takes the rest of the file and changes some of it; PATH:NAME is one of them.
+    """
+    path = written(
+        "[fit]\nepochs = 9\n[recipes.one]\nseed = 2\nfit = { epochs = 5 }\n"
+        "[recipes.two]\nbase = 'one'\nfit = { batch_size = 3 }\n"
+    )
+    one, two = recipes.load(f"{path}:one"), recipes.load(f"{path}:two")
+
+    assert ("one", 2, 5) == (one.name, one.seed, one.fit.epochs)
+    assert ("two", 2, 5, 3) == (two.name, two.seed, two.fit.epochs, two.fit.batch_size)
+    with pytest.raises(ConfigError, match=r"mine\.toml: holds several recipes; name one: .*:one"):
+        recipes.load(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[bank]\npath = 'x'", r"bank: renamed to cache"),
+        ("[words]\nleft_out = ['up']", r"words\.left_out: renamed to words\.excluded"),
+    ],
+)
+def test_old_keys_name_the_new_ones(written, text, message):
+    """
+    Keys of release 0.1 are one clear error.
+    """
+    with pytest.raises(ConfigError, match=message):
+        recipes.load(written(text))
+
+
 def test_an_unknown_recipe_names_the_choices():
     """
     The error lists what ships.
