@@ -11,8 +11,7 @@ from rich.table import Table
 
 from kws import models
 from kws.cli import program
-from kws.spotter import KeywordSpotter
-from training.cli.terminal import check_picture, progress_bar
+from training.cli.terminal import check_picture, open_spotter, progress_bar
 
 EXAMPLES = """\
   kws-eval clip yes.wav --model default --label yes
@@ -63,12 +62,7 @@ def clip(arguments: argparse.Namespace) -> int:
 
     picture = arguments.out or Path(f"{arguments.file.stem}.png")
     check_picture(picture, "--out")
-    spotter = KeywordSpotter.from_model(
-        arguments.model,
-        mode=arguments.mode,
-        runtime=arguments.runtime,
-        kernels=arguments.kernels,
-    )
+    spotter = open_spotter(arguments)
     found = clip_report.evaluate_clip(
         arguments.file, spotter, label=arguments.label, picture=picture
     )

@@ -15,8 +15,7 @@ from kws.cli import program
 from kws.cli.listen_options import parse_thresholds
 from kws.errors import ConfigError
 from kws.manifest import write_manifest
-from kws.spotter import KeywordSpotter
-from training.cli.terminal import command_line, progress_bar
+from training.cli.terminal import command_line, open_spotter, progress_bar
 from training.datasets import folders
 
 EXAMPLES = """\
@@ -120,14 +119,8 @@ def stream(arguments: argparse.Namespace) -> int:
     """Measure a model on long audio."""
     from training.evaluation import long_audio
 
-    spotter = KeywordSpotter.from_model(
-        arguments.model,
-        mode=arguments.mode,
-        runtime=arguments.runtime,
-        kernels=arguments.kernels,
-        hop_ms=arguments.hop_ms,
-        thresholds=parse_thresholds(arguments.threshold or []),
-    )
+    thresholds = parse_thresholds(arguments.threshold or [])
+    spotter = open_spotter(arguments, hop_ms=arguments.hop_ms, thresholds=thresholds)
     result = long_audio.evaluate_stream(
         spotter, arguments.audio, arguments.truth, progress=progress_bar("audio")
     )

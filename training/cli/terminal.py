@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shlex
 import sys
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress, track
 
 from kws.errors import ConfigError
+from kws.spotter import KeywordSpotter
 from training.datasets.clips import SAMPLE_RATE
 from training.enrolment.recordings import Recording
 
@@ -42,6 +44,17 @@ def show_steps(description: str, steps: Iterable[tuple[int, int]]) -> int:
             if not console.is_terminal:
                 print(f"{description}: {done} of {total}", file=sys.stderr, flush=True)
     return total
+
+
+def open_spotter(arguments: argparse.Namespace, **settings: Any) -> KeywordSpotter:
+    """Return the spotter of the options of `program.add_model_arguments`."""
+    return KeywordSpotter.from_model(
+        arguments.model,
+        mode=arguments.mode,
+        runtime=arguments.runtime,
+        kernels=arguments.kernels,
+        **settings,
+    )
 
 
 def command_line() -> str:

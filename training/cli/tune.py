@@ -13,14 +13,11 @@ from rich.table import Table
 
 from kws import models
 from kws.cli import program
-from kws.config import MAX_CONTEXT_WEIGHT
-from kws.errors import ConfigError
 from kws.manifest import write_manifest
 from kws.spotter import KeywordSpotter
-from training.cli.terminal import check_picture, command_line, progress_bar
+from training.cli.terminal import check_picture, command_line, open_spotter, progress_bar
 
 if TYPE_CHECKING:
-    from training.tuning.tune import TuneConfig
     from training.tuning.tune_report import Tuned
 
 EXAMPLES = """\
@@ -32,7 +29,8 @@ DESCRIPTION = """\
 Runs the model on audio without keywords and on test words, tunes on one half of the speakers,
 reports on the other half, and writes the result into the manifest. Tuned are smoothing, the weight
 of other speech before a word, suppression, and the threshold of each keyword: those that miss the
-fewest words at the given rate of false accepts. Posteriors are cached for the next run."""
+fewest words at the given rate of false accepts. A context weight is what a keyword loses in log
+odds after other speech. Posteriors are cached for the next run."""
 POINT = ("smoothing_ms", "context_weights", "suppression_ms", "thresholds")
 
 
@@ -69,13 +67,6 @@ def add_parsers(commands: Any) -> None:
         help="test words with their truth.csv; without them only one threshold for all keywords "
         "is tuned",
     )
-    made.add_argument(
-        "--fa-per-hour",
-        type=float,
-        default=1.0,
-        metavar="X",
-        help="false accepts of all keywords together (default: 1)",
-    )
     _add_choices(made)
     _add_outputs(made)
 
@@ -94,45 +85,29 @@ def _add_choices(made: argparse.ArgumentParser) -> None:
         default="shrunk",
         help="how thresholds follow from the false accepts of a few hours (default: shrunk)",
     )
-    made.add_argument(
-        "--own-share",
-        type=float,
-        default=0.25,
-        metavar="W",
-        help="for shrunk: share of each keyword's own best offset in its threshold, 0 to 1 "
-        "(default: 0.25)",
+    to_try: tuple[tuple[str, type, list[Any] | None, str], ...] = (
+        ("--smoothing-ms", int, [200, 300, 400, 500], "default: 200 to 500"),
+        ("--suppression-ms", int, None, "default: that of the model, 300, 500, 700"),
+        (
+            "--context-weights",
+            float,
+            [0.0, 2.0, 3.0, 4.0],
+            "log odds that keywords lose after other speech; default: 0 2 3 4",
+        ),
     )
-    made.add_argument(
-        "--smoothing-ms",
-        type=int,
-        nargs="+",
-        default=[200, 300, 400, 500],
-        metavar="MS",
-        help="values to try (default: 200 300 400 500; long ones may miss a repeated word)",
+    for name, kind, values, text in to_try:
+        made.add_argument(
+            name, type=kind, nargs="+", default=values, metavar="X", help=f"values to try ({text})"
+        )
+    limits = (
+        ("--fa-per-hour", 1.0, "false accepts of all keywords together"),
+        ("--own-share", 0.25, "for shrunk: share of each keyword's own best offset, 0 to 1"),
+        ("--max-latency-s", 0.3, "highest median latency after the end of the word"),
+        ("--floor", 0.2, "lowest threshold"),
     )
-    made.add_argument(
-        "--suppression-ms",
-        type=int,
-        nargs="+",
-        metavar="MS",
-        help="values to try (default: that of the model, 300, 500 and 700)",
-    )
-    made.add_argument(
-        "--context-weights",
-        type=float,
-        nargs="+",
-        default=[0.0, 2.0, 3.0, 4.0],
-        metavar="W",
-        help="log odds that keywords lose after other speech, to try (default: 0 2 3 4)",
-    )
-    made.add_argument(
-        "--max-latency-s",
-        type=float,
-        default=0.3,
-        metavar="S",
-        help="highest median latency after the end of the word (default: 0.3)",
-    )
-    made.add_argument("--floor", type=float, default=0.2, help="lowest threshold (default: 0.2)")
+    for name, default, text in limits:
+        help_text = f"{text} (default: {default:g})"
+        made.add_argument(name, type=float, default=default, metavar="X", help=help_text)
     program.add_hop_argument(made)
 
 
@@ -148,28 +123,31 @@ def _add_outputs(made: argparse.ArgumentParser) -> None:
 def tune(arguments: argparse.Namespace) -> int:
     """Tune, report, and write the manifest."""
     from training.tuning.posterior_cache import default_cache
+    from training.tuning.threshold_rules import RuleConfig
+    from training.tuning.tune import TuneConfig
     from training.tuning.tune_report import draw_tuning, tune_and_report
     from training.tuning.tuning_audio import AudioFolders, read_audio
 
-    config = _config(arguments)
-    spotter = KeywordSpotter.from_model(
-        arguments.model,
-        hop_ms=arguments.hop_ms,
-        mode=arguments.mode,
-        runtime=arguments.runtime,
-        kernels=arguments.kernels,
+    if arguments.picture:
+        check_picture(arguments.picture)
+    config = TuneConfig(
+        fa_per_hour=arguments.fa_per_hour,
+        smoothing_ms=tuple(arguments.smoothing_ms),
+        suppression_ms=tuple(arguments.suppression_ms or ()),
+        context_weights=tuple(arguments.context_weights),
+        max_latency_s=arguments.max_latency_s,
+        floor=arguments.floor,
+        rule=RuleConfig(arguments.rule, arguments.own_share),
     )
+    spotter = open_spotter(arguments, hop_ms=arguments.hop_ms)
     quiet = AudioFolders.of(arguments.audio, arguments.truth)
-    words = None if arguments.misses is None else AudioFolders.of([arguments.misses])
+    words = AudioFolders.of([arguments.misses] if arguments.misses else [])
     posteriors = arguments.cache or default_cache()
     read = partial(read_audio, spotter, quiet, words, cache=posteriors, progress=progress_bar)
     tuned = tune_and_report(cache(read), spotter.manifest, config, split=arguments.split_speakers)
     report = {
         **_about(tuned, spotter, arguments),
-        "heard_whole_in_both_halves": [
-            *quiet.of_one_speaker(),
-            *(words.of_one_speaker() if words else ()),
-        ],
+        "heard_whole_in_both_halves": [*quiet.of_one_speaker(), *words.of_one_speaker()],
         **tuned.report,
         "command": command_line(),
     }
@@ -185,38 +163,6 @@ def tune(arguments: argparse.Namespace) -> int:
         path = report.get("written")
         print(f"written to {path}" if path else "nothing written: --dry-run")
     return 0
-
-
-def _config(arguments: argparse.Namespace) -> TuneConfig:
-    from training.tuning.posterior_cache import MAX_SMOOTHING_MS
-    from training.tuning.threshold_rules import RuleConfig
-    from training.tuning.tune import TuneConfig
-
-    if arguments.picture:
-        check_picture(arguments.picture)
-    for name in ("smoothing_ms", "suppression_ms"):
-        values = getattr(arguments, name) or []
-        if not all(0 <= value <= 60_000 for value in values):
-            raise ConfigError(f"--{name.replace('_', '-')}: expected 0 to 60000, got {values}")
-    if not all(0 < value <= MAX_SMOOTHING_MS for value in arguments.smoothing_ms):
-        raise ConfigError(
-            f"--smoothing-ms: expected above 0 and up to {MAX_SMOOTHING_MS}, "
-            f"got {arguments.smoothing_ms}"
-        )
-    if not all(0 <= weight <= MAX_CONTEXT_WEIGHT for weight in arguments.context_weights):
-        raise ConfigError(
-            f"--context-weights: expected 0 to {MAX_CONTEXT_WEIGHT}, "
-            f"got {arguments.context_weights}"
-        )
-    return TuneConfig(
-        fa_per_hour=arguments.fa_per_hour,
-        smoothing_ms=tuple(arguments.smoothing_ms),
-        suppression_ms=tuple(arguments.suppression_ms or ()),
-        context_weights=tuple(arguments.context_weights),
-        max_latency_s=arguments.max_latency_s,
-        floor=arguments.floor,
-        rule=RuleConfig(arguments.rule, arguments.own_share),
-    )
 
 
 def _about(tuned: Tuned, spotter: KeywordSpotter, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class RuleConfig:
         if self.rule not in RULES:
             raise ConfigError(f"rule: expected one of {', '.join(RULES)}, got {self.rule!r}")
         if not 0 <= self.own_share <= 1:
-            raise ConfigError(f"own_share must lie in 0..1, got {self.own_share}")
+            raise ConfigError(f"--own-share: expected 0 to 1, got {self.own_share}")
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from kws.config import MAX_CONTEXT_WEIGHT
 from kws.errors import ConfigError
 from kws.manifest import ModelManifest
 from training.tuning.operating_point import OperatingPoint, tally
-from training.tuning.posterior_cache import ScoreSettings
+from training.tuning.posterior_cache import MAX_SMOOTHING_MS, ScoreSettings
 from training.tuning.threshold_rules import RuleConfig, choose_steps
 from training.tuning.threshold_sweep import Hops, SweepCounts, sweep_thresholds, threshold_grid
 from training.tuning.tuning_audio import AudioSet, TuningAudio
@@ -56,12 +57,24 @@ class TuneConfig:
     rule: RuleConfig = field(default_factory=RuleConfig)
 
     def __post_init__(self) -> None:
-        if not self.fa_per_hour > 0:
-            raise ConfigError(f"--fa-per-hour must be above 0, got {self.fa_per_hour:g}")
-        if not 0 < self.floor < 0.99:
-            raise ConfigError(f"--floor must be above 0 and below 0.99, got {self.floor:g}")
-        if not self.max_latency_s > 0:
-            raise ConfigError(f"--max-latency-s must be above 0, got {self.max_latency_s:g}")
+        smoothing, suppression, weights = (
+            self.smoothing_ms,
+            self.suppression_ms,
+            self.context_weights,
+        )
+        is_smoothing = all(0 < value <= MAX_SMOOTHING_MS for value in smoothing)
+        is_suppression = all(0 <= value <= 60_000 for value in suppression)
+        are_weights = all(0 <= value <= MAX_CONTEXT_WEIGHT for value in weights)
+        for option, valid, expected, got in (
+            ("fa-per-hour", self.fa_per_hour > 0, "above 0", self.fa_per_hour),
+            ("floor", 0 < self.floor < 0.99, "above 0 and below 0.99", self.floor),
+            ("max-latency-s", self.max_latency_s > 0, "above 0", self.max_latency_s),
+            ("smoothing-ms", is_smoothing, f"above 0 and up to {MAX_SMOOTHING_MS}", smoothing),
+            ("suppression-ms", is_suppression, "0 to 60000", suppression),
+            ("context-weights", are_weights, f"0 to {MAX_CONTEXT_WEIGHT}", weights),
+        ):
+            if not valid:
+                raise ConfigError(f"--{option}: expected {expected}, got {got}")
 
 
 class Candidate(NamedTuple):

@@ -111,7 +111,7 @@ class AudioFolders:
 def read_audio(
     spotter: KeywordSpotter,
     quiet: AudioFolders,
-    words: AudioFolders | None,
+    words: AudioFolders,
     half: str | None,
     *,
     cache: Path | None,
@@ -131,10 +131,9 @@ def read_audio(
             f"{spoken[0].file}: expected audio without keywords except in {IGNORE} spans, got "
             f"{spoken[0].keyword!r} at {spoken[0].start_s:g} s"
         )
-    if words is None:
-        return TuningAudio(background, AudioSet((), (), ()))
     test_words = words.read(spotter, half, cache=cache, progress=progress)
-    if not {event.keyword for event in test_words.events} & set(spotter.keywords):
+    spoken_words = {event.keyword for event in test_words.events}
+    if words.folders and not spoken_words & set(spotter.keywords):
         raise ConfigError(
             f"{', '.join(map(str, words.folders))}: expected spoken keywords of "
             f"{spotter.manifest.name}; is there a truth.csv?"

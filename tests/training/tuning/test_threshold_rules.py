@@ -137,7 +137,7 @@ def test_more_false_accepts_are_expected_than_counted(rng):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(("best",), "expected one of shrunk"), (("shrunk", 1.5), "must lie in 0..1")],
+    [(("best",), "expected one of shrunk"), (("shrunk", 1.5), "expected 0 to 1")],
 )
 def test_nonsense_is_refused(arguments, message):
     """

@@ -233,9 +233,9 @@ def test_without_test_words_there_is_one_threshold(model, folders, tune):
     ("more", "message"),
     [
         (["--fa-per-hour", "1"], "too short to tune for 1 false accepts per hour"),
-        (["--fa-per-hour", "0"], "--fa-per-hour must be above 0"),
-        (["--own-share", "2"], "own_share must lie in 0..1"),
-        (["--max-latency-s", "-1"], "--max-latency-s must be above 0, got -1"),
+        (["--fa-per-hour", "0"], "--fa-per-hour: expected above 0"),
+        (["--own-share", "2"], "--own-share: expected 0 to 1"),
+        (["--max-latency-s", "-1"], "--max-latency-s: expected above 0, got -1"),
         (["--smoothing-ms", "2000"], "--smoothing-ms: expected above 0 and up to 1000"),
         *((["--context-weights", value], "weights: expected 0 to 20") for value in ("-1", "nan")),
         (["--picture", "no/such/curve.png"], "there is no folder no/such"),
