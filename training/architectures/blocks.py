@@ -6,7 +6,7 @@ from typing import Any, Union
 
 from keras import Model, layers
 
-Size = Union[int, tuple[int, int]]
+Size = Union[int, tuple[int, ...]]
 
 
 def conv_bn(

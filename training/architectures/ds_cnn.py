@@ -43,8 +43,10 @@ def ds_cnn(  # noqa: PLR0913
     n_frames, n_mels = input_shape
     inputs = Input((n_frames, n_mels), name="log_mel")
     x = layers.Reshape((n_frames, n_mels, 1))(inputs)  # (98, 40, 1)
-    size = {"kernel": tuple(stem_kernel), "strides": tuple(stem_stride)}
-    x = conv_bn(x, filters, **size, padding=padding, name="stem")  # (49, 20, filters)
+    # Recipes hold lists.
+    kernel, strides = tuple(stem_kernel), tuple(stem_stride)
+    x = conv_bn(x, filters, kernel, strides=strides, padding=padding, name="stem")
+    # (49, 20, filters)
     for index in range(n_blocks):
         x = layers.DepthwiseConv2D(
             3,

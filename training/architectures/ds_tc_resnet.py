@@ -64,8 +64,8 @@ def ds_tc_resnet(  # noqa: PLR0913
         x = conv_bn(x, stem_filters, 1, name="stem")
     else:
         x = layers.Reshape((n_frames, 1, n_mels))(inputs)  # (98, 1, 40)
-        size = {"kernel": (stem_kernel, 1), "strides": (stem_stride, 1)}
-        x = conv_bn(x, stem_filters, **size, name="stem")  # (47, 1, stem_filters)
+        strides = (stem_stride, 1)
+        x = conv_bn(x, stem_filters, (stem_kernel, 1), strides=strides, name="stem")  # (47, 1, 96)
     for index, (filters, kernel, repeats) in enumerate(blocks):
         x = _block(x, filters, kernel, repeats, name=f"block{index}")
     x = conv_bn(x, head_filters, 1, name="head")

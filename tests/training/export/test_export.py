@@ -174,7 +174,7 @@ def test_a_front_end_that_differs_is_not_exported(default_manifest, tmp_path, wr
     model = build_model(recipe)
 
     with pytest.raises(ParityError, match="the runtime's features differ from the training's"):
-        exports.check_parity(model, default_manifest, recipe)
+        exports.check_parity(model, default_manifest, open_task(recipe))
 
 
 def test_a_folder_without_a_run_cannot_be_exported(tmp_path, clips):
