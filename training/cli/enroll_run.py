@@ -90,7 +90,8 @@ def _recordings(arguments: argparse.Namespace, words: list[str]) -> dict[str, li
     # Recordings of earlier sessions are included.
     found = {word: read_recordings(word, folder) for word, folder in folders.items()}
     for word, recordings in found.items():
-        _say(f"{word}: {len(recordings)} recordings from {recordings[0].path.parent}")
+        s = "" if len(recordings) == 1 else "s"
+        _say(f"{word}: {len(recordings)} recording{s} from {recordings[0].path.parent}")
     return found
 
 

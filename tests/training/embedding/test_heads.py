@@ -1,4 +1,4 @@
-"""Heads on embeddings: what scikit-learn learns, as layers; clips as windows."""
+"""Heads: scikit-learn's classifiers as dense layers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIZE = 24
 
 
 def clusters(rng, n_words: int):
-    """Return examples of words that lie apart from the rest, and fresh ones of each."""
+    """Return examples of well separated words, and test embeddings of each word."""
     middles = rng.normal(0, 2.0, (n_words, SIZE))
 
     def drawn(n: int):
@@ -39,8 +39,8 @@ def clusters(rng, n_words: int):
 
 @pytest.mark.parametrize("kind", sorted(WORD_HEADS))
 @pytest.mark.parametrize("n_words", [1, 3])
-def test_each_head_tells_words_from_the_rest(rng, kind, n_words):
-    """Nine of ten fresh ones lie above what all but one of a hundred negatives reach."""
+def test_each_head_separates_words_from_negatives(rng, kind, n_words):
+    """Nine of ten test embeddings score above 99 % of the negatives."""
     examples, fresh = clusters(rng, n_words)
 
     head = WORD_HEADS[kind](examples)
@@ -52,7 +52,7 @@ def test_each_head_tells_words_from_the_rest(rng, kind, n_words):
 
 @pytest.mark.parametrize("kind", sorted(WORD_HEADS))
 def test_each_word_has_its_own_logit(rng, kind):
-    """Of several words the right one is the likeliest."""
+    """The right word scores highest."""
     examples, fresh = clusters(rng, 3)
 
     head = WORD_HEADS[kind](examples)
@@ -61,8 +61,8 @@ def test_each_word_has_its_own_logit(rng, kind):
     assert min(right) > 0.9
 
 
-def test_a_calibrated_head_is_half_sure_at_its_threshold():
-    """Moving the threshold to 0 makes the posterior there 1/2, and a gain makes it steeper."""
+def test_a_calibrated_head_has_a_posterior_of_half_at_its_threshold():
+    """Calibration moves the threshold to logit 0; the gain makes the posterior steeper."""
     head = Head(("lamp",), (DenseLayer(np.eye(1, dtype=np.float32), np.zeros(1, np.float32)),))
 
     moved = head.calibrated(np.array([3.0], np.float32), np.array([2.0], np.float32))
@@ -72,7 +72,7 @@ def test_a_calibrated_head_is_half_sure_at_its_threshold():
 
 
 def clouds(rng, n_labels: int, *, n: int = 60, size: int = 12) -> tuple[np.ndarray, np.ndarray]:
-    """Return points about a middle for each label, on numbers of very different sizes."""
+    """Return clusters of points in dimensions of very different scales."""
     middles = rng.normal(0, 1, (n_labels, size))
     labels = np.repeat(np.arange(n_labels), n)
     points = (middles[labels] + rng.normal(0, 0.7, (len(labels), size))) * np.geomspace(
@@ -84,7 +84,7 @@ def clouds(rng, n_labels: int, *, n: int = 60, size: int = 12) -> tuple[np.ndarr
 @pytest.mark.parametrize("n_labels", [2, 3, 5])
 def test_logistic_regression_is_scikit_learns(rng, n_labels):
     """
-    Folded into one layer on embeddings as they are, it gives scikit-learn's own posteriors.
+    With the scaling folded into one layer, posteriors equal scikit-learn's.
     """
     points, labels = clouds(rng, n_labels)
     names = [f"label{n}" for n in range(n_labels)]
@@ -100,9 +100,9 @@ def test_logistic_regression_is_scikit_learns(rng, n_labels):
 
 
 @pytest.mark.parametrize("n_labels", [2, 4])
-def test_a_dense_head_learns_what_no_line_can_tell(rng, n_labels):
+def test_a_dense_head_is_not_linear(rng, n_labels):
     """
-    Rings about one middle: a rectified layer tells them, logistic regression does not.
+    A hidden layer separates concentric rings; logistic regression does not.
     """
     labels = np.repeat(np.arange(n_labels), 150)
     angles = rng.uniform(0, 2 * np.pi, len(labels))
@@ -121,7 +121,7 @@ def test_a_dense_head_learns_what_no_line_can_tell(rng, n_labels):
 
 def test_rare_labels_count_as_much_as_frequent_ones(rng):
     """
-    With ten times the clips of the other, a label does not take its neighbour's ground.
+    The border between two labels stays in the middle, although one has ten times the clips.
     """
     points = rng.normal(0, 1, (550, 1)).astype(np.float32)
     labels = np.repeat([0, 1], [500, 50])
@@ -146,7 +146,7 @@ def test_rare_labels_count_as_much_as_frequent_ones(rng):
         ("inverse_penalty", -1.0),
     ],
 )
-def test_nonsense_is_refused(key, value):
+def test_invalid_settings_are_refused(key, value):
     """
     The message names the setting.
     """

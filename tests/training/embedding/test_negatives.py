@@ -13,7 +13,7 @@ MOMENTS = 3
 
 
 def small(rng, n: int = 30) -> Negatives:
-    """Return a small bank of `n` runs, one to eight steps each."""
+    """Return negatives of `n` segments, one to eight steps each."""
     lengths = rng.integers(1, 9, n).astype(np.int32)
     return Negatives(
         steps=rng.integers(-128, 128, (lengths.sum(), SIZE)).astype(np.int8),
@@ -27,8 +27,8 @@ def small(rng, n: int = 30) -> Negatives:
     )
 
 
-def test_a_bank_is_read_as_it_was_written(rng, tmp_path):
-    """All of it comes back, what it is about as well."""
+def test_a_file_is_read_as_it_was_written(rng, tmp_path):
+    """All arrays and the provenance come back."""
     written = small(rng)
     written.write(tmp_path / "bank.npz")
 
@@ -39,8 +39,8 @@ def test_a_bank_is_read_as_it_was_written(rng, tmp_path):
     assert (MOMENTS, {"attribution": ["somebody"]}) == (read.moments, read.about)
 
 
-def test_windows_are_steps_in_a_row_of_one_run(rng):
-    """Each window is `moments` steps end to end, none reaches from one run into the next."""
+def test_windows_are_consecutive_steps_of_one_segment(rng):
+    """Each window is `moments` steps, and none crosses into the next segment."""
     negatives = small(rng)
     wanted, runs, first = [], [], 0
     for run, length in enumerate(negatives.lengths):
@@ -56,8 +56,8 @@ def test_windows_are_steps_in_a_row_of_one_run(rng):
     np.testing.assert_array_equal([wanted[4], wanted[1]], negatives.windows(np.array([4, 1])))
 
 
-def test_the_speech_of_a_bank_is_told_run_by_run(rng):
-    """What was computed of all windows comes back as the runs of speech that have any."""
+def test_logits_are_split_by_speech_segment(rng):
+    """The logits of all windows come back for each segment of speech."""
     negatives = small(rng)
     logits = np.arange(len(negatives), dtype=np.float32)
 
@@ -69,7 +69,7 @@ def test_the_speech_of_a_bank_is_told_run_by_run(rng):
     assert pytest.approx(is_speech.sum() * 0.08 / 3600) == negatives.speech_hours(0.08)
 
 
-def test_banks_are_joined_run_behind_run(rng):
+def test_negatives_are_joined(rng):
     """The windows of both, and no others."""
     one, other = small(rng), small(rng)
 
@@ -79,13 +79,13 @@ def test_banks_are_joined_run_behind_run(rng):
     np.testing.assert_array_equal(wanted, joined.windows())
 
 
-def test_the_word_itself_is_no_negative(rng):
-    """A bank that holds recordings of the word loses them, in any case of letters."""
+def test_the_word_itself_is_removed(rng):
+    """Segments of the word are dropped, in any case of letters."""
     assert {"", "fan"} == set(small(rng).without(["Lamp"]).labels)
 
 
-def test_a_bank_of_another_backbone_is_refused(rng, tmp_path):
-    """Embeddings of another network mean nothing to this one."""
+def test_negatives_of_another_backbone_are_refused(rng, tmp_path):
+    """Embeddings of another network cannot be used."""
     small(rng).write(tmp_path / "bank.npz")
 
     with pytest.raises(ConfigError, match="made with another backbone"):
@@ -93,8 +93,8 @@ def test_a_bank_of_another_backbone_is_refused(rng, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half a file", b"no archive"])
-def test_a_damaged_bank_is_one_clear_error(tmp_path, content):
-    """Half a file, or none, never ends in a traceback."""
+def test_a_damaged_file_is_one_line(tmp_path, content):
+    """A truncated or foreign file is a ConfigError."""
     (tmp_path / "bank.npz").write_bytes(content)
 
     with pytest.raises(ConfigError, match="expected a file of negatives"):

@@ -40,7 +40,7 @@ def demo() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def far(embedder, tmp_path_factory) -> WordEmbedder:
-    """A backbone with a longer window than any model that ships, and a hop of 80 ms."""
+    """A backbone with a longer window than any shipped model, and a hop of 80 ms."""
     folder = tmp_path_factory.mktemp("far")
     more = FRAMES - embedder.description.window_frames
     content = longer(embedder.backbone.content, n_frames=more, n_newer=NEWER)
@@ -72,14 +72,14 @@ def enrolled(embedder: WordEmbedder, demo: np.ndarray) -> Enrolment:
 def made(
     embedder: WordEmbedder, demo: np.ndarray, out: Path, *, add_to: str | Path
 ) -> ModelManifest:
-    """Return the model that keeps the words of another."""
+    """Return a model that adds "lamp" to another."""
     base = open_base(str(add_to), embedder.description, ["lamp"])
     found, config = enrolled(embedder, demo), EnrolmentConfig()
     return make_model(embedder, found, config, out, name="lamp", metrics={}, base=base).manifest
 
 
-def heard(model: str | Path, samples: np.ndarray, **options):
-    """Return the detections of the ten words, and all posteriors by the time of their hop."""
+def detect(model: str | Path, samples: np.ndarray, **options):
+    """Return the detections of the ten words, and the posteriors by time."""
     words = models.load("default").keywords
     spotter = KeywordSpotter.from_model(model, keywords=words, **options)
     posteriors = {}
@@ -89,13 +89,13 @@ def heard(model: str | Path, samples: np.ndarray, **options):
 
 def test_a_longer_window_leaves_the_words_as_they_were(far, demo, tmp_path):
     """
-    Each posterior of `default` is its own, and so are each detection and its time; its score too,
-    but for what was heard before the longer window was full, which counts a little.
+    Posteriors, detections and times of `default` stay the same. Scores differ slightly, because
+    the speech context starts later with a longer window.
     """
     manifest = made(far, demo, tmp_path, add_to="default")
 
-    before, ours = heard("default", demo, mode="window")
-    after, theirs = heard(manifest.path, demo, mode="window")
+    before, ours = detect("default", demo, mode="window")
+    after, theirs = detect(manifest.path, demo, mode="window")
 
     assert [(one.keyword, one.time_s) for one in before] == [
         (one.keyword, one.time_s) for one in after
@@ -104,9 +104,9 @@ def test_a_longer_window_leaves_the_words_as_they_were(far, demo, tmp_path):
         [one.score for one in before], [one.score for one in after], atol=0.01
     )
     assert 10 == len({one.keyword for one in before})
-    # What was heard before counts as before for the ten, and not for the word that was added.
+    # The speech context applies to the ten words, and not to the added one.
     assert models.load("default").decision.context_weights == manifest.decision.context_weights
-    # Until its first window is full, the longer one says nothing.
+    # There is no posterior before the first longer window is full.
     late = [time_s for time_s in ours if time_s < min(theirs)]
     assert (FRAMES - 98) // 10 == len(late)
     assert set(ours) - set(late) == set(theirs)
@@ -115,29 +115,29 @@ def test_a_longer_window_leaves_the_words_as_they_were(far, demo, tmp_path):
 
 
 def test_the_hop_is_that_of_the_backbone(far, demo, tmp_path):
-    """The stream form steps as the backbone does, and is smoothed and quiet as long as before."""
+    """The streaming model has the backbone's hop; smoothing and suppression keep their length."""
     manifest = made(far, demo, tmp_path, add_to="default")
 
-    found, _ = heard(manifest.path, demo, hop_ms=10 * HOP, mode="stream")
+    found, _ = detect(manifest.path, demo, hop_ms=10 * HOP, mode="stream")
 
-    before, _ = heard("default", demo, hop_ms=10 * HOP, mode="window")
+    before, _ = detect("default", demo, hop_ms=10 * HOP, mode="window")
     assert [one.keyword for one in before] == [one.keyword for one in found]
     assert HOP == manifest.stream.hop_frames
     assert FRAMES == manifest.window.window_frames
     was, now = models.load("default").decision, manifest.decision
     assert (was.smoothing_ms, was.suppression_ms) == (now.smoothing_ms, now.suppression_ms)
-    # Five posteriors are averaged: test_an_added_word_needs_two_hops_whatever_is_averaged.
+    # The mean of five posteriors: see test_the_threshold_of_an_added_word.
     assert {**was.thresholds, "lamp": 0.25} == now.thresholds
 
 
 def test_a_model_of_a_longer_window_is_added_to(embedder, demo, tmp_path):
-    """Where the words that are there have the longer window, it is the model's, too."""
+    """The window of the base model is used if it is longer than the backbone's."""
     n_frames = embedder.description.window_frames + 20
     slow = slower(n_frames, tmp_path)
     manifest = made(embedder, demo, tmp_path / "out", add_to=slow)
 
-    before, _ = heard(slow, demo, mode="window")
-    after, _ = heard(manifest.path, demo, mode="window")
+    before, _ = detect(slow, demo, mode="window")
+    after, _ = detect(manifest.path, demo, mode="window")
 
     assert [(one.keyword, one.time_s) for one in before] == [
         (one.keyword, one.time_s) for one in after
@@ -151,7 +151,7 @@ def test_a_model_of_a_longer_window_is_added_to(embedder, demo, tmp_path):
 
 
 def slower(n_frames: int, folder: Path) -> Path:
-    """Write a model of the ten words that hears them a little later, in a longer window."""
+    """Write a model of the ten words with a longer window and a delay."""
     manifest = models.load("default")
     more = n_frames - manifest.window.window_frames
     content = longer(manifest.read_form(manifest.window), n_frames=more, n_newer=4)
@@ -163,8 +163,8 @@ def slower(n_frames: int, folder: Path) -> Path:
     return path
 
 
-def test_words_are_added_again_and_again():
-    """What is no word of each addition has a label of its own."""
+def test_words_can_be_added_repeatedly():
+    """Each addition has its own label for "none of the added words"."""
     default = models.load("default")
 
     lamp = merge_manifests(
@@ -182,9 +182,9 @@ def test_words_are_added_again_and_again():
 
 
 @pytest.mark.parametrize(("smoothing_ms", "expected"), [(400, 0.25), (240, 0.417), (160, 0.5)])
-def test_an_added_word_needs_two_hops_whatever_is_averaged(smoothing_ms, expected):
+def test_the_threshold_of_an_added_word(smoothing_ms, expected):
     """
-    Among more averaged posteriors two sure ones are a smaller mean; the others keep theirs.
+    It is lower if more posteriors are averaged; the other thresholds stay.
     """
     default = models.load("default")
     slow = replace(default, decision=replace(default.decision, smoothing_ms=smoothing_ms))
@@ -201,7 +201,7 @@ def test_an_added_word_needs_two_hops_whatever_is_averaged(smoothing_ms, expecte
 
 
 def test_a_hop_that_the_strides_do_not_divide_is_refused(embedder):
-    """At once, in one line with both: `default` has a stride of 2."""
+    """One line names the stride of `default`, 2, and the hop, 5."""
     file = replace(embedder.description, hop_frames=5)
 
     with pytest.raises(ConfigError, match=r"--add-to default: .* every 5 frames.* 2, got 5"):
@@ -209,7 +209,7 @@ def test_a_hop_that_the_strides_do_not_divide_is_refused(embedder):
 
 
 def test_another_front_end_is_refused(embedder):
-    """What makes other features of the audio cannot share them."""
+    """Models with different features cannot be combined."""
     file = replace(embedder.description, frontend=replace(embedder.description.frontend, n_mels=32))
 
     with pytest.raises(ConfigError, match="expected a model with the front end of the backbone"):

@@ -9,14 +9,14 @@ from training.enrolment.calibration import ScoreTail, peaks, smoothed
 
 
 def seconds(rng, n: int) -> list[np.ndarray]:
-    """Return pieces of ten seconds whose loud moments, one a second, lie on an exponential."""
+    """Return segments of ten seconds with one exponentially distributed peak per second."""
     scores = np.full((n, 10, 10), -5.0, np.float32)
     scores[:, :, 4:6] = rng.exponential(0.7, (n, 10, 1))
     return list(scores.reshape(n, 100))
 
 
 def test_the_tail_gives_the_rate_of_an_exponential(rng):
-    """For events with an exponential tail the threshold makes the wanted rate, within a half."""
+    """The threshold makes the target rate, within a factor of two."""
     threshold = ScoreTail.fit(seconds(rng, 1_000), hop_s=0.1).threshold(0.5)
 
     per_hour = 3600 * np.exp(-threshold / 0.7)
@@ -24,14 +24,14 @@ def test_the_tail_gives_the_rate_of_an_exponential(rng):
 
 
 def test_the_rate_is_that_of_its_threshold(rng):
-    """Rate and threshold are each other's inverse."""
+    """Rate and threshold are inverse functions."""
     tail = ScoreTail.fit(seconds(rng, 100), hop_s=0.1)
 
     assert pytest.approx(0.5) == tail.per_hour(tail.threshold(0.5))
 
 
-def test_the_interval_holds_the_rate_and_grows_with_the_reach(rng):
-    """Further out than anything was seen, less is known."""
+def test_the_interval_holds_the_rate(rng):
+    """It grows with the distance from the fitted peaks."""
     tail = ScoreTail.fit(seconds(rng, 200), hop_s=0.1)
     near, far = tail.threshold(50.0), tail.threshold(0.2)
 
@@ -41,14 +41,14 @@ def test_the_interval_holds_the_rate_and_grows_with_the_reach(rng):
     assert high / low > tail.interval(near)[1] / tail.interval(near)[0]
 
 
-def test_scores_are_held_against_thresholds_as_the_spotter_does():
-    """Two hops are averaged; a piece of a single hop is that hop."""
+def test_two_hops_are_averaged():
+    """A segment of a single hop stays as it is."""
     np.testing.assert_array_equal([1.0, 3.0], smoothed(np.array([0, 2, 4], np.float32)))
     np.testing.assert_array_equal([2.0], smoothed(np.array([2], np.float32)))
 
 
-def test_a_piece_of_audio_has_a_peak_a_second():
-    """A score that stays high within a second is one event; none is lost between two."""
+def test_a_segment_has_one_peak_per_second():
+    """A score that stays high within a second is one event."""
     scores = np.zeros(31, np.float32)
     scores[[2, 3, 4, 30]] = [1, 2, 1, 5]
 

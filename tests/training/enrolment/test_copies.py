@@ -1,4 +1,4 @@
-"""Copies of a recording: other voices, tempos, places and rooms."""
+"""Augmented copies of a recording: voices, tempos, positions and rooms."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def pitch(samples: np.ndarray) -> float:
 
 @pytest.mark.parametrize("factor", [0.8, 1.0, 1.25])
 def test_tempo_changes_length_and_not_pitch(factor):
-    """Faster is shorter; a tone stays where it is, and as loud."""
+    """The length changes; pitch and level of a tone do not."""
     samples = tone(440)
 
     made = change_tempo(samples, factor)
@@ -41,15 +41,15 @@ def test_tempo_changes_length_and_not_pitch(factor):
     assert pytest.approx(8_000, rel=0.15) == np.abs(made).max()
 
 
-def test_tempo_one_gives_the_samples_back(rng):
-    """Nothing is lost or moved where nothing changes."""
+def test_tempo_one_changes_nothing(rng):
+    """The samples come back."""
     samples = rng.normal(0, 1_000, RATE).astype(np.float32)
 
     np.testing.assert_allclose(samples[400:-400], change_tempo(samples, 1.0)[400:-400], atol=1)
 
 
-def test_copies_speak_with_other_voices(rng):
-    """The pitch of copies spreads over what other speakers have; the first is as it was."""
+def test_copies_have_other_voices(rng):
+    """The pitch of copies varies; the first copy is unchanged."""
     recording = Recording("lamp", Path("lamp.wav"), tone(440).astype(np.int16), middle=RATE // 2)
 
     made = list(copies.windows(recording, rng, n_copies=60, n_samples=17_520))
@@ -62,7 +62,7 @@ def test_copies_speak_with_other_voices(rng):
 
 
 def test_copies_hold_the_word_near_their_middle(rng):
-    """However it is said, the word is whole and off the middle by the drawn shift at most."""
+    """The word is off the middle by at most the maximum shift."""
     recording = Recording("lamp", Path("lamp.wav"), tone(440).astype(np.int16), middle=RATE // 2)
 
     for one in copies.windows(recording, rng, n_copies=40, n_samples=17_520):

@@ -1,4 +1,4 @@
-"""`kws-enroll` from end to end: recordings in, a model out that hears the word and not others."""
+"""`kws-enroll` from end to end: from recordings to a model that detects the word and no other."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from training.cli.enroll import main as enroll
 DEMO = models.FIRMWARE_MODELS / "demo.wav"
 
 
-def heard(model: Path, audio: Path, **options) -> list[str]:
-    """Return the keywords that a model hears in a file, silence behind it."""
+def detect(model: Path, audio: Path, **options) -> list[str]:
+    """Return the keywords that a model detects in a file followed by silence."""
     spotter = KeywordSpotter.from_model(str(model), **options)
     found = [hit for block in read_file(audio) for hit in spotter.process(block)]
     found += spotter.process(np.zeros(24_000, np.int16))
@@ -29,8 +29,8 @@ def heard(model: Path, audio: Path, **options) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def taught(spoken, tmp_path_factory):
-    """Twelve voices' "computer" taught; two are left for trying."""
+def enrolled(spoken, tmp_path_factory):
+    """A model of "computer" from twelve voices; two voices are left for testing."""
     clips = tmp_path_factory.mktemp("clips") / "computer"
     clips.mkdir()
     for path in sorted((spoken / "computer").iterdir())[:12]:
@@ -41,37 +41,37 @@ def taught(spoken, tmp_path_factory):
     return out
 
 
-def test_the_word_is_heard_from_voices_that_did_not_teach_it(taught, spoken):
-    """Both other voices are heard, once each, by both forms of the model."""
+def test_the_word_is_detected_in_other_voices(enrolled, spoken):
+    """Both test voices are detected once each, by both forms of the model."""
     for path in sorted((spoken / "computer").iterdir())[12:]:
         for mode in ("stream", "window"):
-            assert ["computer"] == heard(taught / "computer.json", path, mode=mode)
+            assert ["computer"] == detect(enrolled / "computer.json", path, mode=mode)
 
 
-def test_other_words_are_not_heard(taught, spoken):
-    """No "banana" of fourteen voices and none of the ten words of the demo is taken for it."""
+def test_other_words_are_not_detected(enrolled, spoken):
+    """Neither "banana" of fourteen voices nor the ten words of the demo fire."""
     for path in (*sorted((spoken / "banana").iterdir()), DEMO):
-        assert [] == heard(taught / "computer.json", path)
+        assert [] == detect(enrolled / "computer.json", path)
 
 
-def test_the_model_is_like_any_other(taught):
-    """Manifest, both forms and report are there, nothing else, and the manifest can be read."""
-    names = sorted(path.name for path in taught.iterdir())
+def test_the_model_is_like_any_other(enrolled):
+    """Manifest, both forms and report are written, nothing else, and the manifest is valid."""
+    names = sorted(path.name for path in enrolled.iterdir())
     assert ["computer.json", "computer.stream.tflite", "computer.tflite", "report"] == names
-    manifest = models.load(taught / "computer.json")
+    manifest = models.load(enrolled / "computer.json")
     assert ("computer",) == manifest.keywords
     assert manifest.stream is not None
     assert {"computer": 12} == manifest.training["recordings"]
     verdict = manifest.metrics["enrolment"]["computer"]
     assert 12 == verdict["left_out_tried"]
-    report = (taught / "report" / "report.md").read_text(encoding="utf-8")
+    report = (enrolled / "report" / "report.md").read_text(encoding="utf-8")
     assert "false accepts per hour" in report
     assert "![scores of computer](word-1.png)" in report
-    assert (taught / "report" / "word-1.png").read_bytes().startswith(b"\x89PNG")
+    assert (enrolled / "report" / "word-1.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_words_of_default_stay_beside_it(spoken, tmp_path, capsys):
-    """With --add-to the ten words are heard in the demo as before, and the new one too."""
+    """--add-to keeps the detections of the ten words and adds the new one."""
     code = enroll(
         [
             "computer",
@@ -83,7 +83,7 @@ def test_the_words_of_default_stay_beside_it(spoken, tmp_path, capsys):
             str(tmp_path),
             "--copies",
             "20",
-            # Synthesised voices alone teach a word badly: alone, too, it takes a "left" for it.
+            # From synthesised voices alone the word fires on "left", also without --add-to.
             "--fa-per-hour",
             "0.1",
             "--json",
@@ -91,15 +91,15 @@ def test_the_words_of_default_stay_beside_it(spoken, tmp_path, capsys):
     )
 
     assert code == 0
-    told = json.loads(capsys.readouterr().out)
-    model = Path(told["model"])
-    assert heard(models.find("default"), DEMO) == heard(model, DEMO)
-    assert "computer" in heard(model, spoken / "computer" / "07.wav")
-    assert 14 == told["words"]["computer"]["recordings"]
+    result = json.loads(capsys.readouterr().out)
+    model = Path(result["model"])
+    assert detect(models.find("default"), DEMO) == detect(model, DEMO)
+    assert "computer" in detect(model, spoken / "computer" / "07.wav")
+    assert 14 == result["words"]["computer"]["recordings"]
 
 
 def test_two_words_at_once(spoken, tmp_path, capsys):
-    """Each of two words is heard as itself; the model's name joins them."""
+    """Each of two words is detected as itself; the model's name joins them."""
     code = enroll(
         ["computer", "banana", "--clips", str(spoken), "--out", str(tmp_path), "--copies", "20"]
     )
@@ -107,7 +107,7 @@ def test_two_words_at_once(spoken, tmp_path, capsys):
     assert code == 0
     model = tmp_path / "computer-banana.json"
     for word in ("computer", "banana"):
-        assert [word] == heard(model, spoken / word / "00.wav")
+        assert [word] == detect(model, spoken / word / "00.wav")
     assert "banana: " in capsys.readouterr().out
 
 
@@ -127,20 +127,20 @@ def test_two_words_at_once(spoken, tmp_path, capsys):
         (["lamp", "--record", "0"], "--record: expected at least 1"),
     ],
 )
-def test_what_cannot_be_taught_is_one_line(arguments, message, tmp_path, capsys, monkeypatch):
-    """Each wrong argument ends in one line, exit code 1, and nothing is written."""
+def test_wrong_arguments_are_one_line(arguments, message, tmp_path, capsys, monkeypatch):
+    """One line on stderr, exit code 1, and nothing is written."""
     monkeypatch.chdir(tmp_path)
 
     assert 1 == enroll([*arguments, "--out", str(tmp_path / "my")])
 
-    said = capsys.readouterr().err.strip().splitlines()
-    assert message in said[-1]
-    assert 1 == sum("error:" in line for line in said)
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert message in lines[-1]
+    assert 1 == sum("error:" in line for line in lines)
     assert not (tmp_path / "my").exists()
 
 
 def test_a_silent_recording_is_named(spoken, tmp_path, capsys):
-    """Of several files the silent one is the one that the error names."""
+    """The error names the silent file among several."""
     clips = tmp_path / "clips"
     clips.mkdir()
     (clips / "00.wav").write_bytes((spoken / "computer" / "00.wav").read_bytes())

@@ -22,9 +22,9 @@ TRIALS = [Trial("lamp", n, draw, 0.1 * draw, 0.5, 0.2) for n in (1, 3) for draw 
 ABOUT = {"backbone": "1234"}
 
 
-def test_a_study_counts_and_goes_on(spoken, tmp_path, capsys):
+def test_an_interrupted_study_is_continued(spoken, tmp_path, capsys):
     """
-    Two draws of three voices hear nearly all others; a second call adds the draw that is missing.
+    A second call adds the missing draw. Three voices detect nearly all others.
     """
     speech = tmp_path / "speech"
     speech.mkdir()
@@ -65,7 +65,7 @@ def test_a_study_counts_firings_as_the_policy_does(rng, hop_s):
 
 def test_trials_are_read_as_they_were_written(tmp_path):
     """
-    What a study wrote is what it goes on with.
+    The table of an interrupted study comes back.
     """
     assert [] == read_trials(tmp_path, ABOUT)
     write_study(tmp_path, TRIALS, EnrolmentConfig())
@@ -73,9 +73,9 @@ def test_trials_are_read_as_they_were_written(tmp_path):
     assert read_trials(tmp_path, ABOUT) == TRIALS
 
 
-def test_a_study_of_other_settings_is_not_gone_on_with(tmp_path):
+def test_a_study_with_other_settings_is_refused(tmp_path):
     """
-    Trials of another backbone would spoil the means.
+    Trials of another backbone are not mixed in.
     """
     read_trials(tmp_path, ABOUT)
 
@@ -84,9 +84,9 @@ def test_a_study_of_other_settings_is_not_gone_on_with(tmp_path):
 
 
 @pytest.mark.parametrize("line", ["lamp,3", "lamp,three,0,0.1,0.5,0.2"])
-def test_a_damaged_line_is_told(tmp_path, line):
+def test_a_damaged_line_is_reported(tmp_path, line):
     """
-    File, line and what was expected, in one line.
+    One line names the file and the line.
     """
     read_trials(tmp_path, ABOUT)
     write_study(tmp_path, TRIALS[:2], EnrolmentConfig())

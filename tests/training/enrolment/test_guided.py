@@ -1,4 +1,4 @@
-"""Guided recording: what is cut out of running audio, and what is asked for again."""
+"""Guided recording: utterances are cut out of running audio, and bad ones are repeated."""
 
 from __future__ import annotations
 
@@ -24,23 +24,25 @@ def room(seconds: float, level: float = 12.0) -> np.ndarray:
 
 
 def word(seconds: float = 0.6, level: float = 3_000.0) -> np.ndarray:
-    """Return something as loud as a word."""
+    """Return noise as loud as a word."""
     return np.random.default_rng(5).normal(0, level, int(seconds * RATE))
 
 
 def blocks(*parts: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield audio in blocks, as the microphone gives it."""
+    """Yield audio in blocks, as the microphone does."""
     samples = np.clip(np.concatenate(parts), -32_768, 32_767).astype(np.int16)
     for start in range(0, len(samples) - BLOCK + 1, BLOCK):
         yield samples[start : start + BLOCK]
 
 
-def taken(stream: Iterator[np.ndarray], folder: Path, n: int = 1, **more) -> tuple[list, list[str]]:
-    """Record, and return what was kept and what the speaker was told."""
-    told: list[str] = []
+def record_from(
+    stream: Iterator[np.ndarray], folder: Path, n: int = 1, **more
+) -> tuple[list, list[str]]:
+    """Return the kept recordings and the lines for the user."""
+    lines: list[str] = []
     keep = more.pop("keep", lambda recording: True)
-    kept = record("lamp", folder, stream, n_recordings=n, say=told.append, keep=keep)
-    return kept, told
+    kept = record("lamp", folder, stream, n_recordings=n, say=lines.append, keep=keep)
+    return kept, lines
 
 
 def test_a_word_is_cut_out_with_room_around_it():
@@ -61,31 +63,36 @@ def test_a_phrase_with_a_pause_is_one_utterance():
 
 
 def test_a_click_is_no_word():
-    """What is loud for 20 ms is waited through."""
+    """A sound of 20 ms is ignored."""
     with pytest.raises(NothingSaidError):
         one_utterance(blocks(room(1.0), word(0.02), room(3.0)), wait_s=2.0)
 
 
-def test_silence_is_told_and_ends_in_an_error(tmp_path):
-    """Who says nothing is asked again, five times, and nothing is written."""
-    told: list[str] = []
+def test_silence_ends_in_an_error(tmp_path):
+    """The user is asked five times, and nothing is written."""
+    lines: list[str] = []
 
     with pytest.raises(AudioError, match="5 recordings in a row"):
         record(
-            "lamp", tmp_path, blocks(room(70)), n_recordings=1, say=told.append, keep=lambda r: True
+            "lamp",
+            tmp_path,
+            blocks(room(70)),
+            n_recordings=1,
+            say=lines.append,
+            keep=lambda r: True,
         )
 
-    assert 4 == sum("no speech for 10 s" in line for line in told)
+    assert 4 == sum("no speech for 10 s" in line for line in lines)
     assert [] == list(tmp_path.iterdir())
 
 
 def test_clipped_words_are_asked_for_again(tmp_path):
-    """A distorted recording is told as such, and the next good one is taken in its place."""
+    """A distorted recording is reported, and the next good one replaces it."""
     stream = blocks(room(1), word(level=90_000), room(1), word(), room(1))
 
-    kept, told = taken(stream, tmp_path)
+    kept, lines = record_from(stream, tmp_path)
 
-    assert any("turn the microphone down" in line for line in told)
+    assert any("turn the microphone down" in line for line in lines)
     assert 1 == len(kept)
     samples, rate = soundfile.read(kept[0].path, dtype="int16")
     assert RATE == rate
@@ -94,10 +101,10 @@ def test_clipped_words_are_asked_for_again(tmp_path):
 
 
 def test_a_recording_that_is_not_kept_is_not_written(tmp_path):
-    """Whoever answers "again" says it again, and the file of before never was."""
+    """A rejected recording is repeated, and its file is never written."""
     answers = iter([False, True])
 
-    kept, _ = taken(
+    kept, _ = record_from(
         blocks(room(1), word(), room(1), word(), room(1)), tmp_path, keep=lambda r: next(answers)
     )
 
@@ -105,10 +112,10 @@ def test_a_recording_that_is_not_kept_is_not_written(tmp_path):
     assert 1 == len(kept)
 
 
-def test_later_recordings_go_beside_the_earlier_ones(tmp_path):
-    """A second session adds to the first, and overwrites none."""
-    taken(blocks(room(1), word(), room(1), word(), room(1)), tmp_path, 2)
-    taken(blocks(room(1), word(), room(1)), tmp_path)
+def test_later_recordings_are_added(tmp_path):
+    """A second session adds files and overwrites none."""
+    record_from(blocks(room(1), word(), room(1), word(), room(1)), tmp_path, 2)
+    record_from(blocks(room(1), word(), room(1)), tmp_path)
 
     names = sorted(path.name for path in tmp_path.iterdir())
     assert ["lamp-001.wav", "lamp-002.wav", "lamp-003.wav"] == names

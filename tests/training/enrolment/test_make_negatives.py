@@ -38,7 +38,7 @@ def test_audio_shorter_than_a_window_is_one_clear_error(embedder, negatives, tmp
 
 
 def test_coarse_steps_are_near_and_few(rng):
-    """Half a unit off at most, a handful of values, nothing beyond int8."""
+    """Rounding moves a step by half a unit at most."""
     steps = np.clip(rng.normal(0, 24, (2_000, 24)), -128, 127).astype(np.int8)
 
     made = coarse(steps)

@@ -1,4 +1,4 @@
-"""Recordings: where the word is in them, and what is refused."""
+"""Recordings: the word is located, and unusable files are refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RATE = 16_000
 
 
 def burst(start_s: float, length_s: float, *, total_s: float = 3.0, level: float = 3_000.0):
-    """Return faint noise with a louder stretch in it."""
+    """Return faint noise with a louder stretch."""
     rng = np.random.default_rng(1)
     samples = rng.normal(0, 10, int(total_s * RATE))
     first = int(start_s * RATE)
@@ -33,14 +33,14 @@ def burst(start_s: float, length_s: float, *, total_s: float = 3.0, level: float
 
 @pytest.mark.parametrize("start_s", [0.2, 1.0, 2.4])
 def test_the_middle_is_that_of_the_loud_stretch(start_s):
-    """Wherever in a recording the word is, its middle is found within 30 ms."""
+    """The middle of the word is found within 30 ms."""
     found = checked("lamp", Path("x.wav"), burst(start_s, 0.5))
 
     assert found.middle / RATE == pytest.approx(start_s + 0.25, abs=0.03)
 
 
 def test_a_pause_inside_a_phrase_is_part_of_it():
-    """Two syllables 120 ms apart are one phrase; a knock half a second later is none of it."""
+    """Two syllables 120 ms apart are one phrase; a knock half a second later is not part of it."""
     samples = burst(0.5, 0.3) + burst(0.92, 0.3) // 2 + burst(1.9, 0.02, level=2_000)
 
     found = checked("hey lamp", Path("x.wav"), samples)
@@ -49,7 +49,7 @@ def test_a_pause_inside_a_phrase_is_part_of_it():
 
 
 def test_a_window_is_filled_with_silence_beyond_the_ends():
-    """A word at the very start still lies in the middle of its window."""
+    """A word at the start of a recording is in the middle of its window."""
     found = checked("lamp", Path("x.wav"), burst(0.0, 0.4, total_s=1.0))
     window = found.window()
 
@@ -61,7 +61,7 @@ def test_a_window_is_filled_with_silence_beyond_the_ends():
 
 
 def test_a_shift_moves_the_word_later():
-    """A positive shift lays the same samples that much later in the window."""
+    """A positive shift moves the samples later in the window."""
     found = checked("lamp", Path("x.wav"), burst(1.2, 0.4))
 
     np.testing.assert_array_equal(found.window()[:-800], found.window(shift=800)[800:])
@@ -75,16 +75,16 @@ def test_a_shift_moves_the_word_later():
         (np.full(200_000, 900, np.int16), "got 12.5 s"),
     ],
 )
-def test_what_holds_no_word_is_refused(samples, message):
-    """Silence, and what is too short or too long for a word, ends in one line with the file."""
+def test_recordings_without_a_word_are_refused(samples, message):
+    """Silence, and too short or too long files, are one line that names the file."""
     with pytest.raises(AudioError, match=message) as caught:
         checked("lamp", Path("there/x.wav"), samples)
 
     assert "there/x.wav" in str(caught.value)
 
 
-def test_clipping_and_a_loud_room_are_seen():
-    """A recording at full scale is clipped; one as loud throughout does not stand out."""
+def test_clipping_and_a_loud_background_are_detected():
+    """Samples at full scale are clipped; constant loudness does not stand out."""
     loud = burst(1.0, 0.5, level=60_000)
     even = np.random.default_rng(2).normal(0, 800, 2 * RATE).astype(np.int16)
 
@@ -93,7 +93,7 @@ def test_clipping_and_a_loud_room_are_seen():
 
 
 def test_folders_of_words(tmp_path):
-    """A single word may lie in the folder itself; several each need one of their own."""
+    """A single word may use the folder itself; several words need one folder each."""
     (tmp_path / "lamp").mkdir()
 
     assert {"lamp": tmp_path / "lamp"} == folders_of(["lamp"], tmp_path)
@@ -103,23 +103,23 @@ def test_folders_of_words(tmp_path):
 
 
 @pytest.mark.parametrize("words", [["a/b"], ["../x"], [""], ["lamp", "lamp"], ["x" * 60], ["-x"]])
-def test_what_is_no_word_is_refused(words, tmp_path):
-    """A word becomes a file's name: nothing that leads out of the folder, nothing twice."""
+def test_invalid_words_are_refused(words, tmp_path):
+    """A word becomes a file name: no path, no duplicate, not too long."""
     with pytest.raises(ConfigError, match="expected"):
         folders_of(words, tmp_path)
 
 
-def test_files_without_a_word_are_passed_over_if_asked(tmp_path):
-    """A study goes on without a silent file and tells of it; a user is told to mend it."""
+def test_files_without_a_word_can_be_skipped(tmp_path):
+    """With `skip` a silent file is reported and skipped; without, it is an error."""
     soundfile.write(tmp_path / "good.wav", burst(1.0, 0.5), RATE)
     soundfile.write(tmp_path / "silent.wav", np.zeros(RATE, np.int16), RATE)
-    told: list[str] = []
+    reasons: list[str] = []
 
-    found = read_recordings("lamp", tmp_path, skip=told.append)
+    found = read_recordings("lamp", tmp_path, skip=reasons.append)
 
     assert ["good.wav"] == [one.path.name for one in found]
-    assert len(told) == 1
-    assert "silent.wav" in told[0]
+    assert len(reasons) == 1
+    assert "silent.wav" in reasons[0]
     with pytest.raises(AudioError, match=r"silent\.wav"):
         read_recordings("lamp", tmp_path)
 

@@ -1,4 +1,4 @@
-"""Synthesised voices beside few recordings: which of them teach, and when there are none."""
+"""Synthesised voices beside few recordings: which ones are used, and when there are none."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def some(spoken: Path, n: int, folder: Path) -> Path:
     return clips.parent
 
 
-def test_the_voices_that_sound_like_the_recordings_are_taken(rng):
+def test_similar_voices_are_used(rng):
     """
-    Of voices near and far only near ones join the positives of their word, a fifth of all.
+    Only similar voices join the positives of their word, as a fifth of them.
     """
     word = np.full(SIZE, 2.0)
     near = [np.float32(word + rng.normal(0, 1, (8, SIZE))) for _ in range(MAX_USED)]
@@ -65,9 +65,9 @@ def test_the_voices_that_sound_like_the_recordings_are_taken(rng):
     np.testing.assert_array_equal(other, found.positives[found.labels == 1])
 
 
-def test_what_the_recordings_do_not_know_teaches_nothing(rng):
+def test_voices_that_say_another_word_are_not_used(rng):
     """
-    Where every voice says another word, none of them is taken.
+    The positives stay the same if no voice scores above the negatives.
     """
     word = np.full(SIZE, 2.0)
     far = [np.float32(-word + rng.normal(0, 1, (8, SIZE))) for _ in range(30)]
@@ -82,9 +82,9 @@ def test_what_the_recordings_do_not_know_teaches_nothing(rng):
     assert [0] == n_alike
 
 
-def test_a_word_of_few_recordings_is_taught_by_voices_too(spoken, tmp_path, capsys):
+def test_voices_are_added_to_few_recordings(spoken, tmp_path, capsys):
     """
-    The voices are kept and told; those of an earlier run with other settings are left alone.
+    The voices are kept and reported; files of a run with other settings are ignored.
     """
     clips = some(spoken, 2, tmp_path)
     mine = tmp_path / "my"
@@ -97,18 +97,18 @@ def test_a_word_of_few_recordings_is_taught_by_voices_too(spoken, tmp_path, caps
 
     kept = {path.name for path in stranger.parent.iterdir()} - {stranger.name}
     assert kept == {voice.file for voice in drawn_voices(20, seed=1)}
-    said = capsys.readouterr()
-    assert f"{len(kept)} synthesised voices to choose from" in said.err
+    output = capsys.readouterr()
+    assert f"{len(kept)} synthesised voices to choose from" in output.err
     n_alike = models.load(mine / "computer.json").training["synthesised_voices"]["computer"]
     assert 1 <= n_alike <= MAX_USED
-    assert f"{n_alike} similar synthesised voices were used too" in said.out
+    assert f"{n_alike} similar synthesised voices were used too" in output.out
     others = [*sorted((spoken / "banana").iterdir()), models.FIRMWARE_MODELS / "demo.wav"]
     assert sum(len(_hits(str(mine / "computer.json"), path)) for path in others) <= 2
 
 
-def test_voices_bring_strangers_nearer(embedder, negatives, spoken, tmp_path):
+def test_voices_raise_the_scores_of_other_speakers(embedder, negatives, spoken, tmp_path):
     """
-    A head that one recording and twenty voices taught hears most strangers better than it would.
+    One recording with twenty voices scores most other speakers higher than one recording alone.
     """
     found = read_recordings("computer", some(spoken, 1, tmp_path) / "computer")
     voices = synthesise_voices(found, tmp_path / "voices", n_voices=20, seed=1, tell=pytest.fail)
@@ -134,9 +134,9 @@ def _hits(model: str, audio: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(("n_recordings", "n_voices"), [(ENOUGH_RECORDINGS, 10), (1, 0)])
-def test_none_where_none_are_wanted(spoken, tmp_path, n_recordings, n_voices):
+def test_no_voices_for_many_recordings_or_on_request(spoken, tmp_path, n_recordings, n_voices):
     """
-    Many recordings need no voices, and 0 is none: nothing is written.
+    Nothing is written for five recordings, or with 0 voices.
     """
     found = read_recordings("computer", some(spoken, n_recordings, tmp_path) / "computer")
 
@@ -148,23 +148,23 @@ def test_none_where_none_are_wanted(spoken, tmp_path, n_recordings, n_voices):
     assert not (tmp_path / "voices").exists()
 
 
-def test_without_a_synthesiser_the_recordings_teach_alone(spoken, tmp_path, monkeypatch):
+def test_no_synthesiser_is_no_error(spoken, tmp_path, monkeypatch):
     """
-    It is told what would help, and nothing fails.
+    One line says what to install.
     """
     found = read_recordings("computer", some(spoken, 2, tmp_path) / "computer")
     monkeypatch.setenv("PATH", str(tmp_path))
-    told: list[str] = []
+    lines: list[str] = []
 
-    voices = synthesise_voices(found, tmp_path / "voices", n_voices=60, seed=1, tell=told.append)
+    voices = synthesise_voices(found, tmp_path / "voices", n_voices=60, seed=1, tell=lines.append)
 
     assert [] == voices
-    assert told == ["computer: only 2 recordings; install espeak-ng or flite to add voices"]
+    assert lines == ["computer: only 2 recordings; install espeak-ng or flite to add voices"]
 
 
-def test_a_synthesiser_that_fails_harms_nothing(spoken, tmp_path, monkeypatch):
+def test_a_failing_synthesiser_is_no_error(spoken, tmp_path, monkeypatch):
     """
-    The recordings teach alone, and it is told why.
+    The recordings are used alone, and one line gives the reason.
     """
     found = read_recordings("computer", some(spoken, 2, tmp_path) / "computer")
     broken = tmp_path / "bin" / "espeak-ng"
@@ -172,37 +172,37 @@ def test_a_synthesiser_that_fails_harms_nothing(spoken, tmp_path, monkeypatch):
     broken.write_text("#!/bin/sh\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setenv("PATH", f"{broken.parent}:/bin:/usr/bin")
-    told: list[str] = []
+    lines: list[str] = []
 
-    voices = synthesise_voices(found, tmp_path / "voices", n_voices=9, seed=3, tell=told.append)
+    voices = synthesise_voices(found, tmp_path / "voices", n_voices=9, seed=3, tell=lines.append)
 
     assert [] == voices
-    (line,) = told
+    (line,) = lines
     assert line.startswith("computer: no synthesised voices: espeak-")
 
 
-def test_a_word_that_cannot_be_spelt_out_has_no_voices(spoken, tmp_path):
+def test_words_with_digits_have_no_voices(spoken, tmp_path):
     """
-    A digit is said in one way by a synthesiser, and in another by people.
+    Synthesisers and people may pronounce digits differently.
     """
     (one,) = read_recordings("computer", some(spoken, 1, tmp_path) / "computer")
-    told: list[str] = []
+    lines: list[str] = []
 
     voices = synthesise_voices(
         [type(one)("r2 d2", one.path, one.samples, one.middle)],
         tmp_path / "voices",
         n_voices=4,
         seed=1,
-        tell=told.append,
+        tell=lines.append,
     )
 
     assert [] == voices
-    assert told == ["r2 d2: no synthesised voices, which take only letters, ' and -"]
+    assert lines == ["r2 d2: no synthesised voices, which take only letters, ' and -"]
 
 
 def test_a_long_phrase_is_not_cut_off(spoken, tmp_path):
     """
-    A voice may take longer than the second that clips for training have.
+    A voice may take longer than the second of a training clip.
     """
     (one,) = read_recordings("computer", some(spoken, 1, tmp_path) / "computer")
     phrase = "turn the television in the kitchen on"

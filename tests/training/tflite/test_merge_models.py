@@ -1,4 +1,4 @@
-"""Two models as one, with windows of one length and of two."""
+"""Two models merged into one, with windows of equal and of different lengths."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def base(manifest) -> bytes:
 
 @pytest.fixture(scope="module")
 def own(embedder) -> bytes:
-    """A head of random numbers behind the backbone that ships."""
+    """A random head on the shipped backbone."""
     rng = np.random.default_rng(5)
     # Small numbers, so that its posteriors lie in the middle, where they are seen to change.
     head = Head(("lamp",), (layer(rng, embedder.size, 1, 0.05),))
@@ -57,15 +57,15 @@ def n_frames(content: bytes) -> int:
 
 
 def grown(base: bytes, own: bytes, more: tuple[int, int]) -> tuple[bytes, bytes]:
-    """Return both models with longer windows, of which they do not hear the newest frames."""
+    """Return both models with longer windows, whose newest frames they ignore."""
     pairs = zip((base, own), more)
     grown = [longer(one, n_frames=n, n_newer=n // 2) if n else one for one, n in pairs]
     return grown[0], grown[1]
 
 
 @pytest.mark.parametrize("more", LENGTHS)
-def test_each_half_hears_the_end_of_the_window_as_if_alone(manifest, base, own, more):
-    """Each integer of the first model is its own on the last frames; the second's within two."""
+def test_each_half_gives_its_own_posteriors(manifest, base, own, more):
+    """The first model's integers are unchanged; the second's differ by at most 2."""
     base, own = grown(base, own, more)
     lengths = n_frames(base), n_frames(own)
     windows = cut(demo_steps(base, manifest.frontend), n_frames=max(lengths))
@@ -83,7 +83,7 @@ def test_each_half_hears_the_end_of_the_window_as_if_alone(manifest, base, own, 
 
 
 def requantized(windows: np.ndarray, base: bytes, own: bytes) -> np.ndarray:
-    """Return windows in the steps of another model's input, as TFLite's QUANTIZE gives them."""
+    """Return windows in the int8 steps of another model's input, as TFLite's QUANTIZE does."""
     first, second = (open_model(one, where="test").inputs[0] for one in (base, own))
     real = (windows.astype(np.float32) - first.zero_point) * first.scale
     steps = np.round(real / second.scale) + second.zero_point
@@ -91,8 +91,8 @@ def requantized(windows: np.ndarray, base: bytes, own: bytes) -> np.ndarray:
 
 
 @pytest.mark.parametrize("more", LENGTHS)
-def test_the_union_streams(manifest, base, own, tmp_path, monkeypatch, more):
-    """Its stream form says the same at every hop, in both interpreters where they are there."""
+def test_the_merged_model_streams(manifest, base, own, tmp_path, monkeypatch, more):
+    """The streaming model gives the same integers at every hop, in each installed interpreter."""
     base, own = grown(base, own, more)
     content = merge_models(base, own, where="test")
     length = n_frames(content)
@@ -120,13 +120,13 @@ def test_the_union_streams(manifest, base, own, tmp_path, monkeypatch, more):
     assert sum(one.macs for one in alone) == made.macs
 
 
-def test_a_model_without_posteriors_cannot_be_joined(base, embedder):
-    """An embedding is none."""
+def test_a_model_without_posteriors_cannot_be_merged(base, embedder):
+    """An embedding has none."""
     with pytest.raises(ModelError, match="int8 posteriors"):
         merge_models(base, embedder.backbone.content, where="test")
 
 
-def test_models_of_other_features_cannot_be_joined(base, own):
+def test_models_of_other_features_cannot_be_merged(base, own):
     """The error names both shapes."""
     graph = Graph(own, where="test")
     graph.tensor(graph.inputs[0]).shape = np.array([1, 98, 32], np.int32)

@@ -40,7 +40,7 @@ LAYERS = ("block0_relu", "pool")
 
 @pytest.fixture(scope="module")
 def trained(clips, tmp_path_factory) -> RunFolder:
-    """A run of a small network, with weights that nobody trained."""
+    """A run of a small, untrained network."""
     recipe = recipe_for(clips, export={"calibration_clips": 16})
     keras.utils.set_random_seed(3)
     run = RunFolder(tmp_path_factory.mktemp("run") / "small")
@@ -57,14 +57,14 @@ def int8(trained, tmp_path_factory) -> str:
 
 
 def task(clips, config: TransferConfig) -> recipes.Recipe:
-    """Return a recipe that tells three made words."""
+    """Return a recipe for three synthetic words."""
     recipe = recipe_for(clips, source={"kind": "folders", "validation_share": 0.3})
     return replace(recipe, transfer=config)
 
 
-def test_a_run_gives_what_its_network_gives(trained, rng):
+def test_a_run_gives_the_embeddings_of_its_network(trained, rng):
     """
-    Through the runtime's features and LiteRT as through training's and Keras, layer by layer.
+    The runtime's features and LiteRT agree with training's features and Keras.
     """
     windows = rng.normal(0, 2_000, (3, 16_000)).astype(np.int16)
     backbone = open_keras_backbone(TransferConfig(backbone=str(trained.path), layers=LAYERS))
@@ -80,7 +80,7 @@ def test_a_run_gives_what_its_network_gives(trained, rng):
 
 def test_an_int8_backbone_makes_an_int8_model(clips, int8, tmp_path):
     """
-    What was int8 stays int8 with the head behind it, and the manifest says so.
+    An int8 backbone stays int8 with its head, and the manifest says so.
     """
     recipe = task(clips, TransferConfig(backbone=int8, tolerance=0.1, inverse_penalty=1.0))
     known = embed_recipe(
@@ -97,7 +97,7 @@ def test_an_int8_backbone_makes_an_int8_model(clips, int8, tmp_path):
 
 def test_layers_inside_an_int8_backbone_are_float_from_there(clips, int8, tmp_path):
     """
-    Averages of several layers of other scales are real numbers; the head behind them is too.
+    Averages of layers with different scales are float32, and so is the head.
     """
     layers = ("block0_relu", "output")
     recipe = task(clips, TransferConfig(backbone=int8, layers=layers, inverse_penalty=1.0))
@@ -115,7 +115,7 @@ def test_layers_inside_an_int8_backbone_are_float_from_there(clips, int8, tmp_pa
 
 def test_a_network_that_takes_frames_has_one_window(int8):
     """
-    Windows are laid over samples; a network behind log-mel has none inside.
+    A network that takes log-mel cannot contain several windows.
     """
     with pytest.raises(ConfigError, match=r"transfer\.windows: .* takes frames"):
         open_backbone(TransferConfig(backbone=int8, windows=2))

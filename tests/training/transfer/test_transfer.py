@@ -49,7 +49,7 @@ default_threshold = 0.4
 
 @pytest.fixture(scope="module")
 def sounds(tmp_path_factory):
-    """Four made sounds in three folds, and a network that hears how loud each tone is."""
+    """Four synthetic sounds in three folds, and a network that measures tone levels."""
     folder = tmp_path_factory.mktemp("sounds")
     write_esc50(folder / "esc", n_folds=3)
     (folder / "tiny.tflite").write_bytes(listener(rank=1))
@@ -60,7 +60,7 @@ def sounds(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(sounds, tmp_path_factory):
-    """The folder of one run with export, in which nothing is changed."""
+    """The folder of one run with export; tests do not change it."""
     out = tmp_path_factory.mktemp("runs") / "sounds"
     assert 0 == train.main(["transfer", str(sounds), "--out", str(out), "--export"])
     return out
@@ -80,9 +80,9 @@ def material(sounds, run):
     return recipe, embed_recipe(recipe, backbone, cache=run.parent / "embeddings", progress=list)
 
 
-def test_a_run_tells_how_good_it_is(run):
+def test_a_run_writes_scores_and_predictions(run):
     """
-    Figures for each label, the confusion, and a row for each clip with the scores of all labels.
+    Scores per label, the confusion matrix, and the predictions of each clip.
     """
     report = json.loads((run / "scores.json").read_text())["validation"]
     rows = predictions(run)
@@ -97,7 +97,7 @@ def test_a_run_tells_how_good_it_is(run):
 
 def test_the_exported_model_listens(run):
     """
-    Samples in, a detection of the sound that is there out; the manifest says that it is float.
+    The exported model detects its sound in samples; the manifest says that it is float.
     """
     manifest = read_manifest(run / "sounds.json")
     spotter = KeywordSpotter.from_model(run / "sounds.json", hop_ms=50)
@@ -127,9 +127,9 @@ def test_the_evaluation_takes_the_exported_model(sounds, run, capsys):
     assert (8, 1.0) == (report["n"], report["accuracy"])
 
 
-def test_a_second_head_finds_the_embeddings(sounds, run, tmp_path):
+def test_a_second_head_uses_the_cache(sounds, run, tmp_path):
     """
-    Another head reads no audio; a clip that was changed is heard again.
+    Another head reads no audio; a changed clip is embedded again.
     """
     cache = run.parent / "embeddings"
     before = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
@@ -153,9 +153,9 @@ def test_a_second_head_finds_the_embeddings(sounds, run, tmp_path):
     assert 2 == len(after_clip)
 
 
-def test_each_fold_is_measured_by_the_others(sounds, run, tmp_path, capsys):
+def test_each_fold_is_validated_on_its_own(sounds, run, tmp_path, capsys):
     """
-    A folder and a figure for each fold, their mean, and the same through the exported models.
+    Each fold has a folder and an accuracy, also for the exported models, and there is a mean.
     """
     out, cache = tmp_path / "folds", run.parent / "embeddings"
     command = ["transfer", str(sounds), "--out", str(out), "--cache", str(cache)]
@@ -175,7 +175,7 @@ def test_each_fold_is_measured_by_the_others(sounds, run, tmp_path, capsys):
 @pytest.mark.parametrize("average", ["embeddings", "posteriors"])
 def test_a_clip_of_several_windows_is_their_mean(material, average):
     """
-    Of embeddings before the head, or of posteriors behind it.
+    The mean of the embeddings, or of the posteriors.
     """
     recipe, known = material
     known = replace(known, average=average)
@@ -193,9 +193,9 @@ def test_a_clip_of_several_windows_is_their_mean(material, average):
     np.testing.assert_allclose(expected, found, atol=1e-6)
 
 
-def test_a_model_that_says_something_else_is_not_exported(material, run, tmp_path):
+def test_a_model_that_differs_is_not_exported(material, run, tmp_path):
     """
-    Every posterior is compared; nothing is written where one is off.
+    Every posterior is compared; nothing is written if one differs.
     """
     recipe, known = material
     full, head, _ = score(recipe, known, tmp_path / "scores")
@@ -213,10 +213,10 @@ def test_a_model_that_says_something_else_is_not_exported(material, run, tmp_pat
     assert [] == list((tmp_path / "model").iterdir())
 
 
-def test_what_transfer_cannot_do_is_told(sounds, tmp_path, capsys):
+def test_wrong_recipes_and_options_are_one_line(sounds, tmp_path, capsys):
     """
-    One clear line each: fit on a transfer recipe, folds without folds, a source that is none, a
-    backbone that is not there, YAMNet without its file.
+    fit with a transfer recipe, --folds without folds, a recipe without a source, a missing
+    backbone, and YAMNet without its file.
     """
     out = ["--out", str(tmp_path / "none")]
     cases = [
@@ -245,9 +245,9 @@ def test_what_transfer_cannot_do_is_told(sounds, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("short", "expected"), [("pad", [1, 2, 3, 0, 0]), ("tile", [1, 2, 3, 1, 2])]
 )
-def test_a_short_clip_is_padded_or_said_again(short, expected):
+def test_a_short_clip_is_padded_or_repeated(short, expected):
     """
-    As the recipe says, until the window is full.
+    The recipe says which.
     """
     clip = np.array([1, 2, 3], np.int16)
 
@@ -259,7 +259,7 @@ def test_a_short_clip_is_padded_or_said_again(short, expected):
 
 def test_an_empty_clip_is_silence():
     """
-    There is nothing to say again.
+    There is nothing to repeat.
     """
     found = windows_of(np.zeros(0, np.int16), n_samples=3, hop_samples=1, short="tile")
 
@@ -271,7 +271,7 @@ def test_an_empty_clip_is_silence():
 )
 def test_a_long_clip_has_all_its_whole_windows(n, firsts):
     """
-    A hop apart, what is left over half before and half behind.
+    Windows are one hop apart and centred in the clip.
     """
     found = windows_of(np.arange(n, dtype=np.int16), n_samples=5, hop_samples=2, short="pad")
 

@@ -1,4 +1,4 @@
-"""YAMNet itself, where its file is there: cut, repeated, fetched."""
+"""YAMNet itself, if its file is available: truncated, with several windows, downloaded."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def scores_of(embedding: np.ndarray, content: bytes) -> np.ndarray:
     return 1 / (1 + np.exp(-(embedding @ weights.T + bias)))
 
 
-def test_the_embedding_is_what_yamnet_scores(yamnet, demo_audio):
+def test_the_embedding_gives_the_scores_of_yamnet(yamnet, demo_audio):
     """
     Its own last layer on the embedding gives its own scores, but for the rounding of the hybrid
     kernel, which quantizes the embedding to 8 bits.
@@ -78,7 +78,7 @@ def test_the_embedding_is_what_yamnet_scores(yamnet, demo_audio):
 
 def test_nine_windows_in_one_file_are_nine_windows(yamnet, demo_audio):
     """
-    The mean over frames of 0.975 s every 0.48 s, inside the file as outside.
+    The mean over windows of 0.975 s every 0.48 s, inside the file as outside.
     """
     config = TransferConfig(backbone="yamnet", file=str(yamnet))
     one = Embedder(open_backbone(config))
@@ -98,7 +98,7 @@ def test_nine_windows_in_one_file_are_nine_windows(yamnet, demo_audio):
 
 def test_layers_of_yamnet_by_name(yamnet):
     """
-    A stage by its name stands for the last tensor of it.
+    The name of a stage means its last tensor.
     """
     layers = ("layer5/pointwise_conv", "layer14")
     backbone = open_backbone(TransferConfig(backbone="yamnet", file=str(yamnet), layers=layers))
