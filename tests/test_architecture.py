@@ -139,6 +139,15 @@ def test_every_arrow_is_an_import(drawn, imported):
     assert set() == invented, "\n".join(["arrows that the code needs:", *fewest_arrows(imported)])
 
 
+def test_files_to_look_at_exist():
+    """
+    Files named in the tables of the page exist, with their folder or without it.
+    """
+    named = re.findall(r"`([\w/]+\.py)`", PAGE.read_text(encoding="utf-8"))
+
+    assert [] == [name for name in named if not list(ROOT.glob(f"**/{name}"))]
+
+
 def test_runtime_never_imports_the_build_side(imported):
     """
     `kws` runs without `training`.
