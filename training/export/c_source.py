@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import numpy as np
 
@@ -111,12 +112,12 @@ def _source_values(model: MicroModel) -> dict[str, str]:
     rows = [content[at : at + BYTES_A_LINE] for at in range(0, len(content), BYTES_A_LINE)]
     return {
         "title": _title(model),
-        "labels": "\n".join(f"    {_string(label)}," for label in manifest.labels),
-        "thresholds": "\n".join(f"    {_real(value)}," for value in thresholds),
-        "context_weights": "\n".join(f"    {_real(value)}," for value in weights),
+        "labels": "\n".join(f"    {_literal(label)}," for label in manifest.labels),
+        "thresholds": "\n".join(f"    {_literal(float(value))}," for value in thresholds),
+        "context_weights": "\n".join(f"    {_literal(float(value))}," for value in weights),
         "states": "\n".join(
             f"    {{{state.input.place}, {state.output.place}, {state.input.n_bytes}, "
-            f"{state.input.zero_point}, {_numbers(state.input.shape)}}},  "
+            f"{state.input.zero_point}, {_literal(state.input.shape)}}},  "
             f"{_comment(state.input.name)}"
             for state in model.states
         ),
@@ -140,17 +141,17 @@ def _title(model: MicroModel) -> str:
     return "\n".join(_comment(line) for line in lines)
 
 
-def _facts(model: MicroModel) -> dict[str, str]:
+def _facts(model: MicroModel) -> dict[str, Any]:
     manifest = model.manifest
     return {
-        "NAME": _string(manifest.name),
-        "VERSION": _string(manifest.version),
-        "LICENCE": _string(manifest.licence),
-        "SHA256": _string(model.form.sha256),
+        "NAME": manifest.name,
+        "VERSION": manifest.version,
+        "LICENCE": manifest.licence,
+        "SHA256": model.form.sha256,
     }
 
 
-def _frontend(manifest: ModelManifest) -> dict[str, str]:
+def _frontend(manifest: ModelManifest) -> dict[str, Any]:
     frontend = manifest.frontend
     if frontend.kind != "log_mel":
         raise ModelError(
@@ -158,49 +159,48 @@ def _frontend(manifest: ModelManifest) -> dict[str, str]:
             "export without --c-array"
         )
     return {
-        "SAMPLE_RATE": _integer(frontend.sample_rate),
-        "FRAME_LENGTH_SAMPLES": _integer(frontend.frame_length_samples),
-        "FRAME_STEP_SAMPLES": _integer(frontend.frame_step_samples),
-        "N_FFT": _integer(frontend.n_fft),
-        "N_MELS": _integer(frontend.n_mels),
-        "LOW_HZ": _real(frontend.low_hz),
-        "HIGH_HZ": _real(frontend.high_hz),
-        "LOG_FLOOR": _real(frontend.log_floor),
-        "MEAN": _real(frontend.mean),
-        "STD": _real(frontend.std),
+        "SAMPLE_RATE": frontend.sample_rate,
+        "FRAME_LENGTH_SAMPLES": frontend.frame_length_samples,
+        "FRAME_STEP_SAMPLES": frontend.frame_step_samples,
+        "N_FFT": frontend.n_fft,
+        "N_MELS": frontend.n_mels,
+        "LOW_HZ": float(frontend.low_hz),
+        "HIGH_HZ": float(frontend.high_hz),
+        "LOG_FLOOR": float(frontend.log_floor),
+        "MEAN": float(frontend.mean),
+        "STD": float(frontend.std),
     }
 
 
-def _shapes(model: MicroModel) -> dict[str, str]:
+def _shapes(model: MicroModel) -> dict[str, Any]:
     manifest, form = model.manifest, model.form
-    values = {"WINDOW_FRAMES": _integer(manifest.window.window_frames)}
+    values = {"WINDOW_FRAMES": manifest.window.window_frames}
     if isinstance(form, StreamForm):
-        values["HOP_FRAMES"] = _integer(form.hop_frames)
-        values["N_WARM_UP_HOPS"] = _integer(model.n_warm_up_hops)
+        values |= {"HOP_FRAMES": form.hop_frames, "N_WARM_UP_HOPS": model.n_warm_up_hops}
     else:
-        hop = max(1, round(default_hop_ms(manifest) / manifest.frontend.frame_step_ms))
-        values["HOP_FRAMES"] = _integer(hop)
-    values |= _tensor("FRAMES", "INPUT", model.frames)
-    return values | _tensor("POSTERIOR", "OUTPUT", model.posterior)
+        hop = default_hop_ms(manifest) / manifest.frontend.frame_step_ms
+        values["HOP_FRAMES"] = max(1, round(hop))
+    frames = _tensor("FRAMES", "INPUT", model.frames)
+    return values | frames | _tensor("POSTERIOR", "OUTPUT", model.posterior)
 
 
-def _tensor(name: str, role: str, tensor: MicroTensor) -> dict[str, str]:
+def _tensor(name: str, role: str, tensor: MicroTensor) -> dict[str, Any]:
     return {
-        f"{name}_{role}": _integer(tensor.place),
-        f"{name}_SHAPE": _numbers(tensor.shape),
-        f"{name}_BYTES": _integer(tensor.n_bytes),
-        f"{name}_SCALE": _real(tensor.scale),
-        f"{name}_ZERO_POINT": _integer(tensor.zero_point),
+        f"{name}_{role}": tensor.place,
+        f"{name}_SHAPE": tensor.shape,
+        f"{name}_BYTES": tensor.n_bytes,
+        f"{name}_SCALE": tensor.scale,
+        f"{name}_ZERO_POINT": tensor.zero_point,
     }
 
 
-def _decision(manifest: ModelManifest) -> dict[str, str]:
+def _decision(manifest: ModelManifest) -> dict[str, Any]:
     return {
-        "N_LABELS": _integer(len(manifest.labels)),
-        "SMOOTHING_MS": _integer(manifest.decision.smoothing_ms),
-        "SUPPRESSION_MS": _integer(manifest.decision.suppression_ms),
-        "CONTEXT_MS": _integer(manifest.decision.context_ms),
-        "CONTEXT_DELAY_MS": _integer(manifest.decision.context_delay_ms),
+        "N_LABELS": len(manifest.labels),
+        "SMOOTHING_MS": manifest.decision.smoothing_ms,
+        "SUPPRESSION_MS": manifest.decision.suppression_ms,
+        "CONTEXT_MS": manifest.decision.context_ms,
+        "CONTEXT_DELAY_MS": manifest.decision.context_delay_ms,
     }
 
 
@@ -215,15 +215,12 @@ def _arena(arena: TensorArena | None, prefix: str) -> str:
         "ARENA_BYTES adds one eighth for scratch memory of CMSIS-NN's kernels, in whole kilobytes. "
         "ESP-NN kernels need more: see docs/microcontrollers.md."
     )
-    values = {
-        "ARENA_BYTES_LEAST": _integer(arena.least),
-        "ARENA_BYTES": _integer(arena.n_bytes),
-    }
+    values = {"ARENA_BYTES_LEAST": arena.least, "ARENA_BYTES": arena.n_bytes}
     return f"{_comment(text)}\n{_defines(prefix, values)}"
 
 
-def _defines(prefix: str, values: Mapping[str, str]) -> str:
-    return "\n".join(f"#define {prefix}_{key} {value}" for key, value in values.items())
+def _defines(prefix: str, values: Mapping[str, Any]) -> str:
+    return "\n".join(f"#define {prefix}_{key} {_literal(value)}" for key, value in values.items())
 
 
 def _comment(text: str) -> str:
@@ -234,21 +231,13 @@ def _comment(text: str) -> str:
     return "\n".join(f"// {line}" for line in wrapped)
 
 
-def _string(text: str) -> str:
-    """Return a text as a C string literal of its UTF-8 bytes."""
-    plain = set(range(32, 127)) - set(b'"\\?')
-    return '"' + "".join(chr(x) if x in plain else f"\\{x:03o}" for x in text.encode()) + '"'
-
-
-def _integer(value: int) -> str:
-    return str(value) if value >= 0 else f"({value})"
-
-
-def _real(value: float) -> str:
-    """Return a number as a C float that reads back as the same float32."""
-    literal = f"{np.float32(value)!s}f"
+def _literal(value: Any) -> str:
+    """Return a str, int, float or sequence of them as C source; a float reads back as float32."""
+    if isinstance(value, str):
+        plain = set(range(32, 127)) - set(b'"\\?')
+        parts = (chr(x) if x in plain else f"\\{x:03o}" for x in value.encode())
+        return f'"{"".join(parts)}"'
+    if isinstance(value, tuple):
+        return f"{{{', '.join(map(_literal, value))}}}"
+    literal = f"{np.float32(value)!s}f" if isinstance(value, float) else str(value)
     return literal if value >= 0 else f"({literal})"
-
-
-def _numbers(values: Iterable[int]) -> str:
-    return "{" + ", ".join(str(value) for value in values) + "}"
