@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kws.errors import KwsError
     from kws.features.streaming import LogMelFrontend, log_mel
     from kws.live.listener import Listener
+    from kws.live.sinks import Sink
     from kws.manifest import ModelManifest
     from kws.spotter import KeywordSpotter
 
@@ -31,6 +32,7 @@ __all__ = [
     "Listener",
     "LogMelFrontend",
     "ModelManifest",
+    "Sink",
     "__version__",
     "log_mel",
 ]
@@ -46,6 +48,7 @@ _MODULES = {
     "Listener": "kws.live.listener",
     "LogMelFrontend": "kws.features.streaming",
     "ModelManifest": "kws.manifest",
+    "Sink": "kws.live.sinks",
     "log_mel": "kws.features.streaming",
 }
 

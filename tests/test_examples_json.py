@@ -178,25 +178,16 @@ def test_input_that_is_not_json_is_a_usage_error(name, tmp_path):
     assert "kws-listen --json |" in done.stderr.splitlines()[-1]
 
 
-def test_ctrl_c_ends_the_media_keys():
+@pytest.mark.parametrize("name", ["media_key.py", "webhook.py"])
+def test_ctrl_c_ends_the_example(name):
     """
-    Waiting for the next word, Ctrl-C ends with 130 and without a traceback.
-    """
-    command = [sys.executable, str(EXAMPLES / "media_key.py"), "--dry-run"]
-
-    first, errors, code = interrupt_after_a_line(command, HEARD_ON)
-
-    assert "pactl set-sink-mute @DEFAULT_SINK@ 0\n" == first
-    assert ("", 130) == (errors, code)
-
-
-def test_ctrl_c_ends_the_webhook():
-    """
-    Waiting for the next word, Ctrl-C ends with 130 and without a traceback.
+    While it waits for the next word, with 130 and without a traceback.
     """
     with serving() as (url, _):
-        command = [sys.executable, str(EXAMPLES / "webhook.py"), url]
+        arguments = ["--dry-run"] if name == "media_key.py" else [url]
+        command = [sys.executable, str(EXAMPLES / name), *arguments]
         first, errors, code = interrupt_after_a_line(command, HEARD_ON)
 
-    assert "on: 204\n" == first
+    expected = {"media_key.py": "pactl set-sink-mute @DEFAULT_SINK@ 0\n", "webhook.py": "on: 204\n"}
+    assert first == expected[name]
     assert ("", 130) == (errors, code)

@@ -60,6 +60,7 @@ def test_a_short_run_of_each_fuzzer_finds_nothing(name, tmp_path):
     assert name != "manifest" or (target.n_opened > 20 and target.n_unconfirmed == 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_short_guided_run_reaches_new_code_and_no_fault(name, tmp_path):
     """
@@ -166,6 +167,7 @@ PATHS = [
 ]
 
 
+@pytest.mark.slow
 @given(st.sampled_from(PATHS), JSON_VALUES)
 @example(("frontend", "frame_length_ms"), float("inf"))
 @example(("frontend", "std"), 10**400)

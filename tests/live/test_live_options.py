@@ -90,17 +90,6 @@ def test_the_meter_draws_on_a_terminal(virtual_microphone, word_clips):
     assert code == 130
 
 
-def test_a_missing_channel_is_refused(virtual_microphone):
-    """
-    The message says how many there are.
-    """
-    wrong = run("--device", "pulse", "--channel", "99", environment=virtual_microphone.environment)
-
-    assert wrong.returncode == 1
-    (line,) = [line for line in wrong.stderr.splitlines() if "error:" in line]
-    assert "expected at least 99 channels for channel 99, it has 32" in line
-
-
 def _read_until(terminal: int, text: str | None) -> str:
     """Return what a terminal shows until a text comes, or to the end."""
     shown = ""

@@ -1,4 +1,4 @@
-"""Running the programs in examples/ as a user does; shared by their tests."""
+"""Run the programs in examples/ as a user does."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kws import models
+from support.interrupts import obey_interrupts
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -56,6 +57,7 @@ def interrupt_after_a_line(command, feed):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=obey_interrupts,
     ) as process:
         process.stdin.write(feed)
         process.stdin.flush()

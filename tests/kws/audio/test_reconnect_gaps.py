@@ -165,17 +165,6 @@ def test_unread_audio_of_a_returned_device_is_not_a_gap(audio):
     assert returned.gap_s == pytest.approx(0.0, abs=BLOCK_S)
 
 
-def test_there_is_no_gap_without_a_loss(audio):
-    """
-    While the device delivers, nothing is skipped.
-    """
-    watched = WatchedMicrophone(audio)
-    watched.microphone.open()
-    watched.read(1.0)
-
-    assert watched.microphone.take_gap_s() == 0.0
-
-
 def test_dropped_samples_are_reported_with_the_next_chunk(audio):
     """
     A consumer that is away for longer than the buffer lasts learns how much is missing.
@@ -223,23 +212,3 @@ def test_an_overflow_is_reported_with_its_block(audio):
 
     assert next(chunk.cut for time_s, chunk in watched.chunks if time_s > 1.0)
     assert watched.microphone.overflows == 1
-
-
-def test_ten_losses_and_returns_alternate(audio):
-    """
-    The gaps make up for the missing audio, to within a block each.
-    """
-    watched = WatchedMicrophone(audio)
-    started_s = watched.microphone.open().opened_s
-    for number in range(10):
-        audio.at(2.0 + 5 * number, lambda: audio.unplug(quietly=bool(len(audio.sources) % 2)))
-        audio.at(6.0 + 5 * number, audio.plug_in)
-    watched.read(60.0)
-    news = [(time_s, "returned") for time_s, chunk in watched.chunks if chunk.status_text]
-    events = sorted([(time_s, kind) for time_s, kind, _ in watched.notified] + news)
-
-    assert [kind for _, kind in events] == ["lost", "returned"] * 10
-    assert watched.microphone.n_losses == 10
-    assert watched.stream_s == pytest.approx(60.0 - started_s, abs=10 * BLOCK_S)
-    assert all(source.closed for source in audio.sources[:-1])
-    assert audio.n_abandoned == 0

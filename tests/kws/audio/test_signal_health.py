@@ -96,28 +96,6 @@ def test_clipping_is_reported_again_after_a_while_without(health):
     assert [hint[1] for hint in feed(health, 5, peak=32_767, clipped_share=0.5)] == ["clipped"]
 
 
-def test_one_long_chunk_counts_like_many(health):
-    """
-    A minute in one chunk is reported like a minute in chunks.
-    """
-    kind, text = health.push(np.zeros(60 * RATE, dtype=np.int16), 0)
-
-    assert kind == "silent"
-    assert "for 60 s" in text
-
-
-def test_empty_chunks_do_not_count(health):
-    """
-    They do not end a silence either.
-    """
-    empty = np.zeros(0, dtype=np.int16)
-
-    assert [health.push(empty, 0) for _ in range(1_000)] == [None] * 1_000
-    assert feed(health, 14, peak=0) == []
-    assert health.push(empty, 0) is None
-    assert [hint[:2] for hint in feed(health, 2, peak=0)] == [(1.0, "silent")]
-
-
 def test_the_lowest_sample_is_not_silence(health):
     """
     -32,768 has no positive counterpart in int16.

@@ -77,20 +77,6 @@ def test_a_failed_command_is_logged(shell, caplog, script, message):
     assert runner.n_running == 0
 
 
-def test_failures_are_logged_once_a_second(shell, caplog):
-    """
-    Each line counts the others; none is forgotten at the end.
-    """
-    runner = shell("exit 3")
-    for _ in range(5):
-        runner.detection(YES)
-    runner.close(timeout_s=60)
-
-    first, last = messages(caplog)
-    assert first == "--exec for yes: sh ended with 3"
-    assert last == "--exec for yes: sh ended with 3 (and 3 more like this)"
-
-
 def test_no_more_than_eight_run_at_once(shell, life, caplog):
     """
     Further detections start nothing, are counted and logged; afterwards commands start again.

@@ -6,7 +6,6 @@ import csv
 import logging
 import math
 import threading
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ from kws import KeywordSpotter, models
 from kws.audio.background_call import CLOSE_TIMEOUT_S
 from kws.audio.files import read_file
 from kws.audio.reconnect import POLL_S
-from kws.errors import DeviceError
 from kws.live.listener import Listener
 from kws.live.reports import REPORT_S
 
@@ -62,7 +60,7 @@ def watched(spotter, audio):
     return WatchedListener(spotter, audio)
 
 
-@pytest.mark.parametrize(("rate", "rate_after"), [(16_000, 48_000), (44_100, 16_000)])
+@pytest.mark.parametrize(("rate", "rate_after"), [(44_100, 16_000)])
 def test_every_word_is_detected_across_ten_losses(watched, audio, demo, words, rate, rate_after):
     """
     The device goes away between two words and returns, maybe at another rate; no word is missed
@@ -191,22 +189,6 @@ def test_the_gap_reaches_to_the_end_of_a_wait(watched, audio):
     assert elapsed_s > 2.3
 
 
-def test_without_reconnection_a_loss_ends_listening(spotter, audio):
-    """
-    The loss is an error of `wait`; the device is closed.
-    """
-    watched = WatchedListener(spotter, audio, reconnect=False)
-    audio.at(5.0, audio.unplug)
-
-    with pytest.raises(DeviceError, match="stream ended"), watched.listener as listener:
-        listener.wait(timeout_s=16.0)
-    watched.check_counts()
-    assert 4.9 < watched.listener.statistics.audio_s <= 5.0
-    assert watched.listener.statistics.losses == 1
-    assert audio.source.closed
-    assert audio.time.now_s < 5.1
-
-
 @pytest.mark.parametrize("opening_s", [0.0, 3.0, math.inf])
 def test_it_may_be_stopped_during_an_outage(watched, audio, opening_s):
     """
@@ -262,42 +244,6 @@ def test_a_slow_machine_drops_the_oldest_audio(watched, audio):
     told_of_s = sum(float(text.split()[0]) for text in texts)
     assert told_of_s == pytest.approx(listener.statistics.lost_samples / RATE, abs=0.1)
     assert listener.statistics.audio_s == pytest.approx(audio.time.now_s, abs=0.1)
-
-
-def test_overload_is_reported_at_most_once_a_second(watched, audio):
-    """
-    Also if audio is dropped with every chunk: twice the buffer comes every 0.1 s.
-    """
-    audio.clock_error = -0.9875
-    audio.block_samples = lambda rate: 8 * rate
-    with watched.listener as listener:
-        listener.wait(timeout_s=8.0)
-    told_s = [time_s for time_s, _ in watched.events]
-
-    assert listener.statistics.lost_samples > 7 * 10 * 4 * RATE
-    assert 6 <= len(told_s) <= 8
-    assert min(np.diff(told_s)) >= REPORT_S
-
-
-def test_overload_does_not_use_more_memory_over_time(watched, audio):
-    """
-    After four minutes of overload the peak is the same as after one.
-    """
-    watched.busy_s = 6.0
-    tracemalloc.start()
-    try:
-        with watched.listener as listener:
-            listener.wait(timeout_s=60.0)
-            _, peak_after_one = tracemalloc.get_traced_memory()
-            listener.wait(timeout_s=180.0)
-            now, peak_after_four = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-
-    assert audio.source.counted.capacity == 4 * RATE
-    assert peak_after_one < 8 * 2**20
-    assert peak_after_four < peak_after_one + 100_000
-    assert now < peak_after_four
 
 
 def test_overflows_of_the_device_are_counted_and_reported(watched, audio):
