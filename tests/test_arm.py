@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 ARM = ROOT / "bench" / "arm"
 DEMO = ROOT / "firmware_models" / "demo.wav"
-MODULES = ("marks", "boards", "sides", "counts", "equality", "tables")
+MODULES = ("count_hops", "machines", "counts", "equality", "tables")
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_instructions_of_a_part_are_its_mean_per_hop_less_the_marks(tmp_path, ar
     What lies between the marks is summed over a hop, and the cost of a marked call is taken off.
     """
     marks = tmp_path / "counts.txt"
-    write_marks(marks, COUNTED, arm["marks"].PARTS)
+    write_marks(marks, COUNTED, arm["count_hops"].PARTS)
 
     found = arm["counts"].per_hop(arm["counts"].read_marks(marks), 2)
 
@@ -92,9 +92,9 @@ def test_a_part_that_was_never_marked_is_an_error(tmp_path, arm):
     """
     marks = tmp_path / "counts.txt"
     counted = {part: values for part, values in COUNTED.items() if part != "invoke"}
-    write_marks(marks, counted, arm["marks"].PARTS)
+    write_marks(marks, counted, arm["count_hops"].PARTS)
 
-    with pytest.raises(arm["sides"].RunError, match="invoke"):
+    with pytest.raises(arm["machines"].RunError, match="invoke"):
         arm["counts"].read_marks(marks)
 
 
@@ -104,9 +104,9 @@ def test_both_ends_of_the_counter_agree(arm):
     """
     source = (ARM / "icount.c").read_text()
 
-    assert f"#define MARK UINT64_C(0x{arm['marks'].MARK:X})" in source
+    assert f"#define MARK UINT64_C(0x{arm['count_hops'].MARK:X})" in source
     assert "a2 - MARK < 256" in source
-    assert 2 * len(arm["marks"].PARTS) <= 256
+    assert 2 * len(arm["count_hops"].PARTS) <= 256
 
 
 @pytest.mark.parametrize(("cpu", "part"), [("cortex-a53", "0xd03"), ("cortex-a72", "0xd08")])
@@ -114,7 +114,7 @@ def test_the_emulated_board_tells_the_cpu_that_is_played(arm, cpu, part):
     """
     The interpreter picks its kernels by what the kernel's table says of the core.
     """
-    cpuinfo = arm["boards"].tables(arm["boards"].BOARDS[cpu])["proc/cpuinfo"]
+    cpuinfo = arm["machines"].tables(arm["machines"].BOARDS[cpu])["proc/cpuinfo"]
 
     assert 4 == cpuinfo.count(f"CPU part\t: {part}")
     assert 4 == cpuinfo.count("fp asimd evtstrm")
@@ -147,11 +147,11 @@ def test_a_machine_equals_itself_and_a_changed_frame_shows(tmp_path, arm):
     same = arm["equality"].differences(first, second)
     assert 0 == same["features_differing"] == same["posteriors_differing"] == same["largest_lsb"]
     assert 10 == same["n_detections"]
-    assert arm["equality"].verdict({**same, "kernels": "reference"})
+    assert arm["equality"].is_as_promised({**same, "kernels": "reference"})
     changed = arm["equality"].differences(first, other)
     assert changed["features_differing"] > changed["features"] / 2
     assert changed["posteriors_differing"] > 0
-    assert not arm["equality"].verdict({**changed, "kernels": "reference"})
+    assert not arm["equality"].is_as_promised({**changed, "kernels": "reference"})
 
 
 @pytest.mark.parametrize(
@@ -177,8 +177,8 @@ def test_default_kernels_may_fire_a_hop_later(arm, heard, apart_s, promised):
 
     assert found == (None if apart_s is None else pytest.approx(apart_s))
     row["words_apart_s"] = found
-    assert arm["equality"].verdict({**row, "kernels": "default"}) is promised
-    assert not arm["equality"].verdict({**row, "kernels": "reference"})
+    assert arm["equality"].is_as_promised({**row, "kernels": "default"}) is promised
+    assert not arm["equality"].is_as_promised({**row, "kernels": "reference"})
 
 
 def test_a_case_that_cannot_run_is_a_row_of_its_own(tmp_path, arm):

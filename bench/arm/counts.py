@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from marks import PARTS
-from sides import RunError, emulated, here
+from count_hops import PARTS
+from machines import RunError, emulated
 
 
 @dataclass(frozen=True)
@@ -102,15 +102,6 @@ def spread(runs: list[dict[str, int]]) -> float | None:
         return None
     whole = [run["whole"] for run in runs]
     return (max(whole) - min(whole)) / min(whole)
-
-
-def layer_ratio(cache: Path, runtime: str, model: str, modes: list[str]) -> dict[str, Any]:
-    """Return what the network's layers let expect of stream over window, and from what."""
-    side = here(cache, runtime)
-    table = json.loads(side.run("layer_lengths.py", "--model", model, "--modes", *modes))
-    stream, window = table["stream"], table["window"]
-    ratios = {f"{key}_ratio": stream[key] / window[key] for key in ("steps", "multiplications")}
-    return {**table, **ratios}
 
 
 def stream_over_window(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -1,9 +1,8 @@
-"""Run `kws-listen --json` and write down what it saw at every hop, to compare machines by.
+"""Run `kws-listen --json` and record every hop, to compare machines.
 
-Runs on both sides, emulated and not. The command is the real one; only recorders are hung into
-it: log-mel frames as they leave the front end, and the tensors as they are just before and just
-after the interpreter runs. `--replay` puts the frames of another machine in place of its own,
-so that front end and model can be told apart.
+Runs on both machines. It is the real command with a recorder in the spotter's stages: the log-mel
+frames, and the tensors just before and after each invoke. `--replay` uses the frames of another
+machine instead, to separate differences of the front end from those of the model.
 
     python dump_hops.py --out hops.npz [--replay other.npz] -- --input demo.wav --kernels reference
 """
@@ -31,7 +30,7 @@ from kws.spotter import KeywordSpotter
 
 
 class HopRecorder:
-    """Hang into a spotter and keep what passes."""
+    """Record the frames, tensors and posteriors of a spotter."""
 
     def __init__(self, replay: Path | None) -> None:
         self.frames: list[np.ndarray] = []
@@ -74,7 +73,7 @@ class HopRecorder:
     def _before_invoke(self, interpreter: Any) -> None:
         n_mels = self.spotter.manifest.frontend.n_mels
         rows = interpreter.get_tensor(self._features.index).reshape(-1, n_mels)
-        # Of a window only its new frames: each frame is to count once.
+        # Of a window only its new frames, so that each frame counts once.
         new = rows[-self.spotter.model.hop_frames :] if self.features else rows
         self.features.append(new.copy())
 
@@ -83,7 +82,7 @@ class HopRecorder:
         self.outputs.append(self._last)
 
     def write(self, path: Path, *, listened: str) -> None:
-        """Write all of it, and what made it, as .npz."""
+        """Write the recording and its conditions as .npz."""
         spotter = self.spotter
         opened = spotter.model.opened
         form = getattr(spotter.manifest, spotter.model.mode)
@@ -120,7 +119,7 @@ def only_one(tensors: tuple[Tensor, ...], *, but: str) -> Tensor:
 
 
 def main() -> int:
-    """Run the command, hung with recorders, and return its exit code."""
+    """Run the command with a recorder and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--replay", type=Path)
@@ -131,7 +130,7 @@ def main() -> int:
 
     def from_model(kind: type[KeywordSpotter], model: str, **options: Any) -> KeywordSpotter:
         if options["hop_ms"] is None:
-            # Both forms at the hop that the stream form was made for: they are compared.
+            # Both forms at the hop of the stream form, because they are compared.
             options["hop_ms"] = default_hop_ms(models.load(model))
         spotter = make(kind, model, **options, timers=recorder)
         recorder.attach(spotter)

@@ -1,8 +1,8 @@
-"""Is ARM the same? Every hop of a recording through `kws-listen`, on both machines, compared.
+"""Compare every hop of a recording through `kws-listen` on this machine and on ARM.
 
-With the reference kernels every int8 posterior must be equal. Where one is not, the hops are run
-again on ARM with this machine's log-mel frames: if they are equal then, the front end is to blame,
-else the model.
+With the reference kernels every int8 posterior must be equal. If one is not, the hops run again on
+ARM with this machine's log-mel frames: if they are equal then, the front end differs, else the
+model.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sides import ARM, RUNTIMES, RunError, Side, emulated, here
+from machines import ARM, RUNTIMES, RunError, Side, emulated, here
 
 KERNELS = ("reference", "default")
 
@@ -38,7 +38,7 @@ def cases(runtimes: list[str], modes: list[str], kernel_sets: list[str]) -> Iter
 
 
 def dump(side: Side, case: Case, *, model: str, audio: Path, replay: Path | None = None) -> Path:
-    """Run the case on one side and return the file of what happened at each hop."""
+    """Run the case on one machine and return the file with its hops."""
     path = dump_path(side.cache, side.architecture, case, replayed=replay is not None)
     path.parent.mkdir(exist_ok=True)
     path.unlink(missing_ok=True)
@@ -56,7 +56,7 @@ def dump_path(cache: Path, architecture: str, case: Case, *, replayed: bool = Fa
 
 
 def compare(case: Case, *, cache: Path, cpu: str, model: str, audio: Path) -> dict[str, Any]:
-    """Return the row of one case; a case that cannot be run has an ``error`` and no figures."""
+    """Return the row of one case; with an ``error`` and no figures if it cannot run."""
     row: dict[str, Any] = {"runtime": case.runtime, "mode": case.mode, "kernels": case.kernels}
     try:
         ours = dump(here(cache, case.runtime), case, model=model, audio=audio)
@@ -70,7 +70,7 @@ def compare(case: Case, *, cache: Path, cpu: str, model: str, audio: Path) -> di
             row["largest_lsb_same_frames"] = again["largest_lsb"]
     except RunError as error:
         row["error"] = str(error)
-    row["ok"] = verdict(row)
+    row["ok"] = is_as_promised(row)
     return row
 
 
@@ -105,26 +105,26 @@ def differences(ours: Path, theirs: Path) -> dict[str, Any]:
     }
 
 
-def verdict(row: dict[str, Any]) -> bool:
+def is_as_promised(row: dict[str, Any]) -> bool:
     """Return whether the row is as promised.
 
-    By reference kernels all of an int8 model is equal. Default kernels may round otherwise on
-    another machine, so that a score on the very brink of its threshold reaches it a hop earlier
-    or later: the words are equal, within a hop.
+    With reference kernels an int8 model is equal in everything. Default kernels may round
+    differently on another machine, so a score near its threshold may reach it a hop earlier or
+    later: the words are equal, their times within a hop.
     """
     if "error" in row:
         return False
     if row["kernels"] == "reference" and row["largest_lsb"] is not None:
         return not row["posteriors_differing"] and bool(row["detections_equal"])
     apart_s = row["words_apart_s"]
-    # Times are multiples of a hop: half a one is for what floats are off.
+    # Times are multiples of a hop; half a hop allows for rounding.
     return apart_s is not None and apart_s < 1.5 * row["here"]["hop_ms"] / 1000
 
 
 def pairs_on_arm(cache: Path, runtimes: list[str], modes: list[str]) -> list[dict[str, Any]]:
     """Return how posteriors differ on ARM itself: by interpreter, by form, by kernels.
 
-    Only of cases that were dumped; the dumps of this run lie in the cache.
+    Only of cases that this run dumped into the cache.
     """
     pairs = [(Case(RUNTIMES[0], m, "reference"), Case(RUNTIMES[1], m, "reference")) for m in modes]
     for kernels in KERNELS:
@@ -163,7 +163,7 @@ def _words(dumped: Any) -> list[tuple[str, float]]:
 
 
 def _apart_s(ours: list[tuple[str, float]], theirs: list[tuple[str, float]]) -> float | None:
-    """Return how far the same words lie apart at most; None if they are not the same."""
+    """Return the largest time difference of the same words; None if the words differ."""
     if [word for word, _ in ours] != [word for word, _ in theirs]:
         return None
     return max((abs(a - b) for (_, a), (_, b) in zip(ours, theirs)), default=0.0)

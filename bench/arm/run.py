@@ -1,8 +1,8 @@
-"""Run kws as on ARM, without a board: compare it with this machine, count what a hop costs.
+"""Run kws on an emulated ARM CPU: compare it with this machine, count instructions of a hop.
 
-QEMU plays the instructions of an ARM CPU, so what comes out is what a board would compute, and
-instructions can be counted to the last one. How long they take on a board it does not say.
-The first time, what is needed is put into a folder (--cache): 1 GB, a minute or two.
+QEMU executes the instructions of an ARM CPU: the results are those of a board, and instructions can
+be counted exactly. It says nothing about time on a board. The first run downloads 1 GB into a
+folder (--cache), which takes a minute or two.
 
     python bench/arm/run.py                          everything, with the shipped model
     python bench/arm/run.py --equality --kernels reference --modes stream --seconds 6
@@ -28,13 +28,13 @@ from typing import Any
 import counts
 import equality
 import tables
-from sides import CPUS, HERE, RUNTIMES, RunError, here
+from machines import CPUS, HERE, RUNTIMES, RunError, here
 
 PYTHON_VERSION = "3.11"
 
 
 def main() -> int:
-    """Return 0 if all that was asked for ran and is as promised, 1 otherwise."""
+    """Return 0 if everything ran and is as promised, 1 otherwise."""
     given = _parser().parse_args()
     if not given.equality and not given.counts:
         given.equality = given.counts = True
@@ -102,7 +102,7 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _command(given: argparse.Namespace) -> str:
-    """Return the command as another machine would run it: without this one's paths."""
+    """Return the command without paths of this machine."""
     local = ("cache", "wheel", "host_python", "out")
     words = ["python", "bench/arm/run.py"]
     for key, value in vars(given).items():
@@ -116,7 +116,7 @@ def _command(given: argparse.Namespace) -> str:
 
 def _compare(findings: dict[str, Any], given: argparse.Namespace, *, model: Path, audio: Path):
     cache, cpu, modes = given.cache.resolve(), given.cpus[-1], _modes(given, model)
-    # What an earlier run left must not be taken for this one's.
+    # Remove the dumps of earlier runs.
     shutil.rmtree(cache / "hops", ignore_errors=True)
     rows = []
     for case in equality.cases(given.runtimes, modes, given.kernels):
@@ -143,17 +143,10 @@ def _count(findings: dict[str, Any], given: argparse.Namespace, *, model: Path, 
                     rows[-1]["model"] = manifest.stem
     findings["counts"] = rows
     findings["stream_over_window"] = counts.stream_over_window(rows)
-    findings["layers"] = {}
-    if findings["stream_over_window"]:
-        modes = ["window", "stream"]
-        try:
-            findings["layers"] = counts.layer_ratio(cache, given.runtimes[0], str(model), modes)
-        except RunError as error:
-            findings["layers"] = {"error": str(error)}
 
 
 def _modes(given: argparse.Namespace, manifest: Path) -> list[str]:
-    """Return the forms to run; one that is asked for is tried even if the manifest has none."""
+    """Return the forms to run; a requested one even if the manifest has none."""
     if given.modes:
         return given.modes
     table = json.loads(manifest.read_text())
@@ -174,14 +167,14 @@ def _set_up(cache: Path, given: argparse.Namespace) -> None:
     wheel = [] if given.wheel is None else [str(given.wheel.resolve())]
     done = subprocess.run([str(HERE / "setup.sh"), str(cache), *wheel], env=environment)
     if done.returncode:
-        raise RunError("the set-up failed; what it says above tells why")
+        raise RunError("the set-up failed; see its output above")
     emulator = here(cache, RUNTIMES[0])
     if _version(emulator.command()[0]) != PYTHON_VERSION:
         raise RunError(f"{cache / 'host'}: expected Python {PYTHON_VERSION}; delete it and retry")
 
 
 def _find_python() -> str:
-    """Return a Python of the version that is emulated: both sides must run the same packages."""
+    """Return a Python of the emulated version, since both machines run the same packages."""
     name = f"python{PYTHON_VERSION}"
     pyenv = sorted(Path.home().glob(f".pyenv/versions/{PYTHON_VERSION}*/bin/{name}"))
     for python in (sys.executable, shutil.which(name), *map(str, pyenv)):

@@ -1,4 +1,4 @@
-"""The findings as Markdown, for docs and terminals."""
+"""The findings as Markdown tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PART_COLUMNS = ("whole", "front_end", "model", "invoke", "smoothing_and_decision
 
 
 def markdown(findings: dict[str, Any]) -> str:
-    """Return all tables, each only where there is something in it."""
+    """Return all tables that have rows."""
     parts = [_made_by(findings)]
     if findings.get("equality"):
         parts += [_equality(findings["equality"], findings["equality_cpu"])]
@@ -59,14 +59,16 @@ def _equality_line(row: dict[str, Any]) -> list[str]:
     found += f" ({row['hops']} hops)"
     if "posteriors_differing_same_frames" in row:
         found += f"; {row['posteriors_differing_same_frames']} with the same frames"
-    heard = f"{row['n_detections']}, "
+    detections = f"{row['n_detections']}, "
     apart_s = row["words_apart_s"]
     if row["detections_equal"]:
-        heard += "equal"
+        detections += "equal"
     elif apart_s is None:
-        heard += "other words"
+        detections += "other words"
     else:
-        heard += "same words and times" if not apart_s else f"same words within {apart_s:.1f} s"
+        detections += (
+            "same words and times" if not apart_s else f"same words within {apart_s:.1f} s"
+        )
     frames = f"{row['log_mel_differing']} of {row['log_mel']}"
     if row["log_mel_differing"]:
         frames += f" (by up to {row['log_mel_largest']:.1g})"
@@ -77,7 +79,7 @@ def _equality_line(row: dict[str, Any]) -> list[str]:
         features,
         found,
         largest,
-        heard,
+        detections,
         "as promised" if row["ok"] else "NOT EQUAL",
     ]
 
@@ -93,7 +95,7 @@ def _on_arm(rows: list[dict[str, Any]]) -> str:
 
 
 def _pair(a: dict[str, str], b: dict[str, str]) -> str:
-    """Return what differs between two cases, and what they share in brackets."""
+    """Return how two cases differ, and in brackets what they have in common."""
     versus = " against ".join(case[key] for case in (a, b) for key in a if a[key] != b[key])
     shared = ", ".join(value for key, value in a.items() if value == b[key])
     return f"{versus} ({shared})"
@@ -101,7 +103,7 @@ def _pair(a: dict[str, str], b: dict[str, str]) -> str:
 
 def _counts(rows: list[dict[str, Any]]) -> str:
     head = ["CPU", "interpreter", "model", "form", "whole hop", "front end", "model: all of it"]
-    head += ["model: invoke", "smoothing, decision", "rest", "dearest hop"]
+    head += ["model: invoke", "smoothing, decision", "rest", "largest hop"]
     spreads = [row["spread"] for row in rows if row.get("spread") is not None]
     hops = max((row["about"]["n_hops"] for row in rows if "instructions" in row), default=0)
     lengths = sorted({row["about"]["hop_ms"] for row in rows if "instructions" in row}) or ["?"]
@@ -125,20 +127,9 @@ def _count_line(row: dict[str, Any]) -> list[str]:
 
 
 def _ratios(findings: dict[str, Any]) -> str:
-    head = ["CPU", "interpreter", "model", "invoke", "over layers' steps", "whole hop"]
-    expected = findings["layers"].get("steps_ratio")
-    lines = []
-    for row in findings["stream_over_window"]:
-        over = f"{row['invoke'] / expected:.2f}" if expected else "unknown"
-        figures = [f"{row['invoke']:.3f}", over, f"{row['whole']:.3f}"]
-        lines.append([row["cpu"], row["runtime"], row["model"], *figures])
-    text = "Stream form over window form, instructions:\n\n" + _table(head, lines)
-    if expected:
-        layers = findings["layers"]
-        text += (
-            f"\n\nThe layers let expect {expected:.3f} by time steps "
-            f"({layers['stream']['steps']} of {layers['window']['steps']}) and "
-            f"{layers['multiplications_ratio']:.3f} by multiplications "
-            f"({layers['stream']['multiplications']} of {layers['window']['multiplications']})."
-        )
-    return text
+    head = ["CPU", "interpreter", "model", "invoke", "whole hop"]
+    lines = [
+        [row["cpu"], row["runtime"], row["model"], f"{row['invoke']:.3f}", f"{row['whole']:.3f}"]
+        for row in findings["stream_over_window"]
+    ]
+    return "Stream form over window form, instructions:\n\n" + _table(head, lines)

@@ -1,4 +1,4 @@
-"""A virtual environment of its own for every peer, kept between runs."""
+"""A virtual environment for every peer, kept between runs."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ ONE_THREAD = dict.fromkeys(
 
 
 class PeerError(Exception):
-    """A peer does not install or does not run; the message is the reason, in one line."""
+    """A peer does not install or run; the message is the reason, in one line."""
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the variables that drivers get: nothing of the caller's Python, one thread."""
+    """Return the environment of the drivers: none of the caller's Python settings, one thread."""
     kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ}
-    # Such a search path would shadow what was installed.
+    # PYTHONPATH and the like would hide the installed packages.
     return {**kept, **ONE_THREAD, "PYTHONNOUSERSITE": "1"}
 
 
@@ -76,7 +76,7 @@ class Environments:
         if not fits:
             shutil.rmtree(home, ignore_errors=True)
             _call([self.base_python, "-m", "venv", str(home)])
-        # The checkout may have changed since; pip installs a folder anew each time.
+        # The checkout may have changed: install it again.
         if not fits or any(requirement.startswith(".") for requirement in requirements):
             print(f"{name}: installing {' '.join(requirements) or 'nothing'}", file=sys.stderr)
             if requirements:
@@ -87,7 +87,7 @@ class Environments:
 
 def _pip_install(python: Path, requirements: tuple[str, ...]) -> None:
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    # A build leaves files, and would find those of the last: it gets a copy.
+    # Builds leave files in the folder, so build in a copy.
     with tempfile.TemporaryDirectory() as folder:
         if any(requirement.startswith(".") for requirement in requirements):
             _copy_checkout(Path(folder))
@@ -112,7 +112,7 @@ def _python_version(python: str) -> str:
 
 
 def _call(command: list[str]) -> str:
-    """Return the standard output of a command; raise with its last line of complaint."""
+    """Return the standard output of a command, or raise its error."""
     try:
         done = subprocess.run(
             command,
@@ -127,14 +127,14 @@ def _call(command: list[str]) -> str:
     except subprocess.TimeoutExpired as error:
         raise PeerError(f"not installed after {INSTALL_TIMEOUT_S} s") from error
     except subprocess.CalledProcessError as error:
-        raise PeerError(last_complaint(error.stderr or error.stdout)) from error
+        raise PeerError(error_line(error.stderr or error.stdout)) from error
     return done.stdout
 
 
-def last_complaint(output: str) -> str:
-    """Return the line of a program's output that says best why it failed."""
+def error_line(output: str) -> str:
+    """Return the line of a program's output that explains its failure best."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     for line in lines:
         if line.startswith("ERROR:"):
             return line[len("ERROR:") :].strip()
-    return lines[-1] if lines else "ended without a word"
+    return lines[-1] if lines else "failed without a message"

@@ -1,9 +1,6 @@
-"""What all drivers share: reading PCM, pacing it and measuring, alike for every peer.
+"""Read PCM, hand it to a peer back to back or paced, and measure; the same for every peer.
 
-Standard library only, and little of it: what is imported here counts in each peer's cold start.
-A driver hands `main` a class. Its constructor takes the options of the job, a dict; `feed` takes
-16-bit PCM at 16 kHz as bytes and does all that a user of that peer would do with it;
-`n_inferences` and `n_detections` count what was done.
+Few imports, all of the standard library: they count in each peer's cold start.
 """
 
 from __future__ import annotations
@@ -17,47 +14,39 @@ from pathlib import Path
 BYTES_PER_MS = 32  # 16 kHz, 16 bit, mono
 
 
-def main(peer_class: type, packages: tuple[str, ...]) -> None:
-    """Do the job in ``sys.argv[1]`` with a peer; print one JSON line with what it took.
-
-    Parameters
-    ----------
-    peer_class : type
-        The driver's class, see above.
-    packages : tuple of str
-        Distributions whose versions the line names.
-    """
-    # A peer, or a library below it, may print: stdout is for the result alone.
+def main(peer_class: type, job_text: str) -> None:
+    """Do a job, given as JSON, with a class of `drivers.py`; print the cost as one JSON line."""
+    # A peer may print: stdout is for the result only.
     result_stream, sys.stdout = sys.stdout, sys.stderr
-    job = json.loads(sys.argv[1])
+    job = json.loads(job_text)
     pcm = Path(job["pcm"]).read_bytes()
     peer = peer_class(job["options"])
     measure = _cold_start if job["measure"] == "cold" else _run
     result = measure(peer, pcm, job)
     result["peak_rss_mb"] = 1024 * _status("VmHWM") / 2**20
-    # The audio is held whole, which no real use does.
+    # No real use holds the whole audio in memory.
     result["rss_mb"] = result["peak_rss_mb"] - len(pcm) / 2**20
     result["threads"] = _status("Threads")
     result["python"] = sys.version.split()[0]
-    result["versions"] = _versions(packages)
+    result["versions"] = _versions(peer_class.packages)
     print(json.dumps(result), file=result_stream)
 
 
 def _cold_start(peer, pcm: bytes, job: dict) -> dict:
-    """Feed until the first inference is done; count from the moment the parent spawned us."""
+    """Feed until the first inference is done; time runs from when the parent spawned us."""
     step = job["chunk_ms"] * BYTES_PER_MS
     for start in range(0, len(pcm) - step + 1, step):
         peer.feed(pcm[start : start + step])
         if peer.n_inferences:
             # CLOCK_MONOTONIC is one clock for all processes.
             cold_start_s = (time.monotonic_ns() - job["spawned_ns"]) / 1e9
-            # Wall time suffers from whatever else runs; the CPU time since exec hardly does.
+            # Other processes affect the wall time, but hardly the CPU time.
             return {"cold_start_s": cold_start_s, "cold_start_cpu_s": time.process_time()}
     raise SystemExit(f"no inference in {len(pcm) / BYTES_PER_MS / 1000:.1f} s of audio")
 
 
 def _run(peer, pcm: bytes, job: dict) -> dict:
-    """Feed the warm-up back to back, then measure the rest at the pace that the job asks for."""
+    """Feed the warm-up back to back, then measure the rest, back to back or paced."""
     step = job["chunk_ms"] * BYTES_PER_MS
     warm_up_chunks = round(1000 * job["warm_up_s"] / job["chunk_ms"])
     n_chunks = round(1000 * job["seconds"] / job["chunk_ms"])
@@ -66,7 +55,7 @@ def _run(peer, pcm: bytes, job: dict) -> dict:
     # A view: a second copy of the audio would count as the peer's memory.
     pcm = memoryview(pcm)[warm_up_chunks * step : (warm_up_chunks + n_chunks) * step]
     inferences, detections = peer.n_inferences, peer.n_detections
-    # What start-up left is not the run's to collect; from here on the collector works as usual.
+    # Garbage of the start-up does not count as cost of the run.
     gc.collect()
     measure = _paced if job["measure"] == "paced" else _back_to_back
     result = measure(peer.feed, pcm, step)
@@ -88,7 +77,7 @@ def _back_to_back(feed, pcm: memoryview, step: int) -> dict:
 
 
 def _paced(feed, pcm: memoryview, step: int) -> dict:
-    """Hand each chunk over when its last sample would have been recorded."""
+    """Hand over each chunk when its last sample would have been recorded."""
     chunk_s = step / BYTES_PER_MS / 1000
     late = 0
     due = time.monotonic()
@@ -105,7 +94,7 @@ def _paced(feed, pcm: memoryview, step: int) -> dict:
 
 
 def _status(key: str) -> int:
-    """Return a number of the kernel's account of this process; memory is in KiB, since exec."""
+    """Return a number from /proc/self/status; memory is in KiB, since exec."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(key + ":"):
             return int(line.split()[1])

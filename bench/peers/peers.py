@@ -1,11 +1,11 @@
-"""Who is measured: packages, pinned versions, drivers and the chunks that each likes best."""
+"""The engines: packages, pinned versions, drivers and chunk sizes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-WAKE_WORD = "hey_jarvis"  # the one that all three wake-word packages have a model of
+WAKE_WORD = "hey_jarvis"  # all three wake-word packages have a model of it
 CHUNK_MS = 100
 
 
@@ -15,20 +15,20 @@ class Peer:
 
     name: str
     driver: str
-    """File beside this one that runs in the peer's environment."""
+    """Class in `drivers.py`."""
 
     environment: str
     """Name of the environment; peers may share one."""
 
     requirements: tuple[str, ...]
     does: str
-    """What it listens for, in a few words."""
+    """What it detects, in a few words."""
 
     natural_chunk_ms: int = CHUNK_MS
-    """What its own command or documentation feeds, a whole number of its steps."""
+    """Chunk size of its own command or documentation, a multiple of its step."""
 
     options: dict[str, Any] = field(default_factory=dict)
-    """Handed to the driver."""
+    """Of the driver."""
 
     by_default: bool = True
 
@@ -37,7 +37,7 @@ def _kws(mode: str, runtime: str | None = None) -> Peer:
     suffix = "-tflite" if runtime else ""
     return Peer(
         name=f"kws-{mode}{suffix}",
-        driver="drive_kws.py",
+        driver="Kws",
         environment=f"kws{suffix}",
         requirements=(".[tflite]",) if runtime else (".",),
         does=f"10 words, {mode} form" + (f", {runtime}" if runtime else ""),
@@ -47,14 +47,14 @@ def _kws(mode: str, runtime: str | None = None) -> Peer:
 
 
 PEERS = (
-    Peer("nothing", "drive_nothing.py", "nothing", (), "drops the audio: the floor"),
+    Peer("nothing", "Nothing", "nothing", (), "drops the audio: the baseline"),
     _kws("stream"),
     _kws("window"),
     _kws("stream", "tflite-runtime"),
     _kws("window", "tflite-runtime"),
     Peer(
         "pymicro-wakeword",
-        "drive_pymicro.py",
+        "PymicroWakeWord",
         "pymicro-wakeword",
         ("pymicro-wakeword==2.5.0", "pymicro-features==2.0.2"),
         f"1 wake word, {WAKE_WORD}",
@@ -63,7 +63,7 @@ PEERS = (
     ),
     Peer(
         "pyopen-wakeword",
-        "drive_pyopen.py",
+        "PyopenWakeWord",
         "pyopen-wakeword",
         ("pyopen-wakeword==1.1.0",),
         f"1 wake word, {WAKE_WORD}",
@@ -72,7 +72,7 @@ PEERS = (
     ),
     Peer(
         "openwakeword",
-        "drive_openwakeword.py",
+        "OpenWakeWord",
         "openwakeword",
         # tflite-runtime 2.14 does not run with numpy 2, which pip would choose.
         ("openwakeword==0.6.0", "tflite-runtime==2.14.0", "numpy<2"),
@@ -82,7 +82,7 @@ PEERS = (
     ),
     Peer(
         "pocketsphinx",
-        "drive_pocketsphinx.py",
+        "Pocketsphinx",
         "pocketsphinx",
         ("pocketsphinx==5.1.1",),
         "10 words, keyword list",

@@ -1,4 +1,4 @@
-"""From what was measured to a table with ratios, as text, Markdown and JSON."""
+"""Turn measurements into a table with ratios, as Markdown that reads as plain text."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def summarise(samples: dict[str, list[float]], reference: dict[str, list[float]]
     Parameters
     ----------
     samples, reference : dict of list of float
-        Per quantity one value a round, in the same order: a ratio is the median of the rounds'
-        ratios, since what disturbs a round disturbs its neighbours in time alike.
+        For each quantity one value per round, in the same order. A ratio is the median of the
+        ratios of the rounds, because disturbances affect neighbouring runs alike.
     """
     summary: dict[str, Any] = {}
     for quantity, values in samples.items():
@@ -45,7 +45,7 @@ def summarise(samples: dict[str, list[float]], reference: dict[str, list[float]]
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """Return the table, padded so that it reads as plain text too, and what it rests on."""
+    """Return the table, padded to read as plain text, and notes on the conditions."""
     header = [cell.format(reference=report["reference"]) for cell in HEADER]
     lines = [header, *(_cells(row) for row in report["rows"])]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
@@ -98,7 +98,7 @@ def _notes(report: dict[str, Any]) -> list[str]:
         f"(core {machine['core']}) was used, with one thread where the peer lets one choose; "
         f"{machine['system']}, Python {report['python']}; load {machine['load_1min']} before.",
         f"{report['seconds']:g} s of audio back to back"
-        + (f", {paced:g} s at the pace of speech" if paced else "")
+        + (f", {paced:g} s in real time" if paced else "")
         + f", after {report['warm_up_s']:g} s of warm-up. Audio: {report['audio']}.",
         ("One round." if rounds == 1 else f"{rounds} rounds in turn: median (least-most).")
         + " A ratio is the median of the rounds' ratios.",
@@ -107,18 +107,17 @@ def _notes(report: dict[str, Any]) -> list[str]:
         "inference, start of Python included.",
         *_peer_notes(report["rows"]),
         *(f"Left out: {name}: {reason}" for name, reason in report["skipped"].items()),
-        *(f"Doubtful: {doubt}" for doubt in report["doubts"]),
+        *(f"Warning: {text}" for text in report["warnings"]),
     ]
     if any(row["wake_word"] for row in report["rows"]):
         notes.append(
-            "The wake-word engines listen for a phrase that the audio need not contain: they "
-            "compute the same whether it is there or not."
+            "The wake-word engines cost the same whether or not the audio contains their phrase."
         )
     return notes
 
 
 def _peer_notes(rows: list[dict[str, Any]]) -> list[str]:
-    """Return what each peer did, which shows that it did it, and its versions."""
+    """Return the inferences, detections and versions of each peer."""
     notes = {}
     for row in rows:
         versions = ", ".join(f"{name} {version}" for name, version in row["versions"].items())

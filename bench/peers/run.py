@@ -1,4 +1,4 @@
-"""Measure kws beside its peers, on one core, in one run, on the same audio.
+"""Measure kws and other engines on one core, in one run, on the same audio.
 
 Each peer is installed with pip into an environment of its own and fed the same PCM by the same
 code. See --help.
@@ -16,18 +16,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from audio import AudioError, looped
 from environments import CHECKOUT, Environments, PeerError
 from peers import BY_NAME, CHUNK_MS, PEERS, REFERENCES
 from report import markdown, summarise
-from turns import WARM_UP_S, Case, measure_in_turns, prepare
+from turns import WARM_UP_S, AudioError, Case, looped, measure_in_turns, prepare
 
 DEMO = CHECKOUT / "firmware_models" / "demo.wav"
 
 EXAMPLES = """\
 examples:
   python bench/peers/run.py                             all peers, about 15 minutes
-  python bench/peers/run.py --skip-paced --rounds 1     a first look, about a minute
+  python bench/peers/run.py --skip-paced --rounds 1     a quick look, about a minute
   python bench/peers/run.py --only kws-stream,pymicro-wakeword --rounds 7 --json
   python bench/peers/run.py --audio talk.wav --out reports/peers
   python bench/peers/run.py --only kws-stream,kws-stream-tflite
@@ -36,7 +35,7 @@ peers: """ + ", ".join(peer.name + ("" if peer.by_default else " (on request)") 
 
 
 class ComparisonError(Exception):
-    """The comparison cannot be made like this; the message says why, in one line."""
+    """The comparison is not possible; the message is the reason, in one line."""
 
 
 def main() -> int:
@@ -120,7 +119,7 @@ def _compare(arguments: argparse.Namespace) -> dict[str, Any]:
     skipped: dict[str, str] = {}
     cases = list(prepare(names, environments, arguments.model, skipped))
     machine = _machine(core)
-    # What is started from here on inherits it.
+    # Inherited by all processes started from here on.
     os.sched_setaffinity(0, {core})
     seconds = {"burst": arguments.seconds}
     if not arguments.skip_paced:
@@ -155,7 +154,7 @@ def _report(
         "rounds": arguments.rounds,
         "python": python,
         "machine": machine,
-        "doubts": _doubts(cases, machine, reference),
+        "warnings": _warnings(cases, machine, reference),
     }
 
 
@@ -174,21 +173,21 @@ def _row(case: Case, of_reference: dict[str, list[float]]) -> dict[str, Any]:
     }
 
 
-def _doubts(cases: list[Case], machine: dict[str, Any], reference: str | None) -> list[str]:
-    doubts = []
+def _warnings(cases: list[Case], machine: dict[str, Any], reference: str | None) -> list[str]:
+    warnings = []
     if machine["load_1min"] > 0.25 * machine["cores"]:
-        doubts.append(f"busy machine: load {machine['load_1min']} before the first measurement")
+        warnings.append(f"busy machine: load {machine['load_1min']} before the first measurement")
     if reference != REFERENCES[0]:
-        doubts.append(f"no {REFERENCES[0]}: ratios are to {reference or 'nothing'}")
+        warnings.append(f"no {REFERENCES[0]}: ratios are to {reference or 'nothing'}")
     for case in cases:
         if case.last["threads"] > 1 and case.chunk_ms == CHUNK_MS:
-            doubts.append(
-                f"{case.peer.name} has {case.last['threads']} threads, for which its driver "
-                "found no switch; their CPU is counted"
+            warnings.append(
+                f"{case.peer.name} has {case.last['threads']} threads and no option to "
+                "limit them; their CPU is counted"
             )
         if case.late_chunks:
-            doubts.append(f"{case.label} did not keep pace {case.late_chunks} times")
-    return doubts
+            warnings.append(f"{case.label} did not keep pace {case.late_chunks} times")
+    return warnings
 
 
 def _machine(core: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Runs the drivers in turns, each in a process and an environment of its own."""
+"""Run the peers in turn, each in its own process and environment, on the same audio."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import subprocess
 import sys
 import tempfile
 import time
+import wave
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from audio import BYTES_PER_S
-from environments import Environments, PeerError, clean_environment, last_complaint
+from environments import Environments, PeerError, clean_environment, error_line
 from peers import BY_NAME, CHUNK_MS, Peer
 
+SAMPLE_RATE = 16_000
+BYTES_PER_S = 2 * SAMPLE_RATE
 HERE = Path(__file__).resolve().parent
 # openwakeword keeps ten seconds of audio and costs more once it has them.
 WARM_UP_S = 12.0
@@ -23,9 +25,32 @@ COLD_STARTS_PER_ROUND = 3
 COLD_START_AUDIO_S = 5.0
 
 
+class AudioError(Exception):
+    """The file is not 16 kHz mono 16-bit WAV; the message is one line."""
+
+
+def looped(path: Path, seconds: float) -> bytes:
+    """Return this many seconds of a WAV, from its beginning, repeated as needed."""
+    try:
+        with wave.open(str(path), "rb") as sound:
+            got = (sound.getframerate(), sound.getnchannels(), 8 * sound.getsampwidth())
+            pcm = sound.readframes(sound.getnframes())
+    except (OSError, EOFError, wave.Error) as error:
+        raise AudioError(f"{path}: expected a WAV file: {error}") from error
+    if got != (SAMPLE_RATE, 1, 16):
+        raise AudioError(
+            f"{path}: expected 16000 Hz, 1 channel, 16 bit, got {got[0]} Hz, {got[1]} channel(s), "
+            f"{got[2]} bit; convert it first (ffmpeg -i {path} -ar 16000 -ac 1 out.wav)"
+        )
+    if not pcm:
+        raise AudioError(f"{path}: expected audio, got a file without samples")
+    n_bytes = int(seconds * SAMPLE_RATE) * 2
+    return (pcm * (n_bytes // len(pcm) + 1))[:n_bytes]
+
+
 @dataclass
 class Case:
-    """A peer with one chunk size, and what was measured of it, one value a round."""
+    """A peer with one chunk size, and its measurements, one value per round."""
 
     peer: Peer
     chunk_ms: int
@@ -47,7 +72,7 @@ class Case:
 
     @property
     def label(self) -> str:
-        """What messages call it."""
+        """Name in messages."""
         return f"{self.peer.name} ({self.chunk_ms} ms)"
 
 
@@ -59,13 +84,13 @@ def prepare(
     Parameters
     ----------
     names : list of str
-        Peers in the order to take turns.
+        Peers, in the order of their turns.
     environments : Environments
         Where they are installed.
     model : str, optional
-        What kws runs instead of its default.
+        Model of kws instead of its default.
     skipped : dict of str to str
-        Gets a reason for each peer that is left out.
+        Receives a reason for each peer that is left out.
     """
     for name in names:
         peer = BY_NAME[name]
@@ -90,7 +115,7 @@ def _models_of(python: Path, lender: Peer) -> str:
     package = lender.name.replace("-", "_")
     folders = list(python.parents[1].glob(f"lib/python*/site-packages/{package}/models"))
     if not folders:
-        raise PeerError(f"{lender.name} is to lend its models, and has none")
+        raise PeerError(f"{lender.name} is needed for its models, but has none")
     return str(folders[0])
 
 
@@ -111,7 +136,7 @@ def measure_in_turns(
     Parameters
     ----------
     cases : list of Case
-        Get their samples, one a round.
+        Receive their samples, one per round.
     pcm : bytes
         The audio of all, warm-up included.
     seconds : dict of str to float
@@ -119,9 +144,9 @@ def measure_in_turns(
     rounds : int
         More make the medians steadier.
     skipped : dict of str to str
-        Gets a reason for each peer that is left out.
+        Receives a reason for each peer that is left out.
     """
-    # A first start reads from the disk and compiles; it also shows what does not run at all.
+    # The first start reads from the disk and compiles, and does not count.
     plan = [(0, "cold")]
     for number in range(1, rounds + 1):
         plan += [(number, measure) for measure in (*seconds, *["cold"] * COLD_STARTS_PER_ROUND)]
@@ -157,7 +182,7 @@ def _drive(case: Case, measure: str, pcm: Path, seconds: float) -> dict[str, Any
         "options": case.options,
         "spawned_ns": time.monotonic_ns(),
     }
-    command = [str(case.python), str(HERE / case.peer.driver), json.dumps(job)]
+    command = [str(case.python), str(HERE / "drivers.py"), case.peer.driver, json.dumps(job)]
     limit_s = 120 + 3 * seconds
     try:
         done = subprocess.run(
@@ -165,14 +190,14 @@ def _drive(case: Case, measure: str, pcm: Path, seconds: float) -> dict[str, Any
             capture_output=True,
             text=True,
             env=clean_environment(),
-            # Not the checkout, whose packages would be found before the installed ones.
+            # In the checkout its packages would hide the installed ones.
             cwd=pcm.parent,
             timeout=limit_s,
         )
     except subprocess.TimeoutExpired as error:
         raise PeerError(f"not done after {limit_s:.0f} s") from error
     if done.returncode:
-        raise PeerError(last_complaint(done.stderr))
+        raise PeerError(error_line(done.stderr))
     return dict(json.loads(done.stdout))
 
 
