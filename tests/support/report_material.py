@@ -1,4 +1,4 @@
-"""What `kws-eval report` measures on in tests, and its page as a test reads it."""
+"""Clips, noise and long audio cut from the demo recording, and a parser of the report page."""
 
 import csv
 import json
@@ -61,6 +61,8 @@ def make_material(root: Path) -> None:
         folder = root / "clips" / row["keyword"]
         folder.mkdir(parents=True, exist_ok=True)
         soundfile.write(folder / f"{start}.wav", samples[start : start + 16_000], 16_000)
+    (root / "clips" / "_silence_").mkdir()
+    soundfile.write(root / "clips" / "_silence_" / "0.wav", samples[:12_000], 16_000)
     (root / "noise").mkdir()
     hiss = np.random.default_rng(3).standard_normal(5 * 16_000) * 800
     soundfile.write(root / "noise" / "hiss.wav", hiss.astype(np.int16), 16_000)
@@ -77,6 +79,6 @@ def make_material(root: Path) -> None:
 
 
 def run(capsys, *arguments):
-    """Run `kws-eval ... --json`; return its exit code and what it tells."""
+    """Run `kws-eval ... --json`; return its exit code and its report."""
     code = main([*map(str, arguments), "--json"])
     return code, json.loads(capsys.readouterr().out)

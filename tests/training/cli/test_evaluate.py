@@ -1,48 +1,24 @@
 """`kws-eval` on the demo recording and clips cut from it."""
 
 import csv
-import json
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import soundfile
+from support.report_material import DEMO, TRUTH, run
 
 from kws import models
-from kws.audio.files import read_file
 from training.cli.evaluate import main
-
-DEMO = models.FIRMWARE_MODELS / "demo.wav"
-TRUTH = models.FIRMWARE_MODELS / "demo.csv"
-
-
-@pytest.fixture(scope="module")
-def spoken():
-    """Return the rows of the demo's truth."""
-    with open(TRUTH, newline="") as handle:
-        return list(csv.DictReader(handle))
+from training.evaluation.clips import clips_to_score
 
 
 @pytest.fixture
-def clip_folder(tmp_path, spoken):
-    """Return a one-folder-a-label tree of one-second clips cut from the demo recording."""
-    samples = np.concatenate(list(read_file(DEMO)))
-    for row in spoken:
-        middle = (float(row["start_s"]) + float(row["end_s"])) / 2
-        start = max(0, int((middle - 0.5) * 16_000))
-        folder = tmp_path / "clips" / row["keyword"]
-        folder.mkdir(parents=True, exist_ok=True)
-        soundfile.write(folder / f"{start}.wav", samples[start : start + 16_000], 16_000)
-    silence = tmp_path / "clips" / "_silence_"
-    silence.mkdir()
-    soundfile.write(silence / "0.wav", samples[:12_000], 16_000)
-    return tmp_path / "clips"
-
-
-def run(capsys, *arguments):
-    code = main([*map(str, arguments), "--json"])
-    return code, json.loads(capsys.readouterr().out)
+def clip_folder(material, tmp_path):
+    """Return clips of the demo recording, one folder per label."""
+    return shutil.copytree(material / "clips", tmp_path / "clips")
 
 
 def test_stream_scores_the_demo_recording(capsys, tmp_path):
@@ -168,8 +144,6 @@ def test_validation_split_is_balanced(kws_data):
     """
     With --split unknown and silence are about as many as one keyword.
     """
-    from training.evaluation.clips import clips_to_score
-
     manifest = models.load("default")
     labels = manifest.labels
     chosen = clips_to_score(manifest, kws_data / "speech_commands", split="validation", seed=2018)

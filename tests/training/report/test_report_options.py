@@ -1,4 +1,4 @@
-"""The outputs and errors of `kws-eval report`."""
+"""The outputs and errors of `kws-eval report`, and the published points."""
 
 import json
 import shutil
@@ -11,8 +11,9 @@ pytest.importorskip("jinja2", reason="the page needs the extra [eval]")
 from support.report_material import Page, run
 
 from kws import models
+from kws.errors import ConfigError
 from training.cli.evaluate import main
-from training.report import bench
+from training.report import bench, published
 
 # A fresh process and every level of noise take their time on a busy machine.
 pytestmark = pytest.mark.timeout(300)
@@ -124,3 +125,50 @@ def test_markdown_file_is_the_table_of_manifests(tmp_path):
 
     assert 0 == main(["report", "default", "--out", str(path)])
     assert f"| default {models.load('default').version} |" in path.read_text()
+
+
+def test_every_point_has_its_source():
+    """
+    Each point has its test set, form and source; names are distinct within a form.
+    """
+    points = published.points()
+
+    assert len(points) > 40
+    assert all(len(point["source"]) > 10 for point in points)
+    assert {"V1-12", "V2-12", "12 words"} == {point["set"] for point in points}
+    names = [(point["name"], point["form"]) for point in points]
+    assert len(set(names)) == len(names)
+
+
+def test_figures_are_those_of_the_papers():
+    """
+    BC-ResNet-8 with 98.7 % and 89.1 M multiplications, MicroNet-S with 95.3 % in 115 kB.
+    """
+    found = {(point["name"], point["form"]): point for point in published.points()}
+
+    best, small = found["BC-ResNet-8", "float"], found["MicroNet-S", "int8"]
+    assert (0.987, 89_100_000, 321_000) == (best["accuracy"], best["macs"], best["parameters"])
+    assert (0.953, 115_000, None) == (small["accuracy"], small["bytes"], small["macs"])
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('source = "nobody"', "expected a source"),
+        ('source = "a"\naccuracy = 0.97', "accuracy in %"),
+        ('source = "a"\nmacs = 1', "unknown key macs"),
+    ],
+)
+def test_invalid_points_are_refused(tmp_path, line, words):
+    """
+    A point without a source or with an invalid value is an error.
+    """
+    path = tmp_path / "points.toml"
+    accuracy = "" if "accuracy" in line else "accuracy = 97.0\n"
+    path.write_text(
+        f'[sources]\na = "somebody"\n[[point]]\nname = "x"\nset = "V2-12"\nform = "int8"\n'
+        f"{accuracy}{line}\n"
+    )
+
+    with pytest.raises(ConfigError, match=words):
+        published.points(path)
