@@ -50,6 +50,8 @@ class DcBlocker:
     def push(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return float64 ``(n,)`` without its offset."""
         n_start = min(len(samples), self._start_samples - self._n_samples)
+        if not n_start and 0 < len(samples) <= SEGMENT_SAMPLES:
+            return self._segment(samples)
         segments = [self._start(samples[:n_start])] if n_start else []
         segments += [
             self._segment(samples[at : at + SEGMENT_SAMPLES])
@@ -83,7 +85,9 @@ class Conditioner:
     """
 
     def __init__(self, rate: int, out_rate: int, *, gain_db: float = 0.0) -> None:
-        self._clipped = 0
+        self.clipped = 0
+        """Samples clipped by the device or the gain so far, at the spotter's rate."""
+
         self._rate = rate
         self._out_rate = out_rate
         # Samples at the device's full scale, times the spotter's rate.
@@ -91,11 +95,6 @@ class Conditioner:
         self._resampler = Resampler(rate, out_rate) if rate != out_rate else None
         self._blocker = DcBlocker(out_rate)
         self._gain = 10.0 ** (gain_db / 20.0)
-
-    def take_clipped(self) -> int:
-        """Return the number of clipped samples since the last call, at the spotter's rate."""
-        clipped, self._clipped = self._clipped, 0
-        return clipped
 
     def push(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:
         """Return the samples at the spotter's rate that these int16 ``(n,)`` complete."""
@@ -116,7 +115,7 @@ class Conditioner:
         beyond = int(np.count_nonzero(np.abs(scaled) > FULL_SCALE))
         # The gain clips again what the device has already clipped: count it once.
         before, self._at_full_scale = divmod(self._at_full_scale, self._rate)
-        self._clipped += max(beyond, before)
+        self.clipped += max(beyond, before)
         return np.asarray(np.clip(scaled, -FULL_SCALE - 1, FULL_SCALE), dtype=np.int16)
 
 
@@ -145,25 +144,23 @@ class SignalHealth:
         n_clipped : int
             How many of them are clipped.
         """
-        return self._silence(samples) or self._clipping(len(samples), n_clipped)
-
-    def _silence(self, samples: NDArray[np.int16]) -> tuple[str, str] | None:
+        self._span_samples += len(samples)
+        self._span_clipped += n_clipped
         if len(samples) and max(int(samples.max()), -int(samples.min())) >= SILENT_PEAK:
             self._silent_samples = 0
             self._reported_silent = False
-            return None
-        self._silent_samples += len(samples)
-        silent_s = self._silent_samples / self._rate
-        if self._reported_silent or silent_s < SILENT_S:
-            return None
-        self._reported_silent = True
-        return "silent", SILENT_HINT.format(silent_s)
+        else:
+            self._silent_samples += len(samples)
+            silent_s = self._silent_samples / self._rate
+            if not self._reported_silent and silent_s >= SILENT_S:
+                self._reported_silent = True
+                return "silent", SILENT_HINT.format(silent_s)
+        if self._span_samples >= CLIPPED_SPAN_S * self._rate:
+            return self._clipping()
+        return None
 
-    def _clipping(self, n_samples: int, n_clipped: int) -> tuple[str, str] | None:
-        self._span_samples += n_samples
-        self._span_clipped += n_clipped
-        if self._span_samples < CLIPPED_SPAN_S * self._rate:
-            return None
+    def _clipping(self) -> tuple[str, str] | None:
+        """End a span; report it if it is clipped and the last one was not."""
         share = self._span_clipped / self._span_samples
         span_s = self._span_samples / self._rate
         self._span_samples = self._span_clipped = 0

@@ -31,17 +31,13 @@ class RingBuffer:
         self._claimed = 0
         self._written = 0
         self._read = 0
-        self._dropped = 0
+        self.dropped_samples = 0
+        """Samples overwritten before they were read, since the start."""
 
     @property
     def capacity(self) -> int:
         """Samples that fit."""
         return self._capacity
-
-    @property
-    def dropped_samples(self) -> int:
-        """Samples overwritten before they were read, since the start."""
-        return self._dropped
 
     def __len__(self) -> int:
         """Return how many samples can be read now."""
@@ -81,6 +77,6 @@ class RingBuffer:
         samples = np.concatenate((self._samples[at : at + first], self._samples[: n - first]))
         # The producer may have lapped us during the copy: samples it overwrote are lost.
         safe = max(start, min(self._claimed - self._capacity, start + n))
-        self._dropped += safe - self._read
+        self.dropped_samples += safe - self._read
         self._read = start + n
         return np.asarray(samples[safe - start :])

@@ -129,7 +129,8 @@ class Callbacks(Sink):
 
     def poll(self) -> None:
         """Log the drops that are due."""
-        self._log.poll()
+        if self.dropped:
+            self._log.poll()
 
     def close(self, timeout_s: float) -> None:
         """Let running and waiting callbacks finish within `timeout_s`; drop calls not begun."""

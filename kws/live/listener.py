@@ -201,7 +201,8 @@ class Listener:
                 if left <= 0:
                     return
                 chunk = microphone.read(min(POLL_S, left))
-                self._poll()
+                self._sinks.poll()
+                self._losses.poll(self._system.now(), overflows=microphone.overflows)
                 if chunk is not None:
                     yield from self._take(chunk)
                 elif microphone.lost:
@@ -226,10 +227,11 @@ class Listener:
         if self._conditioner is None:
             self._conditioner = Conditioner(chunk.rate, rate, gain_db=self._config.gain_db)
         samples = self._conditioner.push(chunk.samples)
-        return found + self._process(samples, self._conditioner.take_clipped())
+        return found + self._process(samples, self._conditioner)
 
-    def _process(self, samples: NDArray[np.int16], clipped: int) -> list[Detection]:
-        """Return the detections in samples at the spotter's rate."""
+    def _process(self, samples: NDArray[np.int16], conditioner: Conditioner) -> list[Detection]:
+        """Return the detections in samples from the conditioner."""
+        clipped, conditioner.clipped = conditioner.clipped, 0
         self._clipped += clipped
         if len(samples):
             self._sinks.samples(samples)
@@ -247,7 +249,7 @@ class Listener:
         conditioner, self._conditioner = self._conditioner, None
         if conditioner is None:
             return []
-        return self._process(conditioner.finish(), conditioner.take_clipped())
+        return self._process(conditioner.finish(), conditioner)
 
     def _skip(self, n_samples: int) -> list[Detection]:
         """Advance over missing audio; 0 is a gap of unknown length. Return detections before it."""
@@ -256,11 +258,6 @@ class Listener:
         self.spotter.skip(n_samples)
         self._sinks.gap(n_samples)
         return found
-
-    def _poll(self) -> None:
-        """Do what is due, with or without audio."""
-        self._sinks.poll()
-        self._losses.poll(self._system.now(), overflows=self.statistics.overflows)
 
     def _notify(self, kind: str, text: str) -> None:
         logger.warning("%s", text)

@@ -174,10 +174,9 @@ def test_samples_that_the_gain_clips_are_counted():
     heard = conditioner.push(spikes(37, 30_000))
 
     assert (heard.max(), heard.min()) == (32_767, -32_768)
-    assert conditioner.take_clipped() == 2 * 37
-    assert conditioner.take_clipped() == 0
+    assert conditioner.clipped == 2 * 37
     assert conditioner.push(spikes(0, 0)).max() < 250
-    assert conditioner.take_clipped() == 0
+    assert conditioner.clipped == 2 * 37
 
 
 @pytest.mark.parametrize("gain_db", [0, 6, -6])
@@ -188,10 +187,10 @@ def test_samples_that_the_device_clipped_are_counted_once(gain_db):
     conditioner = Conditioner(RATE, RATE, gain_db=gain_db)
     conditioner.push(spikes(21, 32_767))
 
-    assert conditioner.take_clipped() == 2 * 21
+    assert conditioner.clipped == 2 * 21
     if gain_db <= 0:
         conditioner.push(spikes(21, 32_700))
-        assert conditioner.take_clipped() == 0
+        assert conditioner.clipped == 2 * 21
 
 
 @pytest.mark.parametrize("size", [1, 7, 4_800])
@@ -202,7 +201,7 @@ def test_clipping_is_counted_at_the_spotters_rate(size):
     conditioner = Conditioner(48_000, RATE)
     in_blocks(conditioner, spikes(90, 32_767, n=4_800), [size])
 
-    assert conditioner.take_clipped() == 2 * 90 / 3
+    assert conditioner.clipped == 2 * 90 / 3
 
 
 @pytest.mark.parametrize("rate", [16_000, 48_000])
@@ -215,7 +214,7 @@ def test_empty_chunks_are_allowed(rate):
     for _ in range(2):
         heard = conditioner.push(np.zeros(0, dtype=np.int16))
         assert (heard.dtype, heard.shape) == (np.int16, (0,))
-        assert conditioner.take_clipped() == 0
+        assert conditioner.clipped == 0
         conditioner.push(np.ones(RATE, dtype=np.int16))
 
 

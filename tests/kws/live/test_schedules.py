@@ -13,6 +13,7 @@ from fuzz.schedules import draw
 from kws.audio.conditioning import Conditioner
 from kws.audio.reconnect import ReconnectingMicrophone
 from kws.live.listener import Listener
+from kws.live.reports import LossReport
 
 N_SCHEDULES = 200
 
@@ -62,12 +63,12 @@ def no_rest(conditioner: Conditioner) -> object:
     return np.zeros(0, dtype=np.int16)
 
 
-def no_report(listener: Listener) -> None:
-    if listener._losses._dropped:
-        listener._notify("overload", "all the time")
+def no_pause(losses: LossReport, now_s: float, *, overflows: int) -> None:
+    if losses._dropped:
+        losses._notify("overload", "all the time")
 
 
-def no_detection(listener: Listener, samples: np.ndarray, clipped: int) -> list[object]:
+def no_detection(listener: Listener, samples: np.ndarray, conditioner: Conditioner) -> list[object]:
     if len(samples):
         listener._sinks.samples(samples)
     listener.spotter.process(0 * samples)
@@ -80,7 +81,7 @@ def no_detection(listener: Listener, samples: np.ndarray, clipped: int) -> list[
         (ReconnectingMicrophone, "close", no_close, "all devices closed"),
         (ReconnectingMicrophone, "take_gap_s", no_gap, "audio time within"),
         (Conditioner, "finish", no_rest, "no more held back"),
-        (Listener, "_poll", no_report, "a second between"),
+        (LossReport, "poll", no_pause, "a second between"),
         (Listener, "_process", no_detection, "detections"),
     ],
 )
