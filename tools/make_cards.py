@@ -110,7 +110,8 @@ def forms(manifest: ModelManifest) -> list[str]:
 
 def size(manifest: ModelManifest, form: str = "window") -> int:
     """Return the size of a model file in bytes."""
-    return (manifest.path.parent / getattr(manifest, form).file).stat().st_size
+    file: str = getattr(manifest, form).file
+    return (manifest.path.parent / file).stat().st_size
 
 
 def multiplications(manifest: ModelManifest, form: str) -> str:
@@ -242,8 +243,42 @@ def unheard(manifest: ModelManifest) -> str:
 def long_audio(manifest: ModelManifest) -> str:
     """Return the figures of tuning on held-out speakers, and of the other streams."""
     decision, tuned = manifest.decision, manifest.metrics["thresholds"]
-    report = tuned["reporting"]
     context = max(decision.context_weights.values(), default=0)
+    text = (
+        f"Thresholds are tuned for {tuned['fa_per_hour']:g} false alarm(s) per hour of all "
+        f"keywords together, with smoothing over {decision.smoothing_ms} ms and a context weight "
+        f"of {context:g}. These figures are on held-out speakers: tuned on each half, reported on "
+        "the other. The manifest has the thresholds that were tuned on both halves."
+    )
+    streams = [
+        (
+            name,
+            share(row["events"] - row["hits"], row["events"]),
+            f"{row['false_accepts_per_hour']:.1f}",
+            f"{row['hours']:.2f}",
+        )
+        for name, row in manifest.metrics.get("stream", {}).items()
+    ]
+    others = (
+        "With the thresholds of the manifest on other streams (noise at 10 dB; other people "
+        "reading aloud at 10 dB). The tuning used the same words."
+    )
+    head = ("stream", "missed words", "false alarms per hour", "hours")
+    parts = [text, held_out(tuned["reporting"])]
+    parts += [others, table(head, streams)] if streams else []
+    per_keyword = []
+    for keyword in manifest.keywords:
+        row = tuned["reporting"]["per_keyword"][keyword]
+        threshold = decision.thresholds.get(keyword, decision.default_threshold)
+        missed = share(row["missed"], row["words"])
+        per_keyword.append((keyword, f"{threshold:.3f}", missed, row["false_accepts"]))
+    parts.append(table(("keyword", "threshold", "missed words", "false alarms"), per_keyword))
+    return "\n\n".join(parts)
+
+
+def held_out(report: dict[str, Any]) -> str:
+    """Return the table of figures on held-out speakers."""
+    late = report["latency_s"]
     rows = [
         (
             "missed words, over unseen noise at 10 dB",
@@ -262,40 +297,11 @@ def long_audio(manifest: ModelManifest) -> str:
         ),
         (
             "latency after the end of the word, median / 95 %",
-            f"{report['latency_s']['median']:.2f} / {report['latency_s']['p95']:.2f} s",
+            f"{late['median']:.2f} / {late['p95']:.2f} s",
             "",
         ),
     ]
-    streams = [
-        (
-            name,
-            share(row["events"] - row["hits"], row["events"]),
-            f"{row['false_accepts_per_hour']:.1f}",
-            f"{row['hours']:.2f}",
-        )
-        for name, row in manifest.metrics.get("stream", {}).items()
-    ]
-    per_keyword = []
-    for keyword in manifest.keywords:
-        row = report["per_keyword"][keyword]
-        threshold = decision.thresholds.get(keyword, decision.default_threshold)
-        missed = share(row["missed"], row["words"])
-        per_keyword.append((keyword, f"{threshold:.3f}", missed, row["false_accepts"]))
-    parts = [
-        f"Thresholds are tuned for {tuned['fa_per_hour']:g} false alarm(s) per hour of all "
-        f"keywords together, with smoothing over {decision.smoothing_ms} ms and a context weight "
-        f"of {context:g}. These figures are on held-out speakers: tuned on each half, reported "
-        "on the other. The manifest has the thresholds that were tuned on both halves.",
-        table(("on held-out speakers", "value", "95 % interval"), rows),
-    ]
-    if streams:
-        head = ("stream", "missed words", "false alarms per hour", "hours")
-        parts.append(
-            "With the thresholds of the manifest on other streams (noise at 10 dB; other people "
-            "reading aloud at 10 dB). The tuning used the same words.\n\n" + table(head, streams)
-        )
-    parts.append(table(("keyword", "threshold", "missed words", "false alarms"), per_keyword))
-    return "\n\n".join(parts)
+    return table(("on held-out speakers", "value", "95 % interval"), rows)
 
 
 if __name__ == "__main__":

@@ -72,26 +72,15 @@ def _add_make_stream(commands: Any) -> None:
     made.set_defaults(run=make_stream)
     made.add_argument("--clips", type=Path, required=True, metavar="DIR", help="one folder a word")
     made.add_argument("--split", choices=("training", "validation", "testing"))
+    words = "yes,no,up,down,left,right,on,off,stop,go"
+    text = "folders to draw from (default: the ten commands)"
+    made.add_argument("--keywords", default=words, metavar="A,B", help=text)
+    text = "recordings, joined in this order; of a folder all files, sorted"
     made.add_argument(
-        "--keywords",
-        default="yes,no,up,down,left,right,on,off,stop,go",
-        metavar="A,B",
-        help="folders to draw from (default: the ten commands)",
+        "--background", type=Path, nargs="+", required=True, metavar="FILE|DIR", help=text
     )
-    made.add_argument(
-        "--background",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="FILE|DIR",
-        help="recordings, joined in this order; of a folder all files, sorted",
-    )
-    made.add_argument(
-        "--word-times",
-        type=Path,
-        metavar="CSV",
-        help="utterance,word,start_sample,n_samples of the background; keywords in it are ignored",
-    )
+    text = "utterance,word,start_sample,n_samples of the background; keywords in it are ignored"
+    made.add_argument("--word-times", type=Path, metavar="CSV", help=text)
     numbers: tuple[tuple[str, type, Any, str], ...] = (
         ("--snr-db", float, 10.0, "words over background (default: 10)"),
         ("--per-minute", float, 12.0, "keywords per minute (default: 12)"),
@@ -109,9 +98,8 @@ def _add_make_stream(commands: Any) -> None:
         help="speaker: separate files for each speaker of the background (by file name); "
         "halves: a-*.wav and b-*.wav without a common speaker or recording; default: all",
     )
-    made.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="for the WAV files and truth.csv"
-    )
+    text = "for the WAV files and truth.csv"
+    made.add_argument("--out", type=Path, required=True, metavar="DIR", help=text)
     made.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 

@@ -18,6 +18,7 @@ from kws.spotter import KeywordSpotter
 from training.cli.terminal import check_picture, command_line, open_spotter, progress_bar
 
 if TYPE_CHECKING:
+    from training.tuning.tune import TuneConfig
     from training.tuning.tune_report import Tuned
 
 EXAMPLES = """\
@@ -123,22 +124,12 @@ def _add_outputs(made: argparse.ArgumentParser) -> None:
 def tune(arguments: argparse.Namespace) -> int:
     """Tune, report, and write the manifest."""
     from training.tuning.posterior_cache import default_cache
-    from training.tuning.threshold_rules import RuleConfig
-    from training.tuning.tune import TuneConfig
     from training.tuning.tune_report import draw_tuning, tune_and_report
     from training.tuning.tuning_audio import AudioFolders, read_audio
 
     if arguments.picture:
         check_picture(arguments.picture)
-    config = TuneConfig(
-        fa_per_hour=arguments.fa_per_hour,
-        smoothing_ms=tuple(arguments.smoothing_ms),
-        suppression_ms=tuple(arguments.suppression_ms or ()),
-        context_weights=tuple(arguments.context_weights),
-        max_latency_s=arguments.max_latency_s,
-        floor=arguments.floor,
-        rule=RuleConfig(arguments.rule, arguments.own_share),
-    )
+    config = _config(arguments)
     spotter = open_spotter(arguments, hop_ms=arguments.hop_ms)
     quiet = AudioFolders.of(arguments.audio, arguments.truth)
     words = AudioFolders.of([arguments.misses] if arguments.misses else [])
@@ -163,6 +154,21 @@ def tune(arguments: argparse.Namespace) -> int:
         path = report.get("written")
         print(f"written to {path}" if path else "nothing written: --dry-run")
     return 0
+
+
+def _config(arguments: argparse.Namespace) -> TuneConfig:
+    from training.tuning.threshold_rules import RuleConfig
+    from training.tuning.tune import TuneConfig
+
+    return TuneConfig(
+        fa_per_hour=arguments.fa_per_hour,
+        smoothing_ms=tuple(arguments.smoothing_ms),
+        suppression_ms=tuple(arguments.suppression_ms or ()),
+        context_weights=tuple(arguments.context_weights),
+        max_latency_s=arguments.max_latency_s,
+        floor=arguments.floor,
+        rule=RuleConfig(arguments.rule, arguments.own_share),
+    )
 
 
 def _about(tuned: Tuned, spotter: KeywordSpotter, arguments: argparse.Namespace) -> dict[str, Any]:

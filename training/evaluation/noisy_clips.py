@@ -72,7 +72,7 @@ def held_out_noise(
     split : str
         validation or testing.
     environment : Path, optional
-        An ESC folder tree, of which the split's folds are used. Default: ``esc10`` beside
+        An ESC folder tree; only the split's folds are used. Default: ``esc10`` beside
         `data`.
     folders : sequence of Path
         Folders whose recordings are used instead of both.

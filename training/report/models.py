@@ -76,7 +76,7 @@ def open_models(
 
 
 def facts(model: ReportModel) -> dict[str, Any]:
-    """Return what the files of a model tell: size, multiplications, checksums, manifest figures."""
+    """Return size, multiplications, checksums and manifest figures of a model."""
     manifest = model.manifest
     files = {name: manifest.read_form(form) for name, form in model.forms.items()}
     return {

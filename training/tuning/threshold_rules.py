@@ -22,7 +22,7 @@ RULES = ("shrunk", "common", "counts", "margin")
 # "margin": distance of a threshold above the highest false peak that it rejects.
 MARGIN = 0.02
 # "shrunk": budget at which each keyword's offset is estimated. At this rate an hour and a half of
-# audio gives more than a dozen false accepts, enough to tell keywords apart.
+# audio gives more than a dozen false accepts, enough to compare keywords.
 LEARN_PER_HOUR = 10.0
 # Number of highest false peaks that the tail is fitted to.
 TAIL_PEAKS = 20

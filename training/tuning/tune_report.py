@@ -17,6 +17,15 @@ from training.tuning.operating_point import OperatingPoint, Outcome, measure
 from training.tuning.tune import BUDGETS, TuneConfig, tune
 from training.tuning.tuning_audio import TuningAudio
 
+A, B = HALVES
+# For each split the halves to tune on and to report on; None: all speakers, and nothing.
+WAYS: dict[str, tuple[tuple[str | None, str | None], ...]] = {
+    "half-a": ((A, B),),
+    "half-b": ((B, A),),
+    "both-ways": ((A, B), (B, A)),
+    "none": ((None, None),),
+}
+
 
 @dataclass(frozen=True)
 class Tuned:
@@ -49,20 +58,12 @@ def tune_and_report(
         half, report on the other, and pool the reports; the operating point is then tuned on all
         speakers. ``none``: tune on all speakers, with nothing held out.
     """
-    first, second = HALVES
-    # The half to tune on, and the half to report on.
-    ways: dict[str, list[tuple[str | None, str | None]]] = {
-        "half-a": [(first, second)],
-        "half-b": [(second, first)],
-        "both-ways": [(first, second), (second, first)],
-        "none": [(None, None)],
-    }
     asked = config.fa_per_hour
     own: dict[float, Outcome] = {}
     reported: dict[float, Outcome] = {}
     speakers: list[str] = []
     described: list[dict[str, Any]] = []
-    for half, other in ways[split]:
+    for half, other in WAYS[split]:
         audio = read_audio(half)
         points = tune(audio, manifest, config, BUDGETS)
         tuned_on = {"tuned_on": list(audio.quiet.speakers)}

@@ -28,7 +28,7 @@ def hiss(rng, seconds=3):
 @pytest.mark.parametrize("snr_db", [20.0, 0.0])
 def test_level_is_the_one_asked_for(clip, rng, snr_db):
     """
-    The clip's loudest 300 ms lie `snr_db` above the RMS of the noise, which fills the window.
+    The clip's loudest 300 ms are `snr_db` above the RMS of the noise, which fills the window.
     """
     (mixed,) = over_noise(
         [clip], NoiseRecordings((hiss(rng),)), snr_db=snr_db, window_s=1.0, seed=1
@@ -61,7 +61,7 @@ def test_noise_is_the_same_at_every_level(clip, rng):
 
 def test_digital_silence_is_no_noise(clip, rng):
     """
-    Cuts in which nothing is heard are drawn again; a bank of nothing else is refused.
+    Silent cuts are drawn again; noise without anything else is an error.
     """
     silence = np.zeros(RATE, dtype=np.int16)
 
