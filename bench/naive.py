@@ -1,4 +1,4 @@
-"""The plain script that everyone writes first, against `kws`, both measured in one run.
+"""Compare `kws` with the obvious plain script, both measured in one run.
 
 Every hop it recomputes the features of the whole window with numpy and invokes the same model
 with the same interpreter. It uses `kws` only for the manifest and for opening the interpreter.
@@ -14,8 +14,8 @@ import os
 import time
 from pathlib import Path
 
-# Before numpy loads: on matrices as small as these, BLAS threads would only spin, and make the
-# naive script look ten times as dear as it is.
+# Before numpy loads: for matrices this small, BLAS threads only spin, which would make the naive
+# script look ten times as expensive.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
@@ -40,7 +40,7 @@ class NaiveSpotter:
         self.interpreter = opened.interpreter
         self.runtime = opened.runtime
         self.input, self.output = opened.inputs[0], opened.outputs[0]
-        self.taper = np.hanning(self.frontend.frame_length_samples + 1)[:-1].astype(np.float32)
+        self.hann = np.hanning(self.frontend.frame_length_samples + 1)[:-1].astype(np.float32)
         self.filters = mel_filterbank(self.frontend)
 
     def features(self, window: np.ndarray) -> np.ndarray:
@@ -48,7 +48,7 @@ class NaiveSpotter:
         config = self.frontend
         samples = window.astype(np.float32) / 32768
         frames = np.lib.stride_tricks.sliding_window_view(samples, config.frame_length_samples)
-        frames = frames[:: config.frame_step_samples] * self.taper
+        frames = frames[:: config.frame_step_samples] * self.hann
         power = np.abs(np.fft.rfft(frames, n=config.n_fft)) ** 2
         mel = np.log(np.maximum(power.astype(np.float32) @ self.filters, config.log_floor))
         return (mel - config.mean) / config.std

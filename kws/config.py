@@ -76,7 +76,7 @@ class FrontendConfig:
         if self.kind not in FRONTEND_KINDS:
             raise ConfigError(f"kind must be one of {', '.join(FRONTEND_KINDS)}, got {self.kind!r}")
         if not 4_000 <= self.sample_rate <= 192_000:
-            raise ConfigError(f"sample_rate must lie in 4000..192000 Hz, got {self.sample_rate}")
+            raise ConfigError(f"sample_rate must be in 4000..192000 Hz, got {self.sample_rate}")
         largest = MAX_NORMALISATION
         if not -largest <= self.mean <= largest:
             raise ConfigError(f"mean must be a number, got {self.mean} (limit: {largest:g})")
@@ -95,7 +95,7 @@ class FrontendConfig:
     def _check_frames(self) -> None:
         if not 0 < self.frame_step_ms <= self.frame_length_ms:
             raise ConfigError(
-                f"frame_step_ms must lie above 0 and up to frame_length_ms "
+                f"frame_step_ms must be above 0 and up to frame_length_ms "
                 f"({self.frame_length_ms}), got {self.frame_step_ms}"
             )
         if self.frame_length_ms > MAX_FRAME_MS:
@@ -121,7 +121,7 @@ class FrontendConfig:
 
     def _check_bands(self) -> None:
         if not 1 <= self.n_mels <= self.n_fft // 2:
-            raise ConfigError(f"n_mels must lie in 1..{self.n_fft // 2}, got {self.n_mels}")
+            raise ConfigError(f"n_mels must be in 1..{self.n_fft // 2}, got {self.n_mels}")
         if not 0 <= self.low_hz < self.high_hz <= self.sample_rate / 2:
             raise ConfigError(
                 f"0 <= low_hz < high_hz <= {self.sample_rate / 2:g} must hold, "
@@ -129,7 +129,7 @@ class FrontendConfig:
             )
         if self.high_hz - self.low_hz < 1:
             raise ConfigError(
-                f"high_hz must lie 1 Hz above low_hz or more, got {self.high_hz} and {self.low_hz}"
+                f"high_hz must be at least 1 Hz above low_hz, got {self.high_hz} and {self.low_hz}"
             )
 
     @property
@@ -213,24 +213,24 @@ class DecisionConfig:
 
     def __post_init__(self) -> None:
         if not 0 < self.smoothing_ms <= 5_000:
-            raise ConfigError(f"smoothing_ms must lie in 1..5000, got {self.smoothing_ms}")
+            raise ConfigError(f"smoothing_ms must be in 1..5000, got {self.smoothing_ms}")
         if not 0 <= self.suppression_ms <= 60_000:
-            raise ConfigError(f"suppression_ms must lie in 0..60000, got {self.suppression_ms}")
+            raise ConfigError(f"suppression_ms must be in 0..60000, got {self.suppression_ms}")
         for name, value in (("default", self.default_threshold), *self.thresholds.items()):
             if not _is_number(value) or not 0 < value <= 1:
-                raise ConfigError(f"threshold of {name} must lie above 0 and up to 1, got {value}")
+                raise ConfigError(f"threshold of {name} must be above 0 and up to 1, got {value}")
         object.__setattr__(self, "thresholds", dict(self.thresholds))
         self._check_context()
 
     def _check_context(self) -> None:
         if not 0 < self.context_ms <= 60_000:
-            raise ConfigError(f"context_ms must lie in 1..60000, got {self.context_ms}")
+            raise ConfigError(f"context_ms must be in 1..60000, got {self.context_ms}")
         if not 0 <= self.context_delay_ms <= 5_000:
-            raise ConfigError(f"context_delay_ms must lie in 0..5000, got {self.context_delay_ms}")
+            raise ConfigError(f"context_delay_ms must be in 0..5000, got {self.context_delay_ms}")
         for name, value in self.context_weights.items():
             if not _is_number(value) or not 0 <= value <= MAX_CONTEXT_WEIGHT:
                 raise ConfigError(
-                    f"context weight of {name} must lie in 0..{MAX_CONTEXT_WEIGHT}, got {value}"
+                    f"context weight of {name} must be in 0..{MAX_CONTEXT_WEIGHT}, got {value}"
                 )
         object.__setattr__(self, "context_weights", dict(self.context_weights))
 

@@ -171,7 +171,7 @@ class KeywordSpotter:
         Raises
         ------
         KwsError
-            If the model, a keyword or a setting does not fit; the message says which.
+            If the model, a keyword or a setting is invalid.
         """
         manifest = models.load(name_or_path)
         model = open_form(

@@ -97,7 +97,7 @@ def count(case: Case, *, cache: Path, audio: Path, n_hops: int, repeats: int) ->
 
 
 def spread(runs: list[dict[str, int]]) -> float | None:
-    """Return how far whole hops of repeated runs lie apart, as a share; None for one run."""
+    """Return the relative spread of the whole hop over repeated runs; None for one run."""
     if len(runs) < 2:
         return None
     whole = [run["whole"] for run in runs]

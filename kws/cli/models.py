@@ -19,8 +19,8 @@ from kws.manifest import ModelManifest, to_table
 from kws.spotter import KeywordSpotter
 
 EXAMPLES = """\
-  kws-models list                the models that ship
-  kws-models info default        everything its manifest says
+  kws-models list                the shipped models
+  kws-models info default        its manifest
   kws-models verify              check files, shapes and a run of each
   kws-models verify my/word.json
 """
@@ -35,11 +35,11 @@ def _parser() -> argparse.ArgumentParser:
     made = program.parser("kws-models", "List, describe and verify models.", examples=EXAMPLES)
     made.add_argument("--json", action="store_true", help="one JSON object on stdout")
     commands = made.add_subparsers(dest="command", metavar="COMMAND")
-    _add_command(commands, "list", "the models that ship")
-    info = _add_command(commands, "info", "what a manifest says")
+    _add_command(commands, "list", "the shipped models")
+    info = _add_command(commands, "info", "show a manifest")
     info.add_argument("model", metavar="NAME|PATH")
     verify = _add_command(commands, "verify", "check files, shapes and a run")
-    verify.add_argument("models", nargs="*", metavar="NAME|PATH", help="default: all that ship")
+    verify.add_argument("models", nargs="*", metavar="NAME|PATH", help="default: all shipped")
     return made
 
 
@@ -114,12 +114,12 @@ def _info(name: str, *, as_json: bool) -> int:
     print(f"decision   {decision.smoothing_ms} ms smoothing, {decision.suppression_ms} ms quiet")
     weights = decision.context_weights
     if any(weights.values()):
-        print(f"           {decision.context_ms} ms of what was heard before")
+        print(f"           {decision.context_ms} ms of speech context")
     for keyword in manifest.keywords:
         weighed = f", context {weights[keyword]:g}" if weights.get(keyword) else ""
         print(f"           {keyword:<10} {decision.threshold(keyword):.3f}{weighed}")
     for lines in (_accuracy, _tuning, _long_audio, _training):
-        # These parts of a manifest are free: what another tool wrote in another form is not shown.
+        # The form of these parts is not fixed: what another tool wrote is left out.
         with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
             for text in lines(manifest):
                 print(one_line(text))
@@ -139,7 +139,7 @@ def _tuning(manifest: ModelManifest) -> list[str]:
     chosen = manifest.metrics["thresholds"]
     reported = chosen["reporting"]
     return [
-        f"tuned      for {chosen['fa_per_hour']:g} an hour: on other speakers "
+        f"tuned      for {chosen['fa_per_hour']:g} false accepts an hour: on other speakers "
         f"{100 * reported['false_reject_rate']:.1f} % of {reported['words']} words missed, "
         f"{reported['false_accepts_per_hour']:.2f} false accepts an hour in "
         f"{reported['hours']:.2f} h"
@@ -148,7 +148,7 @@ def _tuning(manifest: ModelManifest) -> list[str]:
 
 def _long_audio(manifest: ModelManifest) -> list[str]:
     return [
-        f"long audio {name}: {figures['hits']} of {figures['events']} words heard, "
+        f"long audio {name}: {figures['hits']} of {figures['events']} words detected, "
         f"{figures['false_accepts']} false accepts in {figures['hours']:.2f} h"
         for name, figures in manifest.metrics["stream"].items()
     ]
@@ -162,7 +162,7 @@ def _training(manifest: ModelManifest) -> list[str]:
 
 
 def _verify(names: Sequence[str], *, as_json: bool) -> int:
-    """Open and run each model, in both forms; exit code 1 if one fails."""
+    """Open and run each model in both forms; return 1 if one fails."""
     results: list[dict[str, Any]] = []
     for name in names:
         try:
@@ -179,8 +179,8 @@ def _verify(names: Sequence[str], *, as_json: bool) -> int:
 
 
 def _problem(manifest: ModelManifest) -> str | None:
-    """Return what is wrong with a model that can be opened, or None."""
-    heard = {}
+    """Return the problem of a model that can be opened, or None."""
+    posteriors: dict[str, list[bytes]] = {}
     for mode in ("window", "stream") if manifest.stream else ("window",):
         spotter = KeywordSpotter.from_model(
             manifest.path,
@@ -188,18 +188,15 @@ def _problem(manifest: ModelManifest) -> str | None:
             hop_ms=default_hop_ms(manifest),
             kernels="reference",
         )
-        # Noise, so that the windows differ: silence alone would hide a form that forgets.
+        # Noise, so that windows differ: with silence, wrong states would go unnoticed.
         noise = np.random.default_rng(0).normal(0, 300, spotter.sample_rate).astype(np.int16)
-        posteriors: list[bytes] = []
         found = spotter.process(np.zeros(2 * spotter.sample_rate, dtype=np.int16))
         if found:
             return f"fires {found[0].keyword} on silence"
-        spotter.on_posterior = lambda _, posterior, __, kept=posteriors: kept.append(
-            posterior.tobytes()
-        )
+        kept = posteriors[mode] = []
+        spotter.on_posterior = lambda _, posterior, __, kept=kept: kept.append(posterior.tobytes())
         spotter.process(noise)
-        heard[mode] = posteriors
-    if heard["window"] != heard.get("stream", heard["window"]):
+    if posteriors["window"] != posteriors.get("stream", posteriors["window"]):
         return "the stream form gives other posteriors than the window form; export it again"
     return None
 

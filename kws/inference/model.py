@@ -167,7 +167,7 @@ def check_tensor(
     """Raise `ModelError` unless the tensor has this shape and is int8 or float32."""
     if tensor.shape != shape:
         raise ModelError(
-            f"{where}: {manifest.path.name} says that the {role} is {shape}, got {tensor.shape}"
+            f"{where}: expected the {role} {shape} of {manifest.path.name}, got {tensor.shape}"
         )
     if tensor.dtype not in (np.int8, np.float32):
         raise ModelError(

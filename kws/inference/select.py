@@ -38,7 +38,7 @@ def open_form(
     Raises
     ------
     KwsError
-        If the model or a setting does not fit; the message says which.
+        If the model or a setting is invalid.
     """
     asked_ms = default_hop_ms(manifest, mode=mode) if hop_ms is None else hop_ms
     hop_frames = _hop_frames(manifest, asked_ms)

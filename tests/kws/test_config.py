@@ -95,16 +95,16 @@ def test_what_a_kind_does_not_use_is_not_checked():
     ("settings", "message"),
     [
         ({"kind": "mfcc"}, r"kind must be one of log_mel, spectrogram, waveform, got .mfcc."),
-        ({"sample_rate": 100}, r"sample_rate must lie in 4000\.\.192000 Hz, got 100"),
+        ({"sample_rate": 100}, r"sample_rate must be in 4000\.\.192000 Hz, got 100"),
         (
             {"frame_step_ms": 0},
-            r"frame_step_ms must lie above 0 and up to frame_length_ms \(25\), got 0",
+            r"frame_step_ms must be above 0 and up to frame_length_ms \(25\), got 0",
         ),
         ({"frame_step_ms": 26}, r"frame_step_ms .* got 26"),
         ({"frame_step_ms": 0.01}, r"at least a sample \(0.0625\), got 0.01"),
         ({"n_fft": 399}, r"n_fft must be at least the frame \(400 samples\), got 399"),
-        ({"n_mels": 0}, r"n_mels must lie in 1\.\.256, got 0"),
-        ({"n_mels": 257}, r"n_mels must lie in 1\.\.256, got 257"),
+        ({"n_mels": 0}, r"n_mels must be in 1\.\.256, got 0"),
+        ({"n_mels": 257}, r"n_mels must be in 1\.\.256, got 257"),
         ({"low_hz": -1.0}, r"low_hz < high_hz .* got -1 and 7600"),
         ({"low_hz": 7_600.0}, r"low_hz < high_hz .* got 7600 and 7600"),
         ({"high_hz": 8_001.0}, r"<= 8000 must hold, got 20 and 8001"),
@@ -124,11 +124,11 @@ def test_front_end_refuses_nonsense(settings, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"smoothing_ms": 0}, r"smoothing_ms must lie in 1\.\.5000, got 0"),
+        ({"smoothing_ms": 0}, r"smoothing_ms must be in 1\.\.5000, got 0"),
         ({"smoothing_ms": 5_001}, r"smoothing_ms .* got 5001"),
-        ({"suppression_ms": -1}, r"suppression_ms must lie in 0\.\.60000, got -1"),
+        ({"suppression_ms": -1}, r"suppression_ms must be in 0\.\.60000, got -1"),
         ({"default_threshold": 0}, r"threshold of default .* got 0"),
-        ({"thresholds": {"go": 1.01}}, r"threshold of go must lie above 0 and up to 1, got 1.01"),
+        ({"thresholds": {"go": 1.01}}, r"threshold of go must be above 0 and up to 1, got 1.01"),
         ({"thresholds": {"go": float("nan")}}, r"threshold of go .* got nan"),
     ],
 )

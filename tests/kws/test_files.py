@@ -59,7 +59,7 @@ def manifest_with(tmp_path: Path) -> Callable[[str, str], Path]:
         ('"std": 4.8', '"std": 1e-300', "std must be above 0, got 1e-300"),
         ('"std": 4.8', '"std": 1e30', r"std must be above 0, got 1e\+30"),
         ('"log_floor": 1e-06', '"log_floor": 1e30', r"log_floor must be above 0, got 1e\+30"),
-        ('_hz": 20.0', '_hz": 7599.5', "high_hz must lie 1 Hz above low_hz or more, got 7600"),
+        ('_hz": 20.0', '_hz": 7599.5', "high_hz must be at least 1 Hz above low_hz, got 7600"),
         ('samples": 16000', 'samples": 960001', r"window_samples: expected at most 60 s \(960000"),
         ('"metrics": {', f'"metrics": {{"a": {"[" * 40}{"]" * 40},', "nested deeper than 32"),
         ('"metrics": {', f'"metrics": {{"a": {"[" * 10**5}{"]" * 10**5},', "nested deeper than 32"),

@@ -120,16 +120,16 @@ def test_a_missing_model_file_is_named(written):
             {"decision.context_weights": {"up": 0.5}},
             "context_weights: 'up' is none of on, off",
         ),
-        ({"decision.context_weights": {"on": 21}}, r"context weight of on must lie in 0\.\.20"),
-        ({"decision.context_ms": 0}, r"context_ms must lie in 1\.\.60000, got 0"),
+        ({"decision.context_weights": {"on": 21}}, r"context weight of on must be in 0\.\.20"),
+        ({"decision.context_ms": 0}, r"context_ms must be in 1\.\.60000, got 0"),
         (
             {"decision.context_weights": {"on": 3}, "labels": ["on", "off", "_unknown_", "rest"]},
             "expected the labels _unknown_ and _silence_, got on, off",
         ),
-        ({"decision.thresholds": {"on": 2}}, "threshold of on must lie above 0 and up to 1, got 2"),
+        ({"decision.thresholds": {"on": 2}}, "threshold of on must be above 0 and up to 1, got 2"),
         (
             {"decision.thresholds": {"on": "x"}},
-            "threshold of on must lie above 0 and up to 1, got x",
+            "threshold of on must be above 0 and up to 1, got x",
         ),
         ({"decision.thresholds": [0.5]}, r"decision.thresholds: expected .*, got \[0\.5\]"),
         ({"metrics": 3}, r"metrics: expected Mapping\[str, Any\], got 3"),
@@ -230,7 +230,7 @@ def test_labels_must_fit_the_output(default_with, default_manifest):
     )
 
     with pytest.raises(
-        ModelError, match=r"changed\.json says that the output is \(1, 11\), got \(1, 12\)"
+        ModelError, match=r"expected the output \(1, 11\) of .*, got \(1, 12\)"
     ):
         WindowModel(manifest, hop_frames=10)
 
@@ -242,7 +242,7 @@ def test_frames_must_fit_the_input(default_with, default_manifest):
     manifest = default_with(frontend=dataclasses.replace(default_manifest.frontend, n_mels=39))
 
     with pytest.raises(
-        ModelError, match=r"says that the input is \(1, 98, 39\), got \(1, 98, 40\)"
+        ModelError, match=r"expected the input \(1, 98, 39\) of .*, got \(1, 98, 40\)"
     ):
         WindowModel(manifest, hop_frames=10)
 

@@ -286,10 +286,10 @@ def test_info_says_where_and_what(name, capsys):
     output = capsys.readouterr().out
     assert f"{name}.json" in output
     assert "_silence_" in output
-    assert "2000 ms of what was heard before" in output
+    assert "2000 ms of speech context" in output
     decision = load(name).decision
     for word in ("yes", "go"):
         weight = f"{decision.context_weights[word]:g}"
         assert f"{word:<10} {decision.threshold(word):.3f}, context {weight}\n" in output
-    assert "tuned      for 1 an hour: on other speakers 14.5 % of 1432 words missed" in output
+    assert "tuned      for 1 false accepts an hour: on other speakers 14.5 % of 1432 words missed" in output
     assert "Speech Commands" in output

@@ -190,12 +190,12 @@ def test_without_weights_scores_pass_as_they_are():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"context_weights": {"on": -1}}, r"context weight of on must lie in 0\.\.20, got -1"),
-        ({"context_weights": {"on": "3"}}, r"context weight of on must lie in 0\.\.20, got 3"),
-        ({"context_weights": {"on": True}}, r"context weight of on must lie in 0\.\.20, got True"),
+        ({"context_weights": {"on": -1}}, r"context weight of on must be in 0\.\.20, got -1"),
+        ({"context_weights": {"on": "3"}}, r"context weight of on must be in 0\.\.20, got 3"),
+        ({"context_weights": {"on": True}}, r"context weight of on must be in 0\.\.20, got True"),
         ({"context_weights": {"on": math.nan}}, "context weight of on"),
-        ({"context_ms": 0}, r"context_ms must lie in 1\.\.60000, got 0"),
-        ({"context_delay_ms": -1}, r"context_delay_ms must lie in 0\.\.5000, got -1"),
+        ({"context_ms": 0}, r"context_ms must be in 1\.\.60000, got 0"),
+        ({"context_delay_ms": -1}, r"context_delay_ms must be in 0\.\.5000, got -1"),
     ],
 )
 def test_settings_out_of_range_are_refused(changes, message):

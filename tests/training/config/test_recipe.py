@@ -97,7 +97,7 @@ def test_lists_become_tuples(written):
         ('name = "m"\n[augmentation]\nspeed_range = [1.0]', r"augmentation: "),
         ('name = "m"\n[model]\nparams = 3', r"model\.params: expected Mapping.*, got 3"),
         ('name = "m"\n[frontend]\nstd = 0', r"frontend: std must be above 0, got 0"),
-        ('name = "m"\n[decision]\nsmoothing_ms = 0', r"decision: smoothing_ms must lie"),
+        ('name = "m"\n[decision]\nsmoothing_ms = 0', r"decision: smoothing_ms must be"),
         (f"{RATE_OF_SAMPLES} = 32000", r"training's clips have 16000 Hz; .* got 32000"),
         (f"{RATE_OF_SAMPLES} = 11025", r"16000 Hz or a whole part of it \(8000\), got 11025"),
         ('name = "m"\n[data]\nclasses = ["a", "b"]', r"data\.classes: only a classification"),
