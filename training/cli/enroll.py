@@ -115,8 +115,8 @@ def _add_learning_options(made: argparse._ArgumentGroup) -> None:
         "--voices",
         type=int,
         metavar="N",
-        help="synthesised voices for words with fewer than 5 recordings, if espeak-ng or flite is "
-        "installed; the 15 most similar ones are used (default: 60; 0: none)",
+        help="synthesised voices for fewer than 5 recordings, if espeak-ng or flite is installed; "
+        "the 15 most similar ones are used (default: 60; 0: none)",
     )
     made.add_argument("--seed", type=int, default=1, help="random seed of the copies (default: 1)")
 

@@ -6,10 +6,14 @@ import argparse
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kws.cli import program
 from kws.errors import ConfigError
+from kws.files import sha256
+
+if TYPE_CHECKING:
+    from training.embedding.backbone import WordBackbone
 
 EXAMPLES = """\
   kws-eval few-shot computer jarvis --clips wake_words --speech dev_clean --out reports/few-shot
@@ -59,7 +63,6 @@ def add_parsers(commands: Any) -> None:
 
 def few_shot(arguments: argparse.Namespace) -> int:
     """Run the study, or continue it."""
-    from kws.files import sha256
     from training.embedding.backbone import WordBackbone, WordEmbedder
     from training.embedding.negatives import Negatives
     from training.enrolment.config import EnrolmentConfig
@@ -69,21 +72,12 @@ def few_shot(arguments: argparse.Namespace) -> int:
     n_voices = N_VOICES if arguments.voices is None else arguments.voices
     if n_voices < 0:
         raise ConfigError(f"--voices: expected 0 or more, got {n_voices}")
-    config = EnrolmentConfig(
-        head=arguments.head, copies=arguments.copies, per_hour=arguments.fa_per_hour
-    )
+    config = EnrolmentConfig(arguments.head, arguments.copies, arguments.fa_per_hour)
     embedder = WordEmbedder(WordBackbone.read(arguments.backbone))
     backbone = embedder.description
     negatives = Negatives.read(backbone.negatives_path, backbone=backbone.sha256)
     recordings = {word: _recordings(word, arguments.clips) for word in arguments.words}
-    about = {
-        "backbone": backbone.sha256,
-        "negatives": sha256(backbone.negatives_path.read_bytes()),
-        "clips": [folder.name for folder in arguments.clips],
-        "speech": arguments.speech.name,
-        "voices": n_voices,
-        **asdict(config),
-    }
+    about = {**_about(arguments, backbone), "voices": n_voices, **asdict(config)}
     trials = read_trials(arguments.out, about)
     voices = {
         word: synthesise_voices(
@@ -97,7 +91,7 @@ def few_shot(arguments: argparse.Namespace) -> int:
     }
     study = FewShotStudy(embedder, negatives, embed_speech(embedder, arguments.speech), config)
     done = {(trial.word, trial.n_recordings, trial.draw) for trial in trials}
-    table = ""
+    table = write_study(arguments.out, trials, config)
     for trial in study.trials(
         recordings, counts=arguments.counts, draws=arguments.draws, voices=voices, done=done
     ):
@@ -108,8 +102,17 @@ def few_shot(arguments: argparse.Namespace) -> int:
         )
         # After each trial, so that an interruption loses nothing.
         table = write_study(arguments.out, trials, config)
-    print(table or write_study(arguments.out, trials, config))
+    print(table)
     return 0
+
+
+def _about(arguments: argparse.Namespace, backbone: WordBackbone) -> dict[str, Any]:
+    return {
+        "backbone": backbone.sha256,
+        "negatives": sha256(backbone.negatives_path.read_bytes()),
+        "clips": [folder.name for folder in arguments.clips],
+        "speech": arguments.speech.name,
+    }
 
 
 def _recordings(word: str, folders: list[Path]) -> Any:

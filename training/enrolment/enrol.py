@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,17 +140,13 @@ class Enroller:
         thresholds = {word: tails[word].threshold(self._config.per_hour) for word in words}
         level = np.array(list(thresholds.values()), np.float32)
         gain = _gain(head, examples, level)
+        calibrate = partial(Head.calibrated, thresholds=level, gain=gain)
         left_out: dict[str, list[float]] = {word: [] for word in words}
         if leave_out:
             self._progress("testing each recording with the others", 0.7)
-            for number, word in enumerate(words):
-                heads = self._left_out_heads(positives, number, examples.negatives)
-                left_out[word] = [
-                    self._best_logit(other.calibrated(level, gain), aligned[word][index], number)
-                    for index, other in heads.items()
-                ]
+            left_out = self._left_out_logits(positives, aligned, examples.negatives, calibrate)
         return Enrolment(
-            head=head.calibrated(level, gain),
+            head=calibrate(head),
             tails=tails,
             thresholds=thresholds,
             recordings=aligned,
@@ -250,17 +247,27 @@ class Enroller:
             logits[held] = (logits[held] + self._logits(other)[held]) / 2
         return logits
 
-    def _left_out_heads(
-        self, positives: _Positives, word: int, negatives: FloatArray
-    ) -> dict[int, Head]:
-        """Return for each recording of a word a head that was fitted without it."""
-        n = len(positives.recordings[word])
-        heads: dict[int, Head] = {}
-        for fold in range(min(MAX_LEFT_OUT_FOLDS, n) if n > 1 else 0):
-            indices = range(fold, n, MAX_LEFT_OUT_FOLDS)
-            examples, _ = positives.examples(negatives, left_out=(word, indices))
-            heads.update(dict.fromkeys(indices, self._fit(examples)))
-        return dict(sorted(heads.items()))
+    def _left_out_logits(
+        self,
+        positives: _Positives,
+        aligned: Mapping[str, Sequence[Recording]],
+        negatives: FloatArray,
+        calibrate: Callable[[Head], Head],
+    ) -> dict[str, list[float]]:
+        """Return the best logit of each recording by a head that was fitted without it."""
+        logits: dict[str, list[float]] = {}
+        for number, word in enumerate(positives.words):
+            recordings = aligned[word]
+            n = len(recordings)
+            best = np.zeros(n if n > 1 else 0)
+            for fold in range(min(MAX_LEFT_OUT_FOLDS, len(best))):
+                indices = range(fold, n, MAX_LEFT_OUT_FOLDS)
+                examples, _ = positives.examples(negatives, left_out=(number, indices))
+                head = calibrate(self._fit(examples))
+                for index in indices:
+                    best[index] = self._best_logit(head, recordings[index], number)
+            logits[word] = best.tolist()
+        return logits
 
     def _best_logit(self, head: Head, recording: Recording, word: int) -> float:
         """Return the highest score of a word over the hops of a recording, as a logit."""

@@ -43,16 +43,7 @@ class ParityError(KwsError, RuntimeError):
     """The exported model differs from the enrolled head."""
 
 
-@dataclass(frozen=True)
-class BaseModel:
-    """A model whose words are kept."""
-
-    manifest: ModelManifest
-    content: bytes
-    """Its window form."""
-
-
-def open_base(name_or_path: str, backbone: WordBackbone, words: Sequence[str]) -> BaseModel:
+def open_base(name_or_path: str, backbone: WordBackbone, words: Sequence[str]) -> ModelManifest:
     """Return the model whose words are kept; its window may differ from the backbone's.
 
     Raises
@@ -73,16 +64,16 @@ def open_base(name_or_path: str, backbone: WordBackbone, words: Sequence[str]) -
             f"--add-to {name_or_path}: expected a model with the front end of the backbone "
             f"{backbone.name}, such as default, tiny or large"
         )
-    content = manifest.read_form(manifest.window)
+    graph = Graph(manifest.read_form(manifest.window), where=manifest.window.file)
     try:
         # Checked before fitting, which takes a while.
-        plan_stream(Graph(content, where=manifest.window.file), hop_frames=backbone.hop_frames)
+        plan_stream(graph, hop_frames=backbone.hop_frames)
     except NotStreamableError as error:
         raise ConfigError(
             f"--add-to {name_or_path}: expected a model that can run every "
             f"{backbone.hop_frames} frames, as the backbone {backbone.name} does: {error}"
         ) from error
-    return BaseModel(manifest, content)
+    return manifest
 
 
 @dataclass(frozen=True)
@@ -102,7 +93,7 @@ def make_model(
     *,
     name: str,
     metrics: Mapping[str, Any],
-    base: BaseModel | None = None,
+    base: ModelManifest | None = None,
 ) -> ExportedModel:
     """Write ``NAME.tflite``, ``NAME.stream.tflite`` and ``NAME.json`` into `out`.
 
@@ -125,10 +116,10 @@ def make_model(
         embedder.backbone.content, enrolment.head, embedder.embed(samples), where=backbone.file
     )
     if base:
-        content = merge_models(base.content, content, where=f"{base.manifest.name} + {name}")
+        content = merge_models(base.read_form(base.window), content, where=f"{base.name} + {name}")
     manifest = _manifest(embedder, enrolment, config, name=name, content=content, metrics=metrics)
     if base:
-        manifest = merge_manifests(base.manifest, manifest, hop_s=embedder.hop_s)
+        manifest = merge_manifests(base, manifest, hop_s=embedder.hop_s)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".kws-", dir=out) as folder:
         staging = Path(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -33,22 +33,6 @@ FloatArray = NDArray[np.float32]
 
 class ParityError(KwsError, RuntimeError):
     """The exported model differs from the pipeline."""
-
-
-@dataclass(frozen=True)
-class ClipPosteriors:
-    """The posteriors of an exported model, one row per window."""
-
-    windows: FloatArray
-    """``(n_windows, n_labels)``, clip after clip."""
-
-    counts: list[int]
-    """Number of windows of each clip."""
-
-    @property
-    def clips(self) -> FloatArray:
-        """Return the mean of each clip's posteriors, ``(n_clips, n_labels)``."""
-        return clip_means(self.windows, self.counts)
 
 
 def export(
@@ -80,9 +64,11 @@ def export(
         manifest = replace(manifest, path=Path(folder) / f"{recipe.name}.json")
         file = manifest.path.parent / manifest.window.file
         file.write_bytes(content)
-        found = predict(manifest, data, clips, short=recipe.transfer.short, progress=progress)
-        difference = check_parity(recipe, data, head, found, clips)
-        report = report_of(found.clips, clips, split.labels)
+        posteriors, counts = predict(
+            manifest, data, clips, short=recipe.transfer.short, progress=progress
+        )
+        difference = check_parity(recipe, data, head, posteriors, clips)
+        report = report_of(clip_means(posteriors, counts), clips, split.labels)
         figures = {
             "data": f"{Path(recipe.data.clips).name}, {len(split.labels)} classes",
             "split": name,
@@ -104,8 +90,16 @@ def predict(
     *,
     short: str,
     progress: Progress = list,
-) -> ClipPosteriors:
-    """Return the exported model's posteriors of clips, through the runtime's own front end."""
+) -> tuple[FloatArray, list[int]]:
+    """Return the exported model's posteriors, through the runtime's own front end.
+
+    Returns
+    -------
+    posteriors : ndarray of float32, shape (n_windows, n_labels)
+        Clip after clip.
+    counts : list of int
+        Number of windows of each clip.
+    """
     backbone = data.backbone
     model = WindowModel(manifest, hop_frames=1)
     features = ClipFeatures(manifest.frontend)
@@ -122,11 +116,11 @@ def predict(
         for window in windows:
             frames = features(window)[: model.window_frames]
             found.append(model.predict(frames.reshape(shape)))
-    return ClipPosteriors(np.stack(found), counts)
+    return np.stack(found), counts
 
 
 def check_parity(
-    recipe: Recipe, data: TransferData, head: Head, found: ClipPosteriors, clips: Sequence[Any]
+    recipe: Recipe, data: TransferData, head: Head, posteriors: FloatArray, clips: Sequence[Any]
 ) -> float:
     """Return the largest difference of the model's posteriors from the pipeline's.
 
@@ -136,7 +130,7 @@ def check_parity(
         If it is more than ``transfer.tolerance``.
     """
     expected = head.posteriors(np.concatenate(data.rows(clips)))
-    difference = float(np.abs(found.windows - expected).max())
+    difference = float(np.abs(posteriors - expected).max())
     if not difference <= recipe.transfer.tolerance:
         raise ParityError(
             f"{recipe.name}: expected posteriors of the exported model within "

@@ -17,10 +17,10 @@ pytest.importorskip("sklearn", reason="a random split needs the extra [train]")
 from PIL import Image
 
 from kws.errors import ConfigError
+from training.batches import picture_tree
 from training.batches.picture_tree import on_audio, write_pictures
 from training.cli.train import main
 from training.config import recipe as recipes
-from training.batches import picture_tree
 from training.datasets.spectrogram_images import (
     make_picture,
     network_input,

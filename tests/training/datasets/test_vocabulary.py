@@ -21,8 +21,8 @@ from training.config import recipe as recipes
 from training.config.recipe import Recipe
 from training.datasets.clips import Clip
 from training.datasets.folders import speaker_of
-from training.evaluation.clips import clips_to_score
 from training.datasets.vocabulary import WordInWindow
+from training.evaluation.clips import clips_to_score
 
 SAID = ("hello", "there", "upon", "up", "yes", "ups", "their")
 

@@ -201,12 +201,12 @@ def test_a_model_that_differs_is_not_exported(material, run, tmp_path):
     full, head, _ = score(recipe, known, tmp_path / "scores")
     task = open_task(full)
     clips = task.clips("validation")
-    heard = predict(read_manifest(run / "sounds.json"), known, clips, short="pad")
+    posteriors, _ = predict(read_manifest(run / "sounds.json"), known, clips, short="pad")
     other = fit_head(task, known).calibrated(np.full(3, 2.0, np.float32), np.ones(3, np.float32))
-    assert check_parity(full, known, head, heard, clips) < 1e-4
+    assert check_parity(full, known, head, posteriors, clips) < 1e-4
 
     with pytest.raises(ParityError, match=r"exported model within 0\.01 of the pipeline's, got 0"):
-        check_parity(full, known, other, heard, clips)
+        check_parity(full, known, other, posteriors, clips)
     moved = replace(known, embeddings=replace(known.embeddings, rows=known.embeddings.rows * 2 + 1))
     with pytest.raises(ParityError):
         export(full, moved, head, tmp_path / "model")
