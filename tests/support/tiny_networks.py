@@ -66,5 +66,5 @@ def listener(*, rank: int = 2) -> bytes:
 
 def steps_of(samples: np.ndarray) -> np.ndarray:
     """Return what ``block1/relu`` is, ``(10, 8)``, computed by numpy."""
-    heard = np.maximum(samples.astype(np.float64) / 32_768 @ filters(), 0)
-    return heard.reshape(WINDOW // STEP, -1)
+    levels = np.maximum(samples.astype(np.float64) / 32_768 @ filters(), 0)
+    return levels.reshape(WINDOW // STEP, -1)

@@ -19,9 +19,9 @@ def conv_bn(
     padding: str = "valid",
     relu: bool = True,
 ) -> Any:
-    """Return a 2-D convolution without bias, batch normalisation and, unless told not to, a ReLU.
+    """Return a 2-D convolution without bias, batch normalisation and, with `relu`, a ReLU.
 
-    The layers are called `name`, ``NAME_bn`` and ``NAME_relu``.
+    The layers are ``NAME``, ``NAME_bn`` and ``NAME_relu``.
     """
     x = layers.Conv2D(filters, kernel, strides=strides, padding=padding, use_bias=False, name=name)(
         x

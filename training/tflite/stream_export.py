@@ -34,7 +34,7 @@ def add_streaming_model(
     Parameters
     ----------
     manifest : ModelManifest
-        A model whose .tflite file lies beside its manifest; copied to `out` if that is elsewhere.
+        A model in the same folder as its .tflite file, which is copied to `out` if that differs.
     frames : ndarray of float32, shape (n_frames, n_mels)
         Log-mel of real audio, on which both models must agree at every hop.
     hop_frames : int

@@ -84,7 +84,7 @@ def test_parameters_against_a_hand_count():
 def test_multiplications_against_a_hand_count():
     """
     DS-CNN with 2 filters and one block on 98 x 40: stem of 10 x 4 at a stride of 2, depthwise
-    3 x 3, pointwise, dense; and `simple` against what its int8 file says.
+    3 x 3, pointwise, dense; and `simple` against the count of its int8 file.
     """
     outputs = 49 * 20 * 2
     expected = outputs * 10 * 4 + outputs * 9 + outputs * 2 + 2 * 12
@@ -170,7 +170,7 @@ def test_sub_spectral_statistics_are_those_of_each_group(rng):
     for group in (normalised[:, :, :2], normalised[:, :, 2:]):
         np.testing.assert_allclose(group.mean(axis=(0, 1, 2)), 0, atol=1e-4)
         np.testing.assert_allclose(group.std(axis=(0, 1, 2)), 1, atol=1e-3)
-    # With no momentum the moving statistics are this batch's, so inference says the same.
+    # With no momentum the moving statistics are this batch's, so inference gives the same.
     np.testing.assert_allclose(layer(x.astype(np.float32)), normalised, atol=1e-4)
 
 

@@ -159,8 +159,8 @@ def test_keywords_are_spotted_through_a_picture(tmp_path, write_tree, demo_audio
     assert 0 == run("export", tmp_path / "run", "--out", tmp_path / "models")
 
     spotter = KeywordSpotter.from_model(tmp_path / "models" / "cnn2d.json")
-    heard: list[np.ndarray] = []
-    spotter.on_posterior = lambda _, posterior, __: heard.append(posterior)
+    posteriors: list[np.ndarray] = []
+    spotter.on_posterior = lambda _, posterior, __: posteriors.append(posterior)
     for at in range(0, 48_000, 777):
         spotter.process(demo_audio[at : min(48_000, at + 777)])
     front_end = ClipFeatures(recipes.load("cnn2d").frontend)
@@ -168,4 +168,4 @@ def test_keywords_are_spotted_through_a_picture(tmp_path, write_tree, demo_audio
     expected = [spotter.model.predict(front_end(second)) for second in seconds]
 
     assert ("yes", "no", "_unknown_", "_silence_") == spotter.manifest.labels
-    np.testing.assert_array_equal(expected, heard)
+    np.testing.assert_array_equal(expected, posteriors)

@@ -31,7 +31,7 @@ def test_a_faster_hop_is_made_from_the_shipped_model(tmp_path, capsys, demo_audi
         "mel0_pad"
     ]
     assert picture.read_bytes().startswith(b"\x89PNG")
-    heard = {}
+    found = {}
     for mode in ("window", "stream"):
         posteriors: list[bytes] = []
         spotter = KeywordSpotter.from_model(
@@ -41,9 +41,9 @@ def test_a_faster_hop_is_made_from_the_shipped_model(tmp_path, capsys, demo_audi
             posterior.tobytes()
         )
         spotter.process(demo_audio[:48_000])
-        heard[mode] = posteriors
-    assert len(heard["window"]) == (48_000 - 15_920) // 320 + 1
-    assert heard["window"] == heard["stream"]
+        found[mode] = posteriors
+    assert len(found["window"]) == (48_000 - 15_920) // 320 + 1
+    assert found["window"] == found["stream"]
 
 
 def test_the_text_says_what_is_kept(tmp_path, capsys):
@@ -83,7 +83,7 @@ def test_wrong_options_are_one_line_and_nothing_is_written(tmp_path, capsys, arg
 
 def test_the_former_command_names_the_new_one(capsys):
     """
-    ``kws-train stream`` ends with one line that says what to type.
+    ``kws-train stream`` ends with one line that names the new command.
     """
     with pytest.raises(SystemExit):
         main(["stream", "default", "--out", "x"])

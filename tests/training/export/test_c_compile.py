@@ -1,4 +1,4 @@
-"""The generated C++ compiles, and the compiled program holds what the manifest says."""
+"""The generated C++ compiles, and the compiled program has the values of the manifest."""
 
 from __future__ import annotations
 

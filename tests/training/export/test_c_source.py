@@ -131,7 +131,7 @@ def make_complex(graph: Graph) -> None:
 )
 def test_a_model_that_cannot_run_is_refused(default_manifest, tmp_path, change, message):
     """
-    A float model or an unknown operator is told by name, and no file is c_folder.
+    The error names a float tensor or an unknown operator, and no file is written.
     """
     manifest = changed(default_manifest, tmp_path, change)
 
@@ -142,7 +142,7 @@ def test_a_model_that_cannot_run_is_refused(default_manifest, tmp_path, change, 
 
 def test_a_model_that_tflite_micro_refuses_is_not_written(default_manifest, tmp_path):
     """
-    A model that TFLite Micro itself refuses is not c_folder; its reason is told.
+    The error has the reason that TFLite Micro gives.
     """
     pytest.importorskip("tflite_micro")
 

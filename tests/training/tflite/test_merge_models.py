@@ -35,7 +35,7 @@ def manifest():
 
 @pytest.fixture(scope="module")
 def base(manifest) -> bytes:
-    """Its window form."""
+    """Its non-streaming model."""
     return manifest.read_form(manifest.window)
 
 
@@ -72,14 +72,14 @@ def test_each_half_gives_its_own_posteriors(manifest, base, own, more):
 
     both = merge_models(base, own, where="test")
 
-    said = run(both, windows)
+    merged = run(both, windows)
     n_labels = len(manifest.labels)
-    np.testing.assert_array_equal(run(base, windows[:, -lengths[0] :]), said[:, :n_labels])
+    np.testing.assert_array_equal(run(base, windows[:, -lengths[0] :]), merged[:, :n_labels])
     # The own half sees the features in the int8 steps of the other's input.
     alone = run(own, requantized(windows, base, own)[:, -lengths[1] :])
-    np.testing.assert_allclose(alone, said[:, n_labels:], atol=2)
-    assert (1, 14) == said[:1].shape
-    assert len(np.unique(said[:, n_labels])) > 5
+    np.testing.assert_allclose(alone, merged[:, n_labels:], atol=2)
+    assert (1, 14) == merged[:1].shape
+    assert len(np.unique(merged[:, n_labels])) > 5
 
 
 def requantized(windows: np.ndarray, base: bytes, own: bytes) -> np.ndarray:

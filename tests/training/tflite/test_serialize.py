@@ -36,21 +36,21 @@ def outputs(content: bytes, windows: np.ndarray) -> np.ndarray:
     interpreter = Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
     where, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    said = []
+    posteriors = []
     for window in windows:
         interpreter.set_tensor(where["index"], window[None])
         interpreter.invoke()
-        said.append(interpreter.get_tensor(result["index"])[0].copy())
-    return np.stack(said)
+        posteriors.append(interpreter.get_tensor(result["index"])[0].copy())
+    return np.stack(posteriors)
 
 
 def test_every_integer_is_the_same(files: tuple[bytes, bytes]) -> None:
     """Sharing vectors and shortening names changes no posterior."""
     plain, compact = files
     windows = np.random.default_rng(2).integers(-128, 128, (40, 98, 40)).astype(np.int8)
-    said = outputs(plain, windows)
-    assert len(np.unique(said, axis=0)) > 20
-    np.testing.assert_array_equal(said, outputs(compact, windows))
+    expected = outputs(plain, windows)
+    assert len(np.unique(expected, axis=0)) > 20
+    np.testing.assert_array_equal(expected, outputs(compact, windows))
 
 
 def test_it_is_smaller(files: tuple[bytes, bytes]) -> None:
