@@ -88,16 +88,19 @@ def test_the_exported_streaming_model_equals_the_other(exported, rng):
 
 def test_the_hop_can_be_chosen_at_export(trained, tmp_path, capsys):
     """
-    ``kws-train export RUN --hop-frames``: another step than the recipe's, or no streaming model.
+    ``kws-train export RUN --hop-frames``: another step than the recipe's, or no streaming model;
+    with ``--c-array`` both also as C source.
     """
     for hop_frames in (4, 0):
         arguments = [str(trained.path), "--out", str(tmp_path), "--hop-frames", str(hop_frames)]
-        assert 0 == train.main(["export", *arguments])
+        assert 0 == train.main(["export", *arguments, "--c-array"])
         stream = read_manifest(tmp_path / "tiny.json").stream
+        files = ["tiny.json", "tiny_model.h", "tiny_model.cc"]
+        files += ["tiny_stream_model.h", "tiny_stream_model.cc"] if hop_frames else []
 
         assert hop_frames == (stream.hop_frames if stream else 0)
         assert (hop_frames > 0) == (tmp_path / "tiny.stream.tflite").exists()
-        assert str(tmp_path / "tiny.json") in capsys.readouterr().out
+        assert [str(tmp_path / file) for file in files] == capsys.readouterr().out.splitlines()
 
 
 def test_the_runtime_spots_with_the_exported_model(exported, demo_audio):
