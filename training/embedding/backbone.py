@@ -17,13 +17,13 @@ from kws.features.frontends import ClipFeatures
 from kws.files import sha256
 from kws.inference.interpreter import open_model
 from kws.inference.quantization import FrameQuantizer, dequantize
+from kws.inference.stream_model import NEXT, STATE
 from kws.models import FIRMWARE_MODELS
 from training.embedding.truncate import truncate
 from training.tflite.stream_rewrite import make_streaming
 
 FloatArray = NDArray[np.float32]
 SHIPPED = FIRMWARE_MODELS / "backbones"
-STATE, NEXT = "state/", "next/"
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kws.errors import ModelError
+from kws.inference.stream_model import NEXT, STATE
 from kws.manifest import ModelManifest, StreamForm, WindowForm
 from training.export.tensor_arena import TensorArena, measure_arena
 from training.tflite.graph import DTYPES, Graph
 
-# How a streaming model names its state tensors (training/tflite/stream_rewrite.py).
-STATE, NEXT = "state/", "next/"
 # ``tflite::MicroMutableOpResolver::AddNAME`` of the tensorflow/tflite-micro repository. Spelt out,
 # because a name derived by a rule would fail only when the user's firmware is compiled.
 METHODS = """

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from kws.errors import ModelError
+from kws.inference.stream_model import INPUT, NEXT, OUTPUT, STATE
 from training.tflite.cost import operator_macs
 from training.tflite.graph import Graph
 from training.tflite.layers import concatenate, slice_into
@@ -108,7 +109,7 @@ class _Rewriter:
         self._states: list[StreamState] = []
         self._layers: list[LayerSteps] = []
         # A tensor that only reshapes another one keeps the name of that one.
-        self._names: dict[int, str] = {graph.inputs[0]: "log_mel"}
+        self._names: dict[int, str] = {graph.inputs[0]: INPUT}
         self._window_shapes = {index: graph.shape(index) for index in plan.timed}
 
     def run(self) -> StreamingModel:
@@ -116,15 +117,15 @@ class _Rewriter:
         source, output = graph.inputs[0], graph.outputs[0]
         window_operators, graph.operators = graph.operators, []
         macs = [operator_macs(graph, operator) for operator in window_operators]
-        self._inputs["log_mel"] = source
+        self._inputs[INPUT] = source
         self._shorten(source)
-        self._hold(source, source, "log_mel")
+        self._hold(source, source, INPUT)
         for position, operator in enumerate(window_operators):
             self._rewrite(position, operator, macs[position])
-        graph.tensor(source).name = b"log_mel"
-        graph.tensor(output).name = b"posterior"
+        graph.tensor(source).name = INPUT.encode()
+        graph.tensor(output).name = OUTPUT.encode()
         content = graph.rebuild(
-            inputs=self._inputs, outputs={"posterior": output, **self._next_states}
+            inputs=self._inputs, outputs={OUTPUT: output, **self._next_states}
         )
         return StreamingModel(content, tuple(self._states), tuple(self._layers))
 
@@ -167,13 +168,13 @@ class _Rewriter:
         graph, name = self._graph, self._unique(name)
         shape = list(self._window_shapes[index])
         shape[axis] = kept
-        state = graph.add_tensor(f"state/{name}", shape, like=index)
+        state = graph.add_tensor(f"{STATE}{name}", shape, like=index)
         joined = concatenate(graph, [state, tensor], name=f"joined/{name}", axis=axis)
         self._held[index] = (joined, kept + timed.n_new)
         following = self._slice(joined, axis=axis, begin=timed.n_new, n_steps=kept)
-        graph.tensor(following).name = f"next/{name}".encode()
-        self._inputs[f"state/{name}"] = state
-        self._next_states[f"next/{name}"] = following
+        graph.tensor(following).name = f"{NEXT}{name}".encode()
+        self._inputs[f"{STATE}{name}"] = state
+        self._next_states[f"{NEXT}{name}"] = following
         self._states.append(
             StreamState(name, graph.shape(state), kept, timed.n_new, timed.time.stride)
         )
