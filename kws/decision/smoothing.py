@@ -69,9 +69,7 @@ class PosteriorSmoother:
         return total
 
 
-def smooth(
-    posteriors: NDArray[np.float32], n_posteriors: int, *, partial_start: bool = False
-) -> NDArray[np.float32]:
+def smooth(posteriors: NDArray[np.float32], n_posteriors: int) -> NDArray[np.float32]:
     """Return the smoothed posteriors of a recording, bit for bit as `PosteriorSmoother.push`.
 
     Parameters
@@ -79,13 +77,11 @@ def smooth(
     posteriors : ndarray of float32, shape (n_hops, n_labels) or (n_hops,)
     n_posteriors : int
         How many are averaged.
-    partial_start : bool
-        Also return the first ``n_posteriors - 1`` hops, each averaged over the hops so far.
 
     Returns
     -------
     scores : ndarray of float32, shape (n_scores, n_labels) or (n_scores,)
-        Of the last ``n_hops - n_posteriors + 1`` hops; of all with `partial_start`.
+        Of the last ``n_hops - n_posteriors + 1`` hops.
     """
     n_scores = max(0, len(posteriors) - n_posteriors + 1)
     total = posteriors[:n_scores].astype(np.float32)
@@ -93,10 +89,4 @@ def smooth(
     for age in range(1, n_posteriors):
         total += posteriors[age : age + n_scores]
     total /= np.float32(n_posteriors)
-    if not partial_start:
-        return total
-    n_partial = min(n_posteriors - 1, len(posteriors))
-    so_far = np.cumsum(posteriors[:n_partial], axis=0, dtype=np.float32)
-    counts = np.arange(1, n_partial + 1, dtype=np.float32)
-    so_far /= counts.reshape(-1, *[1] * (posteriors.ndim - 1))
-    return np.concatenate([so_far, total])
+    return total

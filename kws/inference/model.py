@@ -5,40 +5,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import AudioError, ModelError
-from kws.inference.interpreter import OpenModel, Tensor, open_model
+from kws.inference.interpreter import Tensor, open_model
 from kws.inference.quantization import FloatArray, FrameQuantizer, dequantize
 from kws.manifest import ModelManifest, StreamForm, WindowForm
 
 
-class PosteriorModel(Protocol):
-    """What the spotter needs of a model, in either form."""
-
-    opened: OpenModel
-    mode: str
-    window_frames: int
-    hop_frames: int
-
-    def reset(self) -> None:
-        """Forget all frames."""
-
-    def time_invoke(self, around: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-        """Replace the interpreter's `invoke` by ``around(invoke)``."""
-
-    def push(self, frames: FloatArray) -> FloatArray:
-        """Return the posteriors ``(n_hops, n_labels)`` that these frames complete."""
-
-    def predict(self, window: FloatArray) -> FloatArray:
-        """Return the posterior ``(n_labels,)`` of one window of features."""
-
-
-class FormModel(ABC):
-    """The common part of the two forms: open the file, bind its tensors, read posteriors.
+class PosteriorModel(ABC):
+    """A model that turns frames into posteriors, in one of its two forms.
 
     A form implements `push`, `reset` and `_predict`, and calls `_bind` once it knows its tensors.
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kws.errors import ConfigError, ModelError
 from kws.inference.interpreter import Tensor
-from kws.inference.model import FormModel, check_tensor
+from kws.inference.model import PosteriorModel, check_tensor
 from kws.inference.quantization import FloatArray
 from kws.manifest import ModelManifest
 
@@ -17,7 +17,7 @@ from kws.manifest import ModelManifest
 INPUT, OUTPUT, STATE, NEXT = "log_mel", "posterior", "state/", "next/"
 
 
-class StreamModel(FormModel):
+class StreamModel(PosteriorModel):
     """Run the stream form of a model: the posteriors of the window form at less cost.
 
     A step takes `StreamForm.hop_frames` new frames and gives the posterior of the window that ends
@@ -87,7 +87,7 @@ class StreamModel(FormModel):
         self._n_missing = self.window_frames
 
     def push(self, frames: FloatArray) -> FloatArray:
-        """Return the posteriors of the windows that these frames complete (see `FormModel`)."""
+        """Return the posteriors that these frames complete (see `PosteriorModel.push`)."""
         self._check_frames(frames)
         posteriors = []
         taken, step_frames = 0, self._step_frames

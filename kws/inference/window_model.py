@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ModelError
-from kws.inference.model import FormModel
+from kws.inference.model import PosteriorModel
 from kws.inference.quantization import FloatArray
 from kws.manifest import ModelManifest
 
@@ -16,7 +16,7 @@ from kws.manifest import ModelManifest
 SPARE_HOPS = 16
 
 
-class WindowModel(FormModel):
+class WindowModel(PosteriorModel):
     """Run the window form of a model.
 
     Parameters
@@ -59,7 +59,7 @@ class WindowModel(FormModel):
         self._end = 0
 
     def push(self, frames: FloatArray) -> FloatArray:
-        """Return the posteriors of the windows that these frames complete (see `FormModel`)."""
+        """Return the posteriors that these frames complete (see `PosteriorModel.push`)."""
         self._check_frames(frames)
         posteriors = []
         taken = 0

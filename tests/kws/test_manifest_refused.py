@@ -229,9 +229,7 @@ def test_labels_must_fit_the_output(default_with, default_manifest):
         decision=dataclasses.replace(default_manifest.decision, context_weights={}),
     )
 
-    with pytest.raises(
-        ModelError, match=r"expected the output \(1, 11\) of .*, got \(1, 12\)"
-    ):
+    with pytest.raises(ModelError, match=r"expected the output \(1, 11\) of .*, got \(1, 12\)"):
         WindowModel(manifest, hop_frames=10)
 
 

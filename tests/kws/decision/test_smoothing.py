@@ -119,14 +119,4 @@ def test_a_whole_recording_is_smoothed_as_push_does(rng, n_posteriors, n_labels)
 
     np.testing.assert_array_equal(smooth(posteriors, n_posteriors), expected)
     np.testing.assert_array_equal(smooth(posteriors[:, 0], n_posteriors), expected[:, 0])
-
-
-def test_a_partial_start_averages_the_hops_so_far():
-    """
-    On request the first hops have a score too, and so has a recording shorter than the span.
-    """
-    posteriors = posterior(1.0, 0.0, 0.5, 1.0)
-
-    assert smooth(posteriors, 2, partial_start=True).tolist() == [1.0, 0.5, 0.25, 0.75]
-    assert smooth(posteriors[:2], 3, partial_start=True).tolist() == [1.0, 0.5]
-    assert smooth(posteriors[:2], 3).tolist() == []
+    assert 0 == len(smooth(posteriors[: n_posteriors - 1], n_posteriors))
