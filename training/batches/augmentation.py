@@ -48,7 +48,7 @@ def change_clip(
         shift = int(rng.integers(-limit, limit + 1))
         samples = np.roll(samples, shift) if config.shift_wraps else time_shift(samples, shift)
     if rooms and rng.random() < config.reverb_probability:
-        samples = reverberate(samples, rooms[rng.integers(len(rooms))])
+        samples = reverberate(samples, rooms[int(rng.integers(len(rooms)))])
     noise = background() if background else None
     if noise is not None:
         samples = add_noise(samples, noise, rng.uniform(*config.snr_db_range))

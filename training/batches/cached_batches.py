@@ -89,7 +89,7 @@ class CachedBatches:
             ahead = copy.deepcopy(rng)
             shape = self._recipe.input_shape
             if len(shape) == 2:
-                augmentation.mask_features(np.empty((n_clips, *shape)), config, ahead)
+                augmentation.mask_features(np.empty((n_clips, *shape), np.float32), config, ahead)
             shares, _ = augmentation.mix_up(shares, shares, config, ahead)
         return np.flatnonzero(shares[rows].any(axis=0))
 
@@ -127,7 +127,7 @@ class CachedBatches:
         first = (epoch * self._recipe.fit.steps_per_epoch + step) * size
         n_clips = len(self._labels)
         places = np.arange(first, first + size)
-        return np.array([self._order(place // n_clips)[place % n_clips] for place in places])
+        return np.array([self._order(int(place) // n_clips)[place % n_clips] for place in places])
 
     def _order(self, number: int) -> NDArray[np.intp]:
         if self._pass[0] != number:

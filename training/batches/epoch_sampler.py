@@ -82,7 +82,7 @@ class PictureSampler(EpochSampler):
 
     def draw(self, index: int, rng: np.random.Generator) -> Picture:
         """Return picture `index`, changed."""
-        picture = self._cache.read(self._clips[index][0])
+        picture: Any = self._cache.read(self._clips[index][0])
         return change_picture(picture, self._recipe.pictures, rng)
 
 

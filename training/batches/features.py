@@ -1,8 +1,10 @@
-"""Normalised features of clips for any kind of front end: one place for all of training."""
+"""Normalised features of clips, for any kind of front end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -11,6 +13,8 @@ from numpy.typing import NDArray
 from kws.config import FrontendConfig
 from kws.features.frontends import ClipFeatures
 from kws.features.log_mel import LogMelTransform, SpectrogramTransform
+from training.config.recipe import Recipe
+from training.datasets.clips import fit_length
 
 FloatArray = NDArray[np.float32]
 
@@ -23,7 +27,7 @@ def _spectrogram(config: FrontendConfig) -> ClipFeatures:
     return ClipFeatures(config, SpectrogramTransform(config, rfft=scipy.fft.rfft, dtype=np.float32))
 
 
-# Each gives the runtime's own features of a recording; frames in float32, at half the cost.
+# The runtime's own features of a recording, with frames in float32, at half the cost.
 KINDS: dict[str, Callable[[FrontendConfig], ClipFeatures]] = {
     "log_mel": _log_mel,
     "spectrogram": _spectrogram,
@@ -32,9 +36,9 @@ KINDS: dict[str, Callable[[FrontendConfig], ClipFeatures]] = {
 
 
 class FeatureMaker:
-    """Turn samples into what the network is fed: ``(feature - mean) / std``.
+    """Turns samples into a network's input: ``(feature - mean) / std``.
 
-    Work arrays are kept from call to call: not for threads.
+    Not thread-safe: work arrays are kept from call to call.
 
     Parameters
     ----------
@@ -62,14 +66,14 @@ class FeatureMaker:
         return (self._whole(samples) - self._mean) / self._std
 
     def windows(self, clips: NDArray[np.int16], *, n_frames: int | None = None) -> FloatArray:
-        """Return the normalised features of clips, as a network takes them.
+        """Return the normalised features of clips, as a network's input.
 
         Parameters
         ----------
         clips : ndarray of int16, shape (n_clips, n_samples)
             At the rate of clips.
         n_frames : int, optional
-            How many of their first frames; without it all.
+            Number of frames to keep; all by default.
 
         Returns
         -------
@@ -80,3 +84,24 @@ class FeatureMaker:
         features -= self._mean
         features /= self._std
         return features.reshape(len(clips), *self.config.shape(features.shape[1]))
+
+
+def measure_features(recipe: Recipe, clips: Sequence[Any]) -> tuple[float, float]:
+    """Return mean and standard deviation of the features of ``source.normalisation_clips`` clips.
+
+    Every value of every frame has the same weight; the clips are drawn with the recipe's seed.
+    """
+    rng = np.random.default_rng(recipe.seed)
+    chosen = rng.permutation(len(clips))[: recipe.source.normalisation_clips]
+    maker = FeatureMaker(replace(recipe.frontend, mean=0.0, std=1.0))
+    count, total, squares = 0, 0.0, 0.0
+    for index in sorted(chosen):
+        samples = fit_length(clips[index].read(), recipe.clip_samples)
+        features = maker.frames(samples).astype(np.float64)
+        count += features.size
+        total += float(features.sum())
+        squares += float(np.square(features).sum())
+    mean = total / count
+    std = float(np.sqrt(max(0.0, squares / count - mean * mean)))
+    # Rounded, so that a resumed run finds the same recipe. Silence alone has no deviation.
+    return float(f"{mean:.5g}"), max(float(f"{std:.5g}"), 1e-6)

@@ -133,8 +133,7 @@ class KeywordSampler:
         # Digital silence around a word would mark it as cut: such a clip always gets noise.
         is_cut = len(samples) < 3 * self._n_samples // 4 and clip.n_samples is not None
         noisy = is_cut or rng.random() < self._augmentation.noise_probability
-        samples = self._augment(self._centred(samples, rng), rng, noisy=noisy)
-        return to_int16(samples)
+        return to_int16(self._augment(self._centred(samples, rng), rng, noisy=noisy))
 
     def draw_batch(
         self, epoch: int, step: int, rng: np.random.Generator

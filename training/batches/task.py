@@ -16,7 +16,7 @@ from kws.errors import ConfigError
 from training.batches.batch_maker import Batches, BatchShard, DrawnBatches, Sampler
 from training.batches.cached_batches import CachedBatches, open_cache
 from training.batches.epoch_sampler import EpochSampler, PictureSampler
-from training.batches.features import FeatureMaker
+from training.batches.features import FeatureMaker, measure_features
 from training.batches.keyword_sampler import KeywordSampler, TrainingSources, blocked_words
 from training.batches.word_sampler import WordSampler
 from training.config.cluster import ALONE, Cluster
@@ -355,24 +355,3 @@ def open_task(recipe: Recipe, *, measure: bool = False) -> Task:
         task.recipe = replace(task.recipe, frontend=frontend)
         logger.info("training features: mean %g, standard deviation %g", mean, std)
     return task
-
-
-def measure_features(recipe: Recipe, clips: Sequence[Any]) -> tuple[float, float]:
-    """Return mean and standard deviation of the features of ``source.normalisation_clips`` clips.
-
-    Every value of every frame has the same weight; the clips are drawn with the recipe's seed.
-    """
-    rng = np.random.default_rng(recipe.seed)
-    chosen = rng.permutation(len(clips))[: recipe.source.normalisation_clips]
-    maker = FeatureMaker(replace(recipe.frontend, mean=0.0, std=1.0))
-    count, total, squares = 0, 0.0, 0.0
-    for index in sorted(chosen):
-        samples = fit_length(clips[index].read(), recipe.clip_samples)
-        features = maker.frames(samples).astype(np.float64)
-        count += features.size
-        total += float(features.sum())
-        squares += float(np.square(features).sum())
-    mean = total / count
-    std = float(np.sqrt(max(0.0, squares / count - mean * mean)))
-    # Rounded, so that a resumed run finds the same recipe. Silence alone has no deviation.
-    return float(f"{mean:.5g}"), max(float(f"{std:.5g}"), 1e-6)

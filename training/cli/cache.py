@@ -117,13 +117,13 @@ def soft_labels(arguments: argparse.Namespace) -> int:
 def synthesise(arguments: argparse.Namespace) -> int:
     """Write synthesised words."""
     from training.cli.terminal import show_steps
-    from training.config.data_sections import expand_path
+    from training.config.data_sections import DataConfig
     from training.datasets import folders
     from training.datasets.synthetic_speech import synthesise as write_words
 
     words = arguments.words
     if not words:
-        like = arguments.like or expand_path("$KWS_DATA/speech_commands", where="--like")
+        like = arguments.like or DataConfig().root()
         words = sorted({path.parent.name for path in folders.audio_files(like)})
     steps = write_words(words, arguments.out, n_clips=arguments.clips, seed=arguments.seed)
     show_steps("synthesising", steps)

@@ -1,1 +1,4 @@
-"""Where training and evaluation audio comes from; nothing here needs TensorFlow."""
+"""Data sets: folders, tables and archives go in, labelled clips that are read on demand come out.
+
+Splits keep speakers apart where they are known. Nothing here needs TensorFlow.
+"""

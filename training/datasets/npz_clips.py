@@ -197,8 +197,14 @@ def _map(path: Path, offset: int) -> NDArray[Any] | None:
         if dtype.hasobject or 0 in shape:
             return None
         start = handle.tell()
-    order = "F" if is_fortran else "C"
     try:
-        return np.memmap(path, dtype=dtype, mode="r", offset=start, shape=shape, order=order)
+        return np.memmap(
+            path,
+            dtype=dtype,
+            mode="r",
+            offset=start,
+            shape=shape,
+            order="F" if is_fortran else "C",
+        )
     except ValueError as error:
         raise ConfigError(f"{path}: {SAMPLES}: {error}; the file is cut off") from error

@@ -128,7 +128,7 @@ def _random(items: Sequence[Item], config: SourceConfig, root: Path) -> list[str
             rest, taken = train_test_split(
                 rest,
                 test_size=share * len(items) / len(rest),
-                stratify=[items[index].clip.label for index in rest],
+                stratify=[items[int(index)].clip.label for index in rest],
                 random_state=config.seed,
             )
         except ValueError as error:

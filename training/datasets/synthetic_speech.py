@@ -1,7 +1,7 @@
 """Synthesised words from voices that work offline: more speakers for words with few recordings.
 
-Formant and diphone voices do not sound like people, so that they only ever add to recordings;
-whether they help is for an ablation to say (docs/experiments.md).
+Formant and diphone voices do not sound like people, so they only add to recordings
+(docs/experiments.md has what they are worth).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from kws.files import atomic_path
 
 RATE = 16_000
 TIMEOUT_S = 20
-# A word is an argument of a command and the name of a folder: nothing in it may mean more.
+# A word is a command's argument and a folder's name, so it must hold no special characters.
 WORD = re.compile(r"[^\W\d_]+(?:[' -][^\W\d_]+)*")
 ESPEAK_ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-029", "en-gb-x-gbclan")
 ESPEAK_TIMBRES = ("m1", "m3", "m7", "f1", "f2", "f4", "Annie", "Andy", "Alex", "belinda", "steph")
@@ -94,7 +94,7 @@ def drawn_voices(n_voices: int, *, seed: int, index: int = 0) -> list[Voice]:
 
 
 def are_installed() -> bool:
-    """Whether there is a synthesiser to have voices of."""
+    """Whether a synthesiser is installed."""
     return any(shutil.which(name) for name in ("espeak-ng", "flite"))
 
 
