@@ -126,7 +126,7 @@ def report(arguments: argparse.Namespace) -> int:
     if arguments.json:
         program.print_json(made)
     elif arguments.out is None:
-        print(page.markdown_table(found[0].tables[0]))
+        print(found[0].tables[0].markdown())
     return 0
 
 
@@ -151,7 +151,7 @@ def _compare_manifests(names: list[str], arguments: argparse.Namespace) -> int:
     if arguments.json:
         text = json.dumps({"models": [manifest_row(manifest) for manifest in manifests]})
     else:
-        text = manifest_table(manifests)
+        text = manifest_table(manifests).markdown()
     if arguments.out:
         write_atomically(arguments.out, text + "\n")
     else:

@@ -13,6 +13,7 @@ from kws.inference.select import default_hop_ms
 from kws.manifest import ModelManifest, StreamForm, WindowForm
 from kws.spotter import KeywordSpotter
 from training.evaluation.clips import ClipScorer
+from training.report.tables import Table, percent
 
 try:
     from training.tflite.cost import file_cost
@@ -165,27 +166,31 @@ def manifest_row(manifest: ModelManifest) -> dict[str, Any]:
     }
 
 
-def manifest_table(manifests: Sequence[ModelManifest]) -> str:
-    """Return a Markdown table of the figures in manifests."""
-    lines = [
-        "| model | words | parameters | int8 file | accuracy (clips, split) | long audio: missed, "
-        "false alarms per hour | streaming |",
-        "|---|---|---|---|---|---|---|",
-    ]
+def manifest_table(manifests: Sequence[ModelManifest]) -> Table:
+    """Return a table of the figures in manifests."""
+    rows = []
     for manifest in manifests:
         figures = manifest_row(manifest)
-        accuracy = (
-            "not measured"
-            if figures["accuracy"] is None
-            else f"{100 * figures['accuracy']:.1f} % ({figures['n']}, {figures['split']})"
-        )
+        accuracy = "not measured"
+        if figures["accuracy"] is not None:
+            accuracy = f"{percent(figures['accuracy'])} ({figures['n']}, {figures['split']})"
         streams = "; ".join(
-            f"{name}: {100 * part['false_reject_rate']:.1f} %, {part['false_accepts_per_hour']:.2f}"
+            f"{name}: {percent(part['false_reject_rate'])}, {part['false_accepts_per_hour']:.2f}"
             for name, part in figures["streams"].items()
         )
-        lines.append(
-            f"| {figures['model']} {figures['version']} | {figures['words']} "
-            f"| {figures['parameters']} | {figures['bytes'] / 1000:.0f} kB | {accuracy} "
-            f"| {streams or 'not measured'} | {'yes' if figures['stream_form'] else 'no'} |"
+        rows.append(
+            (
+                f"{figures['model']} {figures['version']}",
+                str(figures["words"]),
+                str(figures["parameters"]),
+                f"{figures['bytes'] / 1000:.0f} kB",
+                accuracy,
+                streams or "not measured",
+                "yes" if figures["stream_form"] else "no",
+            )
         )
-    return "\n".join(lines)
+    head = (
+        *("model", "words", "parameters", "int8 file", "accuracy (clips, split)"),
+        *("long audio: missed, false alarms per hour", "streaming"),
+    )
+    return Table(head, tuple(rows))

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from kws.files import write_atomically
 from training.report.sections import Section
-from training.report.tables import Table
+from training.report.tables import escape_markdown
 
 HTML, MARKDOWN, JSON = "report.html", "report.md", "report.json"
 # Sections with one picture per model.
@@ -48,21 +48,15 @@ def html(report: dict[str, Any], found: list[Section]) -> str:
 
 def markdown(report: dict[str, Any], found: list[Section]) -> str:
     """Return text and tables, without the pictures."""
-    parts = [f"# {_escaped(_title(report))}", "", _escaped(_subtitle(report)), ""]
+    parts = [f"# {escape_markdown(_title(report))}", "", escape_markdown(_subtitle(report)), ""]
     for section in found:
         parts += [f"## {section.title}", ""]
         for paragraph in section.text:
-            parts += [_escaped(paragraph), ""]
+            parts += [escape_markdown(paragraph), ""]
         for table in section.tables:
-            parts += [_escaped(table.caption), ""] if table.caption else []
-            parts += [markdown_table(table), ""]
+            parts += [escape_markdown(table.caption), ""] if table.caption else []
+            parts += [table.markdown(), ""]
     return "\n".join(parts)
-
-
-def markdown_table(table: Table) -> str:
-    """Return a table as Markdown."""
-    lines = [table.head, tuple("---" for _ in table.head), *table.rows]
-    return "\n".join(f"| {' | '.join(_escaped(cell) for cell in line)} |" for line in lines)
 
 
 def _title(report: dict[str, Any]) -> str:
@@ -72,10 +66,3 @@ def _title(report: dict[str, Any]) -> str:
 
 def _subtitle(report: dict[str, Any]) -> str:
     return f"{report['date'][:10]}, kws {report['kws']}"
-
-
-def _escaped(text: str) -> str:
-    """Return text in which nothing is interpreted as Markdown or HTML."""
-    for sign in "\\`*_<>|":
-        text = text.replace(sign, f"\\{sign}")
-    return " ".join(text.split())

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from training.evaluation.plots import plot_confusion
 from training.plotting import MARKERS, RULE, SERIES, SOFT, new_figure, page_style, svg_data_uri
@@ -34,10 +33,6 @@ class Picture:
     caption: str
 
 
-def _picture(figure: Figure, *, alt: str, caption: str) -> Picture:
-    return Picture(svg_data_uri(figure), alt, caption)
-
-
 def colour(index: int) -> str:
     """Return the colour of the model at a position of the report."""
     return SERIES[index % len(SERIES)]
@@ -61,7 +56,7 @@ def confusion(model: Model) -> Picture:
             f"Confusion matrix of {model['title']}: {100 * report['accuracy']:.1f} % of "
             f"{report['n']} clips on the diagonal"
         )
-        return _picture(figure, alt=alt, caption=model["title"])
+        return Picture(svg_data_uri(figure), alt, model["title"])
 
 
 def reliability(model: Model, index: int) -> Picture:
@@ -85,7 +80,7 @@ def reliability(model: Model, index: int) -> Picture:
         lower.set(ylabel="clips, %", xlabel="confidence")
         upper.grid(visible=True)
         alt = f"Reliability of {model['title']}: expected calibration error {error:.1f} points"
-        return _picture(figure, alt=alt, caption=model["title"])
+        return Picture(svg_data_uri(figure), alt, model["title"])
 
 
 def noise(models: Sequence[Model]) -> Picture:
@@ -114,7 +109,7 @@ def noise(models: Sequence[Model]) -> Picture:
         axes.grid(visible=True, axis="y")
         axes.legend(loc="lower left")
         alt = f"Accuracy of {_names(models)} at {', '.join(names)}; the figures are in the table"
-        return _picture(figure, alt=alt, caption="Accuracy against the level of the noise")
+        return Picture(svg_data_uri(figure), alt, "Accuracy against the level of the noise")
 
 
 def streams(models: Sequence[Model]) -> Picture:
@@ -136,7 +131,7 @@ def streams(models: Sequence[Model]) -> Picture:
         axes.grid(visible=True)
         axes.legend()
         alt = f"Missed words against false alarms per hour of {_names(models)}; see the tables"
-        return _picture(figure, alt=alt, caption="Missed words against false alarms per hour")
+        return Picture(svg_data_uri(figure), alt, "Missed words against false alarms per hour")
 
 
 def _plot_stream(axes: Axes, model: Model, index: int) -> float:
@@ -196,7 +191,7 @@ def against_cost(
         figure.legend(loc="outside lower center", ncols=2)
         alt = f"Accuracy of {_names(models)} against {words}, beside {len(others)} published models"
         caption = f"Accuracy against {words}. Named: published models that no cheaper one matches."
-        return _picture(figure, alt=alt, caption=caption)
+        return Picture(svg_data_uri(figure), alt, caption)
 
 
 def _is_comparable(point: dict[str, Any], cost: str) -> bool:

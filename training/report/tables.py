@@ -46,10 +46,22 @@ class Table:
             if max((len(row[index]) for row in self.rows), default=0) > MAX_FIGURE_CHARS
         )
 
+    def markdown(self) -> str:
+        """Return the table as Markdown."""
+        lines = [self.head, ["---"] * len(self.head), *self.rows]
+        return "\n".join(f"| {' | '.join(map(escape_markdown, line))} |" for line in lines)
+
     @property
     def is_broad(self) -> bool:
         """Whether the table fills the width of the page."""
         return len(self.head) > MAX_NARROW_COLUMNS or bool(self.words)
+
+
+def escape_markdown(text: str) -> str:
+    """Return text in which nothing is interpreted as Markdown or HTML."""
+    for sign in "\\`*_<>|":
+        text = text.replace(sign, f"\\{sign}")
+    return " ".join(text.split())
 
 
 def percent(value: float | None, digits: int = 1) -> str:
