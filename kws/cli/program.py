@@ -92,7 +92,7 @@ def add_hop_argument(made: argparse._ActionsContainer) -> None:
         type=int,
         metavar="MS",
         help="time between windows, a multiple of 10; shorter detects sooner and costs more "
-        "(default: the step of the model's stream form; 100 without one, or with --mode window)",
+        "(default: that of the streaming model; 100 without one, or with --mode window)",
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kws import models
-from support.interrupts import obey_interrupts
+from support.listen_runs import obey_interrupts
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"

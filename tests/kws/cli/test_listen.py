@@ -9,8 +9,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from support.interrupts import obey_interrupts
-from support.listen_runs import DEMO, listen, of_type, records
+from support.listen_runs import DEMO, listen, obey_interrupts, of_type, records
 
 from kws import __version__, models
 from kws.audio.files import read_file

@@ -11,8 +11,7 @@ import sys
 
 import numpy as np
 import pytest
-from support.life_pipe import Life
-from support.listen_runs import DEMO
+from support.listen_runs import DEMO, Life
 
 from kws.audio.files import read_file, read_pcm
 from kws.cli.listen import main

@@ -9,8 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from support.interrupts import obey_interrupts
-from support.life_pipe import Life
+from support.listen_runs import Life, obey_interrupts
 from support.logged import messages
 
 from kws import models
