@@ -159,7 +159,7 @@ def choose(devices: Sequence[InputDevice], wanted: int | str | None) -> InputDev
 def name_to_find_again(device: InputDevice, wanted: int | str | None) -> str | None:
     """Return the name by which to reopen a device: an index may belong to another one by then.
 
-    A name the user gave is kept; the default device is whatever is the default when it returns.
+    A name the user gave is kept; without a name, the default device at that time is used.
     The whole name, with its card number, distinguishes two devices of one kind while they stay
     plugged in where they are.
     """
