@@ -191,7 +191,7 @@ def blended(hard: FloatArray, soft: FloatArray, weight: float) -> FloatArray:
 def _check_fits(recipe: Recipe, cache: ClipCache) -> None:
     """Raise `ConfigError` unless the cache was drawn from the data that the recipe names."""
     drawn = cache.recipe
-    if recipe.source.kind and (drawn.source, drawn.words) != (recipe.source, recipe.words):
+    if (drawn.source, drawn.words) != (recipe.source, recipe.words):
         raise ConfigError(
             f"{cache.path}: drawn with other settings in [source] or [words] than the recipe's; "
             "draw another cache"

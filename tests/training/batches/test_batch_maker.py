@@ -51,7 +51,7 @@ def cache(tmp_path_factory):
 
 @pytest.mark.parametrize("mixup_probability", [0.0, 0.5])
 @pytest.mark.parametrize("n_workers", [2, 3])
-def test_parts_of_a_bank_are_the_whole_batch(cache, n_workers, mixup_probability):
+def test_parts_of_a_cache_are_the_whole_batch(cache, n_workers, mixup_probability):
     """
     Gain, masks, mixup and what the teachers say are drawn as for the whole batch.
     """

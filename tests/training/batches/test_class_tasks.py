@@ -13,7 +13,6 @@ pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 import soundfile
 from support.sound_trees import SOUNDS, write_esc50
 
-from kws import KeywordSpotter
 from kws.manifest import read_manifest
 from training.cli import evaluate, train
 from training.fit.callbacks import read_history
@@ -114,20 +113,6 @@ def test_the_run_is_scored_on_validation_and_test(trained):
         assert report["macro"]["recall"] == pytest.approx(np.mean(recalls))
 
 
-def test_predictions_hold_a_score_for_every_class(trained):
-    """
-    file, label, predicted, then the classes; the highest score is what is predicted.
-    """
-    rows = rows_of(trained / "predictions-testing.csv")
-
-    assert ["file", "label", "predicted", *sorted(SOUNDS)] == list(rows[0])
-    for row in rows:
-        assert row["file"].startswith("audio/5-")
-        scores = {name: float(row[name]) for name in SOUNDS}
-        assert sum(scores.values()) == pytest.approx(1, abs=1e-3)
-        assert scores[row["predicted"]] == max(scores.values())
-
-
 def test_export_writes_a_model_of_five_seconds(exported, trained):
     """
     The manifest holds the classes, the window and the measured normalisation.
@@ -188,20 +173,6 @@ def test_own_recordings_in_folders_can_be_scored(exported, tree, tmp_path, capsy
     run(evaluate.main, "clips", "--model", exported, "--data", tmp_path / "mine", "--json")
 
     assert 3 == json.loads(capsys.readouterr().out)["n"]
-
-
-def test_the_spotter_runs_a_window_of_five_seconds(exported, tree):
-    """
-    The first posterior comes after five seconds, as it does for any model after its window.
-    """
-    spotter = KeywordSpotter.from_model(exported)
-    times = []
-    spotter.on_posterior = lambda time_s, posterior, scores: times.append(time_s)
-
-    spotter.process(np.zeros(16_000 * 6, dtype=np.int16))
-
-    assert times[0] == pytest.approx(5.0, abs=0.02)
-    assert len(times) > 5
 
 
 def test_a_turn_of_cross_validation_trains_on_other_folds(tree, tmp_path):

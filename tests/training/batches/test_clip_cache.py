@@ -21,7 +21,7 @@ from training.cli import train
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
-def test_a_bank_holds_what_was_asked_for(cache):
+def test_a_cache_holds_what_was_asked_for(cache):
     """
     Each shard has its clips as int16 samples, and a label that the recipe has for each.
     """
@@ -34,7 +34,7 @@ def test_a_bank_holds_what_was_asked_for(cache):
     assert N_CLIPS == len({clip.tobytes() for part in samples for clip in part})
 
 
-def test_a_bank_goes_on_where_it_stopped(cache, clips, tmp_path):
+def test_a_cache_continues_where_it_stopped(cache, clips, tmp_path):
     """
     A shard that is there stays untouched, a missing one comes out as it was.
     """
@@ -51,7 +51,7 @@ def test_a_bank_goes_on_where_it_stopped(cache, clips, tmp_path):
     assert kept == cache.file(0, SAMPLES).stat().st_mtime_ns
 
 
-def test_fewer_clips_do_not_shrink_a_bank(cache, clips):
+def test_fewer_clips_do_not_shrink_a_cache(cache, clips):
     """
     Asked for one shard, a cache of three keeps all of its clips.
     """
@@ -80,7 +80,7 @@ def test_no_clips_and_no_processes_are_one_line(clips, tmp_path, capsys, numbers
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_bank_of_another_recipe_is_left_alone(cache, clips):
+def test_a_cache_of_another_recipe_is_left_alone(cache, clips):
     """
     Drawing into a cache with other settings would mix two kinds of clips.
     """
@@ -90,7 +90,7 @@ def test_a_bank_of_another_recipe_is_left_alone(cache, clips):
         draw_small_cache(other, cache.path)
 
 
-def test_a_recipe_of_plain_classes_has_no_bank(clips, tmp_path):
+def test_a_recipe_of_plain_classes_has_no_cache(clips, tmp_path):
     """
     A cache holds keywords: other recipes are refused before anything is written.
     """
@@ -117,7 +117,7 @@ def test_a_pass_takes_each_clip_once(cache, clips):
     assert first.tobytes() != second.tobytes()
 
 
-def test_a_bank_may_have_more_shards_than_files_may_be_open(clips, tmp_path, rng, monkeypatch):
+def test_a_cache_may_have_more_shards_than_files_may_be_open(clips, tmp_path, rng, monkeypatch):
     """
     With a few maps kept open, a batch over 64 shards is read where 40 files may be opened.
     """

@@ -20,7 +20,6 @@ from training.config.data_sections import DataConfig
 from training.config.recipe import Recipe
 from training.datasets import aligned_speech as running_speech
 from training.datasets.aligned_speech import SpeechWindows
-from training.datasets.noise import NoiseRecordings
 
 
 def shares(recipe: Recipe, n: int = 1_500) -> dict[str, float]:
@@ -45,7 +44,7 @@ def speech(tmp_path):
     return folder
 
 
-def test_classes_are_drawn_as_often_as_told(root):
+def test_classes_are_drawn_as_often_as_set(root):
     """
     Each keyword has weight 1, unknown and silence what the recipe says.
     """
@@ -55,19 +54,6 @@ def test_classes_are_drawn_as_often_as_told(root):
     expected = {"yes": 1 / 5, "no": 1 / 5, "_unknown_": 2.5 / 5, "_silence_": 0.5 / 5}
 
     assert shares(recipe) == pytest.approx(expected, abs=0.05)
-
-
-def test_a_weight_of_zero_draws_none(root):
-    """
-    A class can be left out.
-    """
-    recipe = make_recipe(
-        root, data={"unknown_weight": 0.0, "silence_weight": 0.0}, augmentation=PLAIN
-    )
-    drawn = shares(recipe, 300)
-
-    assert drawn["_unknown_"] == drawn["_silence_"] == 0
-    assert drawn["yes"] == pytest.approx(0.5, abs=0.12)
 
 
 def test_without_noise_and_other_words_neither_class_is_drawn(word_tree):
@@ -153,7 +139,7 @@ def test_one_kind_of_unknown_is_enough(root, speech, what):
 
 def test_a_cut_word_always_gets_noise(root, speech):
     """
-    Bare zeros round a cut word would tell that it was cut: its second is never silent anywhere.
+    Digital silence around a word would mark it as cut: its second is never silent anywhere.
     """
     recipe = make_recipe(
         root,
@@ -206,21 +192,7 @@ def test_missing_data_is_named(root, changes, message):
         TrainingSources.open(recipe.data)
 
 
-def test_noise_without_recordings_adds_nothing(word_tree):
-    """
-    Clips stay as they are where there is no noise to add.
-    """
-    root = word_tree({"yes": {"training": 1}, "no": {"training": 1}})
-    recipe = make_recipe(root, augmentation={**PLAIN, "noise_probability": 1.0})
-    sources = TrainingSources.open(recipe.data)
-    samples, index = KeywordSampler(recipe, sources).draw(np.random.default_rng(0))
-    (clip,) = sources.by_word[recipe.data.labels[index]]
-
-    assert sources.noise == NoiseRecordings(())
-    np.testing.assert_array_equal(samples, clip.read())
-
-
-def test_hard_negatives_are_drawn_as_often_as_told(rng, tmp_path, word_tree):
+def test_hard_negatives_are_drawn_as_often_as_set(rng, tmp_path, word_tree):
     """
     With a share of 1 every unknown clip is one of the mined windows; with 0 none is.
     """

@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("scipy", reason="training needs the extra [eval]")
 
-from kws.config import FRONTEND_KINDS, FrontendConfig
+from kws.config import FrontendConfig
 from kws.features.frontends import open_frontend
-from training.batches import augmentation, features
+from training.batches import augmentation
 from training.batches.batch_maker import DrawnBatches
 from training.batches.features import FeatureMaker
 from training.config import recipe as recipes
@@ -30,13 +30,6 @@ CONFIGS = {
     ),
     "log_mel": FrontendConfig(mean=-4.0, std=4.5),
 }
-
-
-def test_training_knows_every_kind():
-    """
-    What the runtime can run can be trained.
-    """
-    assert set(FRONTEND_KINDS) == set(features.KINDS)
 
 
 @pytest.mark.parametrize("kind", sorted(CONFIGS))

@@ -103,7 +103,7 @@ def test_time_runs_to_the_right_and_frequency_upwards():
     assert (column, 60) == np.unravel_index(turned[..., 1].argmax(), (64, 64))
 
 
-def test_a_second_call_goes_on_where_the_first_stopped(audio, tmp_path, monkeypatch):
+def test_a_second_call_continues_where_the_first_stopped(audio, tmp_path, monkeypatch):
     """
     Broken off after seven pictures, the rest is written by the next call and the seven stay; the
     split table comes last, and without it the pictures are not read.
@@ -149,14 +149,6 @@ def test_other_settings_need_another_folder(audio, written, tmp_path):
     assert -10.0 == json.loads((written / "pictures.json").read_text())["frontend"]["mean"]
 
 
-def test_only_recipes_of_pictures_have_levels(audio):
-    """
-    Another recipe's normalisation is none of dark and bright.
-    """
-    with pytest.raises(ConfigError, match=r"expected source.kind = 'pictures'"):
-        write_pictures(recipes.load("folders-random"), Path("nowhere"))
-
-
 def test_two_files_of_one_name_are_refused(audio, tmp_path):
     """
     a.wav and a.flac would be the same picture.
@@ -193,20 +185,6 @@ def test_the_table_tells_the_split_that_training_makes(audio, written, rule):
         assert 2 == of_word.count("validation")
 
 
-def test_the_speaker_split_tears_no_speaker(written):
-    """
-    All recordings of a speaker are on one side by speaker; at random some speaker is on both.
-    """
-    sides = {rule: {} for rule in picture_tree.RULES}
-    for row in rows_of(written):
-        for rule in picture_tree.RULES:
-            sides[rule].setdefault(row["speaker"], set()).add(row[rule])
-
-    assert N_SPEAKERS == len(sides["group"])
-    assert {1} == {len(found) for found in sides["group"].values()}
-    assert 2 == max(len(found) for found in sides["random"].values())
-
-
 def test_clips_without_known_speakers_have_no_speaker_split(tmp_path):
     """
     The table is written all the same, with that column empty; training by speaker is refused.
@@ -236,7 +214,7 @@ def test_clips_listed_for_testing_are_not_drawn(tmp_path, word_tree):
     assert ["tr"] * 10 == [path.name[:2] for path in (tmp_path / "out").glob("*/*.png")]
 
 
-def test_anyones_pictures_are_read(tmp_path):
+def test_other_pictures_are_read(tmp_path):
     """
     One folder a class of PNG files is enough; a grey one is read in colour.
     """

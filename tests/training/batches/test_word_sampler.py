@@ -18,7 +18,6 @@ from kws.errors import ConfigError
 from training.batches.cached_batches import CachedBatches
 from training.batches.clip_cache import ClipCache
 from training.batches.draw_cache import draw_cache
-from training.batches.preview import draw_augmentation
 from training.batches.task import open_task
 from training.batches.word_sampler import WordSampler
 from training.config import recipe as recipes
@@ -143,7 +142,7 @@ def test_batches_are_the_same_after_a_resume(tree):
     np.testing.assert_array_equal(targets, again[1])
 
 
-def test_a_bank_holds_words_too(tree, tmp_path):
+def test_a_cache_holds_words_too(tree, tmp_path):
     """
     Drawn once with the recipe's words, read in passes; one of other words is refused.
     """
@@ -176,12 +175,3 @@ def test_a_few_steps_train(tree, tmp_path):
     assert rows[0] == "file,start,label,predicted,bed,hello,up,_unknown_,_silence_"
     assert 4 + 3 <= len(rows)
     assert isinstance(run, RunFolder)
-
-
-def test_show_draws_words(tree, tmp_path):
-    """
-    A picture of drawn clips, for a recipe as it ships: without labels.
-    """
-    draw_augmentation(make_recipe(tree), tmp_path / "show.png")
-
-    assert b"\x89PNG" == (tmp_path / "show.png").read_bytes()[:4]

@@ -96,15 +96,6 @@ def test_long_clips_keep_their_loudest_stretch():
     assert np.count_nonzero(fitted) == 10_000
 
 
-def test_the_right_length_stays_as_it_is(rng):
-    """
-    One second is one second.
-    """
-    samples = rng.integers(-100, 100, 16_000).astype(np.int16)
-
-    np.testing.assert_array_equal(fit_length(samples, 16_000), samples)
-
-
 def test_the_cache_reads_once(ramp):
     """
     A clip in memory is given again without its file, and cannot be changed by accident.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.sound_trees import SOUNDS, write_esc50, write_sound, write_table
 
-from kws.errors import AudioError, ConfigError
+from kws.errors import ConfigError
 from training.datasets import labelled_clips as sources
 
 
@@ -55,19 +55,8 @@ def test_the_group_is_the_speaker_or_recording_that_the_name_tells(tmp_path, ope
     assert {"ab12": 3, "mine": 1, "17367": 2, "99": 1, "84": 2} == groups
 
 
-def test_a_table_without_sources_tells_them_by_the_names(tmp_path):
-    """
-    Without a column for it a row's file name tells the speaker, as in folders.
-    """
-    names = ("84-121123-0000.wav", "84-7-0001.wav", "ab12_nohash_0.wav")
-    make_files(tmp_path, *names)
-    write_table(tmp_path / "labels.csv", ("file", "label"), [(name, "no") for name in names])
-
-    assert ["84", "84", "ab12"] == [item.group for item in sources.open_table(tmp_path)]
-
-
 @pytest.mark.parametrize("text", [b"file,label\nca\xe9.wav,x\n", b'file,label\n"a\0.wav",x\n'])
-def test_a_table_that_is_no_text_is_told(tmp_path, text):
+def test_a_table_that_is_no_text_is_an_error(tmp_path, text):
     """
     Another encoding, or bytes that are no text, end in one line that names the table.
     """
@@ -75,27 +64,6 @@ def test_a_table_that_is_no_text_is_told(tmp_path, text):
 
     with pytest.raises(ConfigError, match=r"labels\.csv: "):
         sources.open_table(tmp_path)
-
-
-def test_nothing_is_read_before_it_is_asked_for(tmp_path):
-    """
-    A source of files that are no audio opens; reading one says what is wrong.
-    """
-    (item,) = sources.open_folders(make_files(tmp_path, "lamp/a.wav"))
-
-    with pytest.raises(AudioError, match=r"a\.wav: expected WAV"):
-        item.clip.read()
-
-
-def test_other_files_can_be_asked_for(tmp_path):
-    """
-    With other suffixes the same tree gives pictures instead of audio.
-    """
-    root = make_files(tmp_path, "lamp/a.wav", "lamp/a.png", "door/b.PNG")
-
-    items = sources.open_folders(root, suffixes=frozenset({".png"}))
-
-    assert ["b.PNG", "a.png"] == [item.clip.path.name for item in items]
 
 
 def test_esc50_folder_is_read_as_it_is(tmp_path):
@@ -143,21 +111,6 @@ def test_index_with_a_folder_a_label_is_read_too(tmp_path):
     assert {(0, None)} == {(item.clip.start, item.clip.n_samples) for item in items}
 
 
-def test_own_table_by_its_path(tmp_path):
-    """
-    Any CSV with file and label; fold and source are optional, paths are below its folder.
-    """
-    make_files(tmp_path, "wavs/a.wav", "wavs/b.wav")
-    table = tmp_path / "mine.csv"
-    write_table(table, ("file", "label"), [("wavs/a.wav", "on"), ("wavs/b.wav", "off")])
-
-    items = sources.open_table(table)
-
-    assert [("on", "", "a"), ("off", "", "b")] == [
-        (item.clip.label, item.fold, item.group) for item in items
-    ]
-
-
 @pytest.mark.parametrize(
     ("columns", "row", "message"),
     [
@@ -167,7 +120,7 @@ def test_own_table_by_its_path(tmp_path):
         (("file", "label"), ("a.wav", ""), r"line 2: expected a file and a label"),
     ],
 )
-def test_table_that_does_not_fit_is_told(tmp_path, columns, row, message):
+def test_table_that_does_not_fit_is_an_error(tmp_path, columns, row, message):
     """
     A missing column, file or label names the table and the line.
     """
@@ -178,7 +131,7 @@ def test_table_that_does_not_fit_is_told(tmp_path, columns, row, message):
         sources.open_table(tmp_path)
 
 
-def test_folder_without_a_table_is_told(tmp_path):
+def test_folder_without_a_table_is_an_error(tmp_path):
     """
     The message says which tables are looked for.
     """
