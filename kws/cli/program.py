@@ -199,7 +199,7 @@ class StopSignal:
             raise KeyboardInterrupt
 
 
-class _StderrHandler(logging.StreamHandler[Any]):
+class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
     """Logs to what is standard error at that moment, which the meter may have redirected."""
 
     def emit(self, record: logging.LogRecord) -> None:
