@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import soundfile
@@ -9,6 +11,8 @@ import soundfile
 pytest.importorskip("sklearn", reason="kws-enroll needs its extra")
 
 from kws.errors import ConfigError
+from training.cli.train import main as train
+from training.embedding.negatives import Negatives
 from training.enrolment.make_negatives import add_user_folders, coarse
 
 
@@ -46,3 +50,31 @@ def test_coarse_steps_are_near_and_few(rng):
     assert np.int8 == made.dtype
     assert np.abs(made.astype(int) - steps).max() <= 13
     assert len(np.unique(made)) < 16
+
+
+def test_the_command_writes_negatives_beside_a_backbone(embedder, tmp_path, rng, capsys):
+    """`kws-train backbone FILE.json --speech DIR` keeps the requested number of windows."""
+    shipped = embedder.description
+    for name in (shipped.file, shipped.path.name):
+        shutil.copy(shipped.path.parent / name, tmp_path)
+    speech = tmp_path / "speech"
+    speech.mkdir()
+    soundfile.write(speech / "1-2.wav", rng.normal(0, 500, 96_000).astype(np.int16), 16_000)
+    path = tmp_path / shipped.path.name
+
+    assert 1 == train(["backbone", str(path)])
+    assert "--speech: expected at least one folder" in capsys.readouterr().err
+    assert 0 == train(["backbone", str(path), "--speech", str(speech), "--speech-windows", "40"])
+
+    made = Negatives.read(tmp_path / shipped.negatives, backbone=shipped.sha256)
+    assert 40 <= len(made)
+    assert {"speech: speech"} == set(made.about["sources"])
+
+
+@pytest.mark.parametrize("old", ["negatives", "few-shot"])
+def test_old_commands_name_the_new_ones(old, capsys):
+    """One line and exit code 2."""
+    with pytest.raises(SystemExit, match="2"):
+        train([old, "x"])
+
+    assert "renamed to" in capsys.readouterr().err
