@@ -7,8 +7,10 @@ a memory map, a batch at a time, so that it may be far larger than memory.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -129,6 +131,19 @@ class ShardRows:
         return np.stack([self.row(int(clip)) for clip in clips])
 
 
+@contextlib.contextmanager
+def no_interrupts() -> Iterator[None]:
+    """Start processes inside that Ctrl-C at the terminal does not reach; their parent ends them.
+
+    Without this each of them prints a traceback. The signal mask is inherited.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def fill_shards(
     cache: ClipCache,
     kind: str,
@@ -152,7 +167,8 @@ def fill_shards(
         initializer=start,
         initargs=arguments,
     ) as pool:
-        running = [pool.submit(write_shard, cache, shard, kind) for shard in missing]
+        with no_interrupts():
+            running = [pool.submit(write_shard, cache, shard, kind) for shard in missing]
         try:
             for done, future in enumerate(as_completed(running), n_done + 1):
                 future.result()

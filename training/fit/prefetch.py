@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from training.batches.batch_maker import Batches
+from training.batches.clip_cache import no_interrupts
 from training.batches.task import Task, open_task
 from training.config.cluster import ALONE, Cluster
 from training.config.recipe import Recipe
@@ -80,7 +81,8 @@ class BatchPrefetcher:
     def batches(self, first_epoch: int) -> Iterator[Batch]:
         """Yield the batches of `first_epoch` and of all that follow, in order."""
         numbers = iter(range(first_epoch * self._steps_per_epoch, self._n_batches))
-        coming = deque(self._submit(number) for number in islice(numbers, AHEAD))
+        with no_interrupts():
+            coming = deque(self._submit(number) for number in islice(numbers, AHEAD))
         while coming:
             batch = coming.popleft().result()
             coming.extend(self._submit(number) for number in islice(numbers, 1))

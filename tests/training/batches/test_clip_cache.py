@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
+import signal
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,7 +16,7 @@ from support.small_caches import N_CLIPS, cache_recipe, draw_small_cache, parts_
 from kws.errors import ConfigError
 from training.batches import clip_cache as caches
 from training.batches.cached_batches import CachedBatches
-from training.batches.clip_cache import LABELS, SAMPLES, ClipCache, save_array
+from training.batches.clip_cache import LABELS, SAMPLES, ClipCache, no_interrupts, save_array
 from training.batches.draw_cache import draw_cache
 from training.batches.features import FeatureMaker
 from training.cli import train
@@ -142,3 +145,16 @@ def test_a_cache_may_have_more_shards_than_files_may_be_open(clips, tmp_path, rn
 
     assert 64 == len({row.tobytes() for row in features})
     assert [16, 16, 16, 16] == targets.sum(axis=0).tolist()
+
+
+def test_ctrl_c_does_not_reach_the_processes():
+    """
+    The parent alone gets the signal and ends them; they print no traceback.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        with no_interrupts():
+            blocked = pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, [])
+
+        assert signal.SIGINT in blocked.result()
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

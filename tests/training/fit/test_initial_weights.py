@@ -160,7 +160,5 @@ def test_layers_are_frozen_by_prefix():
 
     assert "stem" in frozen
     assert all(name.startswith("stem") for name in frozen)
-    with pytest.raises(
-        ConfigError, match=r"frozen_layers: expected a prefix .*, got 'conv0'"
-    ):
+    with pytest.raises(ConfigError, match=r"frozen_layers: expected a prefix .*, got 'conv0'"):
         fit.initial_model(recipe_for(frozen_layers=["stem", "conv0"]))
