@@ -42,7 +42,9 @@ LAZY = {"cpuinfo", "psutil", "rich", "scipy", "sounddevice", "soundfile", "soxr"
 # TensorFlow takes ten seconds to import; the others come with extras that may be missing.
 OPTIONAL = LAZY | {
     *("keras", "matplotlib", "sklearn", "jinja2", "pooch", "requests", "tqdm", "PIL"),
-    *("threadpoolctl", "tflite_micro", "tensorboard", "cpuinfo", "psutil", "ctypes"),
+    *("threadpoolctl", "tflite_micro", "tensorboard", "cpuinfo", "psutil"),
+    # Of the standard library: slow to import, and not on the way to the first detection.
+    *("_sha2", "_sha256", "ctypes", "hashlib", "importlib", "logging"),
 }
 STAGES = ("kws.features", "kws.decision", "kws.inference.window_model", "kws.spotter")
 

@@ -73,7 +73,7 @@ def _log_window_form(manifest: ModelManifest, hop_frames: int) -> None:
     assert manifest.stream is not None
     logging.getLogger(__name__).info(
         "a hop of %g ms needs the window form of %s, which costs more: its stream form runs every "
-        "%g ms or a multiple of it (kws-train stream makes others)",
+        "%g ms or a multiple of it (kws-train export makes others)",
         manifest.frontend.duration_ms(hop_frames),
         manifest.name,
         manifest.frontend.duration_ms(manifest.stream.hop_frames),
