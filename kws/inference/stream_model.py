@@ -55,7 +55,7 @@ class StreamModel(PosteriorModel):
                 f"hop: the stream form of {manifest.name} runs every "
                 f"{duration_ms(form.hop_frames):g} ms or a multiple of it, got "
                 f"{duration_ms(hop_frames):g} ms; use --mode window, or make a stream form for "
-                "it with kws-train stream, if the network's strides allow it"
+                "it with kws-train export, if the network's strides allow it"
             )
         super().__init__(manifest, form, hop_frames=hop_frames, **settings)
         where = self._where
