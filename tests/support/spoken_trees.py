@@ -1,4 +1,4 @@
-"""Made running speech with word times, as LibriSpeech lies in the data kit."""
+"""Synthetic running speech with word times, in the layout of the data kit."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class RunFolder:
             return
         if not resume:
             raise ConfigError(
-                f"{self.path}: holds a run already; go on with --resume or name another --out"
+                f"{self.path}: holds a run already; continue with --resume or name another --out"
             )
         # Through a recipe, so that a run from before a setting was invented has its default.
         if recipes.to_table(self.read_recipe()) != table:

@@ -1,4 +1,4 @@
-"""One-folder-a-word data sets, and what their file names tell: the split and the speaker."""
+"""One-folder-a-word data sets; the split and the speaker of a file."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def split_of(name: str, *, validation_percent: float = 10, testing_percent: floa
 def scan(root: Path) -> dict[str, list[Clip]]:
     """Return the clips of each split, sorted by file; nothing is read.
 
-    `validation_list.txt` and `testing_list.txt` are honoured where they lie in `root`;
-    without them the hash rule of `split_of` decides. Folders whose names begin with ``.`` and
+    `validation_list.txt` and `testing_list.txt` in `root` decide;
+    without them the hash rule of `split_of` does. Folders whose names begin with ``.`` and
     the noise folder are passed over.
 
     Raises
@@ -54,7 +54,7 @@ def scan(root: Path) -> dict[str, list[Clip]]:
 
 
 def listed_splits(root: Path) -> Callable[[Path], str]:
-    """Return what tells the split of a file of `root`: the list files, or the hash rule."""
+    """Return a function from file to split, by the list files or the hash rule."""
     listed = _read_lists(root)
     if listed is None:
         return lambda path: split_of(path.name)

@@ -63,7 +63,7 @@ def esc_noise(root: Path, split: str, *, without: tuple[str, ...] = ()) -> Noise
     Raises
     ------
     ConfigError
-        If a class of `without` is none, or a file's name tells no fold.
+        If a class of `without` does not exist, or a file's name has no fold.
     """
     absent = [name for name in without if not (root / name).is_dir()]
     if absent:

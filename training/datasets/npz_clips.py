@@ -1,7 +1,7 @@
 """Clips of an `.npz` archive with `wav_vals` and `label_vals`, mapped into memory where it can be.
 
-Archives from `numpy.savez` are mapped and read clip by clip; those from `savez_compressed` have to
-be unpacked as a whole. Pickled objects are never loaded: they could run code.
+Archives from `numpy.savez` are mapped and read clip by clip; those from `savez_compressed` are
+unpacked as a whole. Pickled objects are never loaded: they could run code.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RATE, GROUPS, FOLDS = "sample_rate", "group_vals", "fold_vals"
 ZIP_HEADER = struct.Struct("<26xHH")
 # Floats of -1..1 may overshoot by a resampler's ringing; beyond that they are integers in disguise.
 MAX_FLOAT = 2.0
-# What unpacking a file raises whose bytes are not those that were written.
+# What unpacking a damaged file raises.
 DAMAGE = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
 
 
@@ -49,7 +49,7 @@ class ArrayClip:
 
     @property
     def path(self) -> Path:
-        """Where the clip lies, as tables name it: ARCHIVE.npz/INDEX."""
+        """Name of the clip in tables: ARCHIVE.npz/INDEX."""
         return self.archive / str(self.index)
 
     def read(self, sample_rate: int = SAMPLE_RATE) -> NDArray[np.int16]:
@@ -58,7 +58,7 @@ class ArrayClip:
         Raises
         ------
         AudioError
-            If it holds no numbers of -1..1 and no int16.
+            If it is neither int16 nor floats of -1..1.
         """
         row = np.asarray(_samples(self.archive)[self.index]).reshape(-1)
         if row.dtype == np.int16:
@@ -80,7 +80,7 @@ class ArrayClip:
 
 @dataclass(frozen=True)
 class Archive:
-    """What is known of an archive before its audio is read."""
+    """The clips of an archive, before their audio is read."""
 
     clips: list[ArrayClip]
     groups: list[str]
@@ -150,7 +150,7 @@ def _texts(path: Path, name: str, *, required: bool = False) -> list[str]:
 
 @contextlib.contextmanager
 def _open(path: Path) -> Iterator[Any]:
-    """Give the archive opened by numpy, which must not unpickle anything."""
+    """Yield the archive opened by numpy, without unpickling."""
     with contextlib.ExitStack() as stack:
         try:
             # Opened here: numpy would leave the file of a broken archive open.

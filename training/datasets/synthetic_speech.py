@@ -34,19 +34,19 @@ FLITE_VOICES = ("awb", "kal16", "rms", "slt")
 
 @dataclass(frozen=True)
 class Voice:
-    """One way to say a word: a command that writes a WAV file to its standard output."""
+    """A synthetic voice: a command that writes a spoken word as WAV to its standard output."""
 
     name: str
     command: tuple[str, ...]
 
     @property
     def file(self) -> str:
-        """Name of the file that a word in this voice is kept in."""
+        """File name of a word in this voice."""
         return f"{self.name}.wav"
 
 
 def voices(rng: np.random.Generator) -> Iterator[Voice]:
-    """Yield voices without end, of the synthesisers that are installed.
+    """Yield voices of the installed synthesisers without end.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def _flite(rng: np.random.Generator) -> Voice:
 
 
 def drawn_voices(n_voices: int, *, seed: int, index: int = 0) -> list[Voice]:
-    """Return the voices that say the word of this index; some may be drawn twice."""
+    """Return the voices for the word of this index; some may be drawn twice."""
     return list(itertools.islice(voices(np.random.default_rng((seed, index))), n_voices))
 
 
@@ -99,7 +99,7 @@ def are_installed() -> bool:
 
 
 def say(voice: Voice, word: str) -> NDArray[np.int16]:
-    """Return a word as int16 samples at 16 kHz, without the silence round it.
+    """Return a word as int16 samples at 16 kHz, without leading and trailing silence.
 
     Raises
     ------

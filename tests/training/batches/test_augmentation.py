@@ -153,7 +153,7 @@ def test_samples_are_rounded_and_clipped():
 
 def test_masks_are_stripes_of_zeros(rng):
     """
-    Time masks blank whole frames, mel masks whole bands, never more than the settings say.
+    Time masks blank whole frames, mel masks whole bands, never more than the settings allow.
     """
     config = AugmentationConfig(
         n_time_masks=2, time_mask_frames=12, n_mel_masks=2, mel_mask_bands=5

@@ -23,7 +23,7 @@ ADDRESSES = ("a:1", "b:1", "c:1")
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
-    """A cache of 40 made clips in three shards, with what two teachers say of them."""
+    """A cache of 40 made clips in three shards, with soft labels of two teachers."""
     path = tmp_path_factory.mktemp("cache")
     rng = np.random.default_rng(3)
     recipe = recipes.from_table(
@@ -53,7 +53,7 @@ def cache(tmp_path_factory):
 @pytest.mark.parametrize("n_workers", [2, 3])
 def test_parts_of_a_cache_are_the_whole_batch(cache, n_workers, mixup_probability):
     """
-    Gain, masks, mixup and what the teachers say are drawn as for the whole batch.
+    Gain, masks, mixup and soft labels are as for the whole batch.
     """
     augmentation = dataclasses.replace(cache.augmentation, mixup_probability=mixup_probability)
     recipe = dataclasses.replace(cache, augmentation=augmentation)

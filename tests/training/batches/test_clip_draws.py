@@ -1,4 +1,4 @@
-"""Clips that training draws: from each source, as often as told."""
+"""Clips that training draws from each source, in their shares."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def speech(tmp_path):
 
 def test_classes_are_drawn_as_often_as_set(root):
     """
-    Each keyword has weight 1, unknown and silence what the recipe says.
+    Each keyword has weight 1, unknown and silence those of the recipe.
     """
     recipe = make_recipe(
         root, data={"unknown_weight": 2.5, "silence_weight": 0.5}, augmentation=PLAIN

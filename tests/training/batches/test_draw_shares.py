@@ -19,7 +19,7 @@ from training.config.recipe import Recipe
 from training.config.sections import AugmentationConfig
 
 RATE = 16_000
-# Samples that tell where they come from: recorded noise, speech, and a keyword said in it.
+# Sample values by origin: recorded noise, speech, and a keyword in it.
 HUM, TALK, KEYWORD = 123, 1_000, 3_000
 UNCHANGED = AugmentationConfig(
     time_shift_ms=0,
@@ -71,7 +71,7 @@ def make_sampler(settings: dict[str, Any], **changes: Any) -> KeywordSampler:
 def test_classes_held_out_are_in_no_noise_of_training(settings, tmp_path):
     """
     No recording of a held-out class is in the noise cache, while the others' training folds are;
-    a class that is not there is told.
+    a missing class is an error.
     """
     for sound, value in (("rain", 10), ("siren", 20), ("hen", 30)):
         (tmp_path / "esc" / sound).mkdir(parents=True)
@@ -80,14 +80,14 @@ def test_classes_held_out_are_in_no_noise_of_training(settings, tmp_path):
             write(path, np.full(RATE, value + fold))
     settings = {**settings, "environment": str(tmp_path / "esc")}
 
-    def heard(*held_out: str) -> set[int]:
+    def drawn_noise(*held_out: str) -> set[int]:
         config = DataConfig(**settings, held_out_noise=held_out)
         return {int(part[0]) for part in TrainingSources.open(config).noise.recordings}
 
-    assert {HUM, 11, 12, 13, 14, 21, 22, 23, 24, 31, 32, 33, 34} == heard()
-    assert {HUM, 31, 32, 33, 34} == heard("rain", "siren")
+    assert {HUM, 11, 12, 13, 14, 21, 22, 23, 24, 31, 32, 33, 34} == drawn_noise()
+    assert {HUM, 31, 32, 33, 34} == drawn_noise("rain", "siren")
     with pytest.raises(ConfigError, match="expected classes to hold out, found no thunder"):
-        heard("thunder")
+        drawn_noise("thunder")
 
 
 @pytest.mark.parametrize("inside", [False, True])
@@ -166,15 +166,15 @@ def test_half_words_are_unknown(settings, rng):
             write(path, word)
     drawer = make_sampler(settings, half_word_share=1.0, silence_weight=0.0)
     labels = DataConfig(**settings).labels
-    heard: dict[str, list[int]] = {label: [] for label in labels}
+    lengths: dict[str, list[int]] = {label: [] for label in labels}
     for samples, index in (drawer.draw(rng) for _ in range(60)):
-        # A half lies in noise: the word is what is louder than the middle of both.
+        # A half has noise around it: the word is louder than the middle of both.
         middle = (int(samples.min()) + int(samples.max())) / 2
-        heard[labels[index]].append(int((samples > middle).sum()))
+        lengths[labels[index]].append(int((samples > middle).sum()))
 
-    assert len(heard["_unknown_"]) > 10
-    assert all(3_500 < count < 4_500 for count in heard["_unknown_"])
-    assert all(count == 8_000 for count in (*heard["yes"], *heard["no"]))
+    assert len(lengths["_unknown_"]) > 10
+    assert all(3_500 < count < 4_500 for count in lengths["_unknown_"])
+    assert all(count == 8_000 for count in (*lengths["yes"], *lengths["no"]))
 
 
 @pytest.mark.parametrize(

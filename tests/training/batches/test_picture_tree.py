@@ -91,7 +91,7 @@ def test_every_clip_becomes_a_picture_of_its_class(written):
 
 def test_time_runs_to_the_right_and_frequency_upwards():
     """
-    The brightest pixel of a late, high level lies right, and near the top.
+    The brightest pixel of a late, high level is on the right, near the top.
     """
     levels = np.zeros((98, 64), dtype=np.float32)
     levels[80:84, 60] = 1.0
@@ -247,7 +247,7 @@ def test_what_is_no_picture_of_that_size_is_named(tmp_path):
 
 def test_the_command_writes_where_the_recipe_reads(audio, tmp_path, capsys):
     """
-    Without --out into data.clips; --json tells where and how many.
+    Without --out into data.clips; --json has the folder and the count.
     """
     changes = {
         "data.clips": f'"{tmp_path / "drawn"}"',
@@ -257,8 +257,8 @@ def test_the_command_writes_where_the_recipe_reads(audio, tmp_path, capsys):
     settings = [part for key, value in changes.items() for part in ("--set", f"{key}={value}")]
 
     assert 0 == main(["pictures", "cnn2d-pictures-speaker", "--json", *settings])
-    told = json.loads(capsys.readouterr().out)
-    assert {"pictures": str(tmp_path / "drawn"), "written": 20} == told
+    printed = json.loads(capsys.readouterr().out)
+    assert {"pictures": str(tmp_path / "drawn"), "written": 20} == printed
 
 
 def test_show_draws_each_change(audio, written, tmp_path):
@@ -277,7 +277,7 @@ def test_show_draws_each_change(audio, written, tmp_path):
 
 def test_a_picture_of_no_known_format_is_one_line(capsys, tmp_path):
     """
-    Refused before anything is drawn: the ending says the format.
+    Refused before anything is drawn: the suffix is the format.
     """
     out = tmp_path / "augmentation"
 

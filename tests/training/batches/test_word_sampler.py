@@ -110,7 +110,7 @@ def test_words_are_drawn_by_their_number(tree, count_exponent, weights):
 
 def test_recordings_and_cuts_of_a_word_are_both_drawn(tree):
     """
-    "up" by the root of 16 recordings and of 8 cuts; synthesised "bed" as its share says.
+    "up" by the root of 16 recordings and of 8 cuts; synthesised "bed" by its share.
     """
     recipe = make_recipe(tree, data={"synthetic": str(tree / "synthetic"), "synthetic_share": 0.25})
     drawer = WordSampler(recipe, open_task(recipe).vocabulary)

@@ -42,9 +42,9 @@ def test_every_shipped_recipe_loads(name):
     assert recipe.frontend.n_frames(recipe.window_samples) >= recipe.model.window_frames
 
 
-def test_what_is_not_said_has_its_default(written):
+def test_what_is_missing_has_its_default(written):
     """
-    A recipe needs to say only what differs.
+    A recipe needs to hold only what differs.
     """
     recipe = recipes.load(written('name = "mine"\n[fit]\nepochs = 3\n'))
     expected = Recipe("mine")
@@ -241,7 +241,7 @@ def test_wrong_overrides_are_named(written, key, message):
 
 def test_paths_may_hold_variables(monkeypatch, tmp_path):
     """
-    $KWS_DATA is filled in; one that is not set is an error that says so; empty means left out.
+    $KWS_DATA is expanded; a variable that is not set is an error; an empty path means none.
     """
     data = recipes.load("default").data
     monkeypatch.setenv("KWS_DATA", str(tmp_path))

@@ -175,7 +175,7 @@ def test_clips_of_excluded_words_are_dropped(tmp_path):
 @pytest.mark.data
 def test_real_alignments_fit_their_recordings(kws_data):
     """
-    In the data kit every word lies inside its recording, in order of time.
+    In the data kit every word is inside its recording, in order of time.
     """
     for spoken in read_utterances(kws_data / "librispeech", "dev_clean")[:300]:
         starts = [word.start for word in spoken.words]

@@ -13,7 +13,7 @@ from training.datasets.clips import Clip, SampleCache, fit_length
 
 @pytest.fixture
 def ramp(tmp_path):
-    """A file whose samples tell their place."""
+    """A file whose samples are their positions."""
     path = tmp_path / "ramp.wav"
     soundfile.write(str(path), np.arange(10_000, dtype=np.int16), 16_000)
     return path

@@ -88,7 +88,7 @@ def test_speakers_never_cross_splits(tmp_path):
 
 def test_list_files_decide_where_there_are_any(tmp_path):
     """
-    What a list names is in its split; all the rest is training, whatever its hash says.
+    What a list names is in its split; all the rest is training, whatever its hash.
     """
     touch(
         tmp_path,
@@ -143,7 +143,7 @@ def test_noise_hidden_folders_and_other_files_are_no_words(tmp_path):
 
 def test_a_folder_without_words_is_named(tmp_path):
     """
-    No folder, and a folder without audio, are told apart.
+    No folder, and a folder without audio, are different errors.
     """
     with pytest.raises(ConfigError, match="expected a folder with one folder a word, found none"):
         folders.scan(tmp_path / "none")

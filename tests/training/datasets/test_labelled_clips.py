@@ -93,7 +93,7 @@ def test_clips_of_any_rate_and_length_are_heard_at_16_khz(tmp_path):
 
 def test_index_with_a_folder_a_label_is_read_too(tmp_path):
     """
-    A table whose files lie in folders named by their labels; the source is in the file's name.
+    A table whose files are in folders named by their labels; the source is in the file's name.
     """
     make_files(tmp_path, "dog_bark/1-100032-A.wav", "dog_bark/1-100032-B.wav", "rain/2-17-A.wav")
     rows = [
@@ -133,7 +133,7 @@ def test_table_that_does_not_fit_is_an_error(tmp_path, columns, row, message):
 
 def test_folder_without_a_table_is_an_error(tmp_path):
     """
-    The message says which tables are looked for.
+    The message names the tables that are looked for.
     """
     with pytest.raises(ConfigError, match=r"index\.csv or meta/esc50\.csv"):
         sources.open_table(tmp_path)

@@ -17,7 +17,7 @@ SECOND = 16_000
 
 @pytest.fixture
 def root(tmp_path):
-    """A tree with one recording of 100 s whose samples tell their place (in 100ths of it)."""
+    """A tree with one recording of 100 s whose samples are their positions in 100ths of it."""
     (tmp_path / "_background_noise_").mkdir()
     places = np.repeat(np.arange(100), SECOND).astype(np.int16)
     soundfile.write(str(tmp_path / "_background_noise_" / "hum.wav"), places, SECOND)
@@ -127,7 +127,7 @@ def test_coloured_noise_is_never_the_same():
 
 def test_babble_is_several_voices():
     """
-    Three to six voices are asked for, each is heard, and a silent one does no harm.
+    Three to six voices are drawn, each is in the mix, and a silent one does no harm.
     """
     asked = []
 
@@ -139,8 +139,8 @@ def test_babble_is_several_voices():
 
     made = noise.babble(np.random.default_rng(5), SECOND, speech)
     spectrum = np.abs(np.fft.rfft(made.astype(float)))
-    heard = [200 * (n + 1) for n in range(len(asked)) if n != 1]
+    audible = [200 * (n + 1) for n in range(len(asked)) if n != 1]
 
     assert 3 <= len(asked) <= 6
-    assert all(spectrum[hz] > 100 * np.median(spectrum) for hz in heard)
+    assert all(spectrum[hz] > 100 * np.median(spectrum) for hz in audible)
     assert spectrum[400] < spectrum[200] / 100

@@ -165,7 +165,7 @@ def test_damaged_archive_is_an_error(write, rng, name):
 
 def test_integers_stored_as_floats_are_told_from_audio(write):
     """
-    Floats far beyond -1..1 would come out as clipped noise: reading says so instead.
+    Floats far beyond -1..1 would come out as clipped noise: reading is an error instead.
     """
     path = write(wav_vals=np.full((2, 10), 12_000.0), label_vals=np.array(["a", "b"]))
 

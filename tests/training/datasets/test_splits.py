@@ -23,7 +23,7 @@ ROOT = Path("data")
 
 
 def make_tree(root: Path, **n_by_word: int) -> Path:
-    """Make empty files, two of each speaker, as many a word as told."""
+    """Make empty files, two of each speaker, as many as given for each word."""
     for word, n in n_by_word.items():
         (root / word).mkdir(parents=True)
         for number in range(n):
@@ -92,7 +92,7 @@ def test_group_split_wants_groups(tmp_path):
 @pytest.mark.parametrize("rule", ["random", "group"])
 def test_clips_listed_for_testing_stay_out(tmp_path, rule):
     """
-    What the data set keeps for testing neither trains nor validates; the other list has no say.
+    What the data set keeps for testing is in neither split; the validation list does not count.
     """
     root = make_tree(tmp_path / "clips", yes=20, no=20)
     kept_back = ["yes/s000_nohash_0.wav", "yes/s000_nohash_1.wav", "no/s000_nohash_0.wav"]
@@ -116,7 +116,7 @@ def test_clips_listed_for_testing_stay_out(tmp_path, rule):
 )
 def test_groups_stay_whole_and_shares_come_near(counts, seed):
     """
-    Whatever the groups hold, each lies in one split, and every split has its share but for the
+    Each group is in one split, and every split has its share but for the
     size of a group or two.
     """
     items = make_items(counts)

@@ -43,7 +43,7 @@ def test_unknown_and_silence_are_as_many_as_a_keyword_on_average(root):
 
 def test_unknown_is_drawn_evenly_from_the_other_words(root):
     """
-    Each other word gives as many as the next, as far as its clips go; none is drawn twice.
+    Each other word gives as many as the next while it has clips; none is drawn twice.
     """
     clips = protocol.balanced_split(root, LABELS, "validation")
     unknown = [clip.path for clip in clips if clip.label == "_unknown_"]
@@ -80,7 +80,7 @@ def test_labels_without_unknown_and_silence_get_none(root):
 
 def test_a_split_without_keywords_is_an_error(root):
     """
-    Nothing to score is told, not scored as 0.
+    Nothing to score is an error, not a score of 0.
     """
     with pytest.raises(ConfigError, match=r"expected testing clips of yes, no.* found none"):
         protocol.balanced_split(root, LABELS, "testing")

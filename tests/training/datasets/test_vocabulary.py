@@ -54,7 +54,7 @@ def clips(tmp_path_factory, write_tree) -> Path:
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory) -> Path:
-    """Four speakers who say the same words twice; the first has a word of her own."""
+    """Four speakers of the same words, twice each; the first has a word of their own."""
     said = {f"{speaker}-1-{number:04}": SAID for speaker in (11, 22, 33, 44) for number in range(2)}
     said["11-2-0000"] = ("mine",) * 6
     return write_speech(tmp_path_factory.mktemp("data") / "speech", said)
@@ -62,8 +62,8 @@ def speech(tmp_path_factory) -> Path:
 
 def test_labels_are_recorded_words_and_frequent_ones(clips, speech):
     """
-    Each folder is a class, and each word that speakers enough say often enough; not one that
-    a single speaker says, nor one that sounds like another class. Unknown and silence come last.
+    Each folder is a class, and each frequent word of enough speakers; not one of
+    a single speaker, nor a homophone of another class. Unknown and silence come last.
     """
     labels = open_task(make_recipe(clips, speech)).vocabulary.labels
 
@@ -81,7 +81,7 @@ def test_labels_are_recorded_words_and_frequent_ones(clips, speech):
 )
 def test_settings_decide_what_is_frequent(clips, speech, words, expected):
     """
-    Three speakers train and say each word twice: higher limits leave fewer classes.
+    Three training speakers have each word twice: higher limits leave fewer classes.
     """
     found = set(open_task(make_recipe(clips, speech, words=words)).vocabulary.words)
 
@@ -90,7 +90,7 @@ def test_settings_decide_what_is_frequent(clips, speech, words, expected):
 
 def test_speakers_never_cross(clips, speech):
     """
-    The recordings of the lists validate, and all that one of four speakers says; nobody is on
+    The recordings of the lists validate, and all speech of one of four speakers; nobody is on
     both sides, and what is listed for testing is on none.
     """
     data = open_task(make_recipe(clips, speech, source={"validation_share": 0.25})).vocabulary
@@ -132,8 +132,8 @@ def test_excluded_words_are_nowhere(clips, speech, tmp_path):
 
     assert ("bed", "hello", "there", "upon", "yes", "_unknown_", "_silence_") == data.labels
     assert {"yes"} == set(data.synthetic)
-    heard = {clip.label for clip in (*data.training, *data.validation)}
-    assert not {"up", "ups"} & heard
+    found = {clip.label for clip in (*data.training, *data.validation)}
+    assert not {"up", "ups"} & found
     first, last = (round(RATE * t) for t in (0.1 + 3 * 0.4, 0.1 + 3 * 0.4 + 0.3))
     assert data.windows.spans
     assert all(end <= first or start >= last for _, start, end in data.windows.spans)
