@@ -17,6 +17,7 @@ from kws.inference.interpreter import open_model
 from training import architectures as models
 from training.architectures import pretrained
 from training.architectures.recipe_model import build_model
+from training.batches.features import FeatureMaker
 from training.config import recipe as recipes
 from training.fit import trainer as fits
 from training.tflite.convert import convert_int8
@@ -45,7 +46,7 @@ def test_the_embedding_is_the_published_one(demo_audio):
     package = find_spec("pyopen_wakeword")
     path = Path(package.origin).parent / "models" / "embedding_model.tflite"
     published = open_model(path.read_bytes(), where=str(path))
-    windows = fits.FeatureMaker(recipe.frontend).windows(
+    windows = FeatureMaker(recipe.frontend).windows(
         np.stack([demo_audio[start : start + 16_000] for start in range(0, 64_000, 16_000)]),
         n_frames=98,
     )
@@ -90,7 +91,7 @@ def test_it_exports_to_int8_and_runs(demo_audio, tmp_path):
     recipe = recipes.load("embedding")
     model = build_model(recipe)
     seconds = np.stack([demo_audio[n : n + 16_000] for n in range(0, 80_000, 4_000)])
-    windows = fits.FeatureMaker(recipe.frontend).windows(seconds, n_frames=98)
+    windows = FeatureMaker(recipe.frontend).windows(seconds, n_frames=98)
     opened = open_model(convert_int8(model, windows), where="speech_embedding")
     given, wanted = opened.inputs[0], opened.outputs[0]
 

@@ -28,8 +28,8 @@ from training.cli import evaluate as kws_eval
 from training.config import recipe as recipes
 from training.config.run_folder import RunFolder
 from training.export import export as exports
-from training.fit import hard_negatives as mining
 from training.fit import trainer as fits
+from training.fit.hard_negatives import find_hard_negatives
 
 pytestmark = [
     pytest.mark.slow,
@@ -229,7 +229,7 @@ def test_kws_eval_scores_it(exported, clips, tmp_path, capsys):
     )
 
 
-def test_mining_and_pictures_work_at_8_khz(run, clips, tmp_path, rng):
+def test_hard_negatives_and_pictures_work_at_8_khz(run, clips, tmp_path, rng):
     """
     Windows of running speech are counted in samples of the recording, about ten a second.
     """
@@ -244,8 +244,8 @@ def test_mining_and_pictures_work_at_8_khz(run, clips, tmp_path, rng):
     with_speech.start(small_recipe(recipe.name, clips, str(tmp_path)))
     with_speech.best.write_bytes(run.best.read_bytes())
 
-    n_found = mining.mine(with_speech, tmp_path / "hard.csv", least=0.0)
-    draw_augmentation(recipe, tmp_path / "shown.png", n_rows=2)
+    n_found = find_hard_negatives(with_speech, tmp_path / "hard.csv", least=0.0)
+    draw_augmentation(recipe, tmp_path / "shown.png")
 
     with open(tmp_path / "hard.csv", newline="") as handle:
         starts = [int(row["start_sample"]) for row in csv.DictReader(handle)]
