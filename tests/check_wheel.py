@@ -1,4 +1,4 @@
-"""Install a wheel into a fresh virtual environment and check that it hears the demo recording.
+"""Install a wheel into a fresh virtual environment and check that it detects the words of the demo.
 
 Not a test file: `.ci/run` calls it once for each interpreter and TFLite runtime.
 """
@@ -18,12 +18,12 @@ MODELS = Path(__file__).resolve().parent.parent / "firmware_models"
 
 
 def main() -> int:
-    """Return 0 if all words of the truth are heard, in order, and 1 otherwise."""
+    """Return 0 if all words of the truth are detected in order, 1 otherwise."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("wheel", type=Path)
     parser.add_argument("--python", default=sys.executable, help="makes the environment")
     parser.add_argument("--extra", help="extra of the wheel to install")
-    parser.add_argument("--runtime", required=True, help="TFLite runtime to hear with")
+    parser.add_argument("--runtime", required=True, help="TFLite runtime to use")
     arguments = parser.parse_args()
     with open(MODELS / "demo.csv", newline="") as handle:
         expected = [row["keyword"] for row in csv.DictReader(handle)]
@@ -49,7 +49,7 @@ def main() -> int:
     heard = [record["keyword"] for record in records if record["type"] == "detection"]
     runtime = next(record["runtime"] for record in records if record["type"] == "status")
     verdict = "ok" if heard == expected and runtime.startswith(arguments.runtime) else "WRONG"
-    sys.stdout.write(f"{verdict}: {arguments.python}, {runtime}, heard {' '.join(heard)}\n")
+    sys.stdout.write(f"{verdict}: {arguments.python}, {runtime}, detected {' '.join(heard)}\n")
     return 0 if verdict == "ok" else 1
 
 

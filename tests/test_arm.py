@@ -1,4 +1,4 @@
-"""The comparison with an emulated ARM machine (bench/arm), as far as it goes without QEMU."""
+"""The comparison with an emulated ARM machine (bench/arm), without QEMU."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ COUNTED = {
 
 def test_instructions_of_a_part_are_its_mean_per_hop_less_the_marks(tmp_path, arm):
     """
-    What lies between the marks is summed over a hop, and the cost of a marked call is taken off.
+    Counts between marks are summed over a hop, less the cost of a marked call.
     """
     marks = tmp_path / "counts.txt"
     write_marks(marks, COUNTED, arm["count_hops"].PARTS)
@@ -112,7 +112,7 @@ def test_both_ends_of_the_counter_agree(arm):
 @pytest.mark.parametrize(("cpu", "part"), [("cortex-a53", "0xd03"), ("cortex-a72", "0xd08")])
 def test_the_emulated_board_tells_the_cpu_that_is_played(arm, cpu, part):
     """
-    The interpreter picks its kernels by what the kernel's table says of the core.
+    The emulated /proc/cpuinfo names the emulated core, by which XNNPACK chooses its kernels.
     """
     cpuinfo = arm["machines"].tables(arm["machines"].BOARDS[cpu])["proc/cpuinfo"]
 
@@ -155,7 +155,7 @@ def test_a_machine_equals_itself_and_a_changed_frame_shows(tmp_path, arm):
 
 
 @pytest.mark.parametrize(
-    ("heard", "apart_s", "promised"),
+    ("words", "apart_s", "promised"),
     [
         ([("yes", 1.495), ("no", 3.295)], 0.0, True),
         ([("yes", 1.595), ("no", 3.295)], 0.1, True),
@@ -164,7 +164,7 @@ def test_a_machine_equals_itself_and_a_changed_frame_shows(tmp_path, arm):
         ([("yes", 1.495)], None, False),
     ],
 )
-def test_default_kernels_may_fire_a_hop_later(arm, heard, apart_s, promised):
+def test_default_kernels_may_fire_a_hop_later(arm, words, apart_s, promised):
     """
     By default kernels a word may come a hop earlier or later, no more; other words are no match.
     By reference kernels nothing may differ.
@@ -173,7 +173,7 @@ def test_default_kernels_may_fire_a_hop_later(arm, heard, apart_s, promised):
     row["here"] = {"hop_ms": 100}
     expected = [("yes", 1.495), ("no", 3.295)]
 
-    found = arm["equality"]._apart_s(expected, heard)
+    found = arm["equality"]._apart_s(expected, words)
 
     assert found == (None if apart_s is None else pytest.approx(apart_s))
     row["words_apart_s"] = found
@@ -183,7 +183,7 @@ def test_default_kernels_may_fire_a_hop_later(arm, heard, apart_s, promised):
 
 def test_a_case_that_cannot_run_is_a_row_of_its_own(tmp_path, arm):
     """
-    A side that is not there gives a row that says so, and is not as promised.
+    A machine that is missing gives a row with an error, which is not as promised.
     """
     case = arm["equality"].Case("tflite-runtime", "stream", "reference")
     options = {"cache": tmp_path, "cpu": "cortex-a53", "model": "default", "audio": DEMO}

@@ -1,4 +1,4 @@
-"""What the shipped model makes of half a word, of words that come near, and of a word said twice.
+"""How the shipped model responds to half words, similar words, and repeated words.
 
 The bounds are what the product promises: a worse model fails here. They lie above what
 `default` 3.1 did when they were set, by about twice the chance that so few samples hold.
@@ -44,7 +44,7 @@ def demo():
     return np.concatenate(list(read_file(models.FIRMWARE_MODELS / "demo.wav"))), words
 
 
-def heard(spotter, samples):
+def detected(spotter, samples):
     """Return the keywords that fire on samples by themselves, in a quiet room."""
     room = np.random.default_rng(5).normal(0, 15, len(samples) + 5 * RATE // 2)
     room[3 * RATE // 2 : 3 * RATE // 2 + len(samples)] += samples
@@ -119,7 +119,7 @@ def test_half_a_word_by_a_synthesiser_seldom_fires(spotter, tmp_path):
         for part in (spoken(word, voice, tmp_path),)
     ]
 
-    fired = sum(bool(heard(spotter, half)) for half in halves)
+    fired = sum(bool(detected(spotter, half)) for half in halves)
 
     assert 80 == len(halves)
     assert fired <= 0.9 * len(halves)
@@ -133,7 +133,7 @@ def test_near_words_by_a_synthesiser_seldom_fire(spotter, tmp_path):
     fired = [
         (word, voice, found)
         for word, voice in itertools.product(NEAR, (*FLITE, *ESPEAK))
-        if (found := heard(spotter, spoken(word, voice, tmp_path)))
+        if (found := detected(spotter, spoken(word, voice, tmp_path)))
     ]
 
     assert len(fired) <= 0.5 * len(NEAR) * 8, fired
@@ -143,7 +143,7 @@ def test_near_words_by_a_synthesiser_seldom_fire(spotter, tmp_path):
 def test_half_a_word_of_real_people_fires_less_often_than_a_whole_one(spotter, kws_data):
     """
     The first half of 100 validation clips, words in silence: at most 75 fire (64 when set);
-    whole, at least 90 fire (96). Half of "up" or "off" is often all that anybody says of it.
+    whole, at least 90 fire (96). Half of "up" or "off" is often recognisable.
     """
     folder = kws_data / "speech_commands"
     listed = sorted((folder / "validation_list.txt").read_text().split())
@@ -153,8 +153,8 @@ def test_half_a_word_of_real_people_fires_less_often_than_a_whole_one(spotter, k
         for name in names[:: max(1, len(names) // 10)][:10]:
             samples, _ = soundfile.read(folder / name, dtype="int16")
             whole = sounding(samples)
-            counts["whole"] += bool(heard(spotter, whole))
-            counts["half"] += bool(heard(spotter, whole[: len(whole) // 2]))
+            counts["whole"] += bool(detected(spotter, whole))
+            counts["half"] += bool(detected(spotter, whole[: len(whole) // 2]))
 
     assert counts["half"] <= 75
     assert counts["whole"] >= 90
@@ -176,7 +176,7 @@ def test_near_words_of_read_speech_hardly_fire(spotter, kws_data):
         samples, _ = soundfile.read(
             path, start=max(0, first), stop=first + int(row["n_samples"]) + 1_600, dtype="int16"
         )
-        fired.setdefault(row["word"].lower(), []).extend(heard(spotter, sounding(samples)))
+        fired.setdefault(row["word"].lower(), []).extend(detected(spotter, sounding(samples)))
 
     near = [keyword for word in NEAR for keyword in fired.get(word, [])]
     n_near = sum(row["word"].lower() in NEAR for row in rows)

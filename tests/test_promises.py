@@ -59,7 +59,7 @@ def spotter(request) -> KeywordSpotter:
 
 @pytest.fixture(scope="module")
 def whole(spotter, demo_audio) -> Heard:
-    """What is heard when all audio comes at once."""
+    """Return detections and hops when all audio comes at once."""
     spotter.reset()
     return listen(spotter, demo_audio)
 
@@ -150,7 +150,7 @@ def test_2_lost_samples_advance_time_and_reset_the_stages(spotter, demo_audio, w
 @example(n_before=0)
 def test_3_reset_equals_new(spotter, demo_audio, whole, n_before):
     """
-    After reset, at whatever point of the stream, a spotter hears what a new one hears.
+    After reset at any point of the stream a spotter gives the results of a new one.
     """
     spotter.process(demo_audio[:n_before])
     spotter.reset()
@@ -161,7 +161,7 @@ def test_3_reset_equals_new(spotter, demo_audio, whole, n_before):
 
 def test_3_the_end_of_an_input_resets_too(demo_audio, whole):
     """
-    After flush, the next file is heard as by a new spotter; a new spotter hears the same.
+    After flush the results of the next file are those of a new spotter.
     """
     used = make()
     used.process(demo_audio[:33_333])

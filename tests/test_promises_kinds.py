@@ -1,6 +1,6 @@
 """The promises of the design, section 3, with front ends beside log-mel at 16 kHz.
 
-The model stands in: its posterior is made of every value of the window, so that one sample that
+The model is a stand-in: its posterior is made of every value of the window, so that one sample that
 differs is seen. Real networks keep the same promises in `training/test_waveform_models.py`.
 """
 
@@ -112,7 +112,7 @@ def spotter(request) -> KeywordSpotter:
 
 @pytest.fixture(scope="module")
 def whole(spotter, demo_audio) -> Heard:
-    """What is heard when all audio comes at once."""
+    """Return detections and hops when all audio comes at once."""
     spotter.reset()
     return listen(spotter, demo_audio)
 
@@ -201,7 +201,7 @@ def test_2_lost_samples_advance_time_and_reset_the_stages(spotter, demo_audio, b
 @example(n_before=16_001)
 def test_3_reset_and_flush_equal_new(spotter, demo_audio, whole, n_before):
     """
-    After reset, and after the end of an input, a spotter hears what a new one hears.
+    After reset, and after the end of an input, a spotter gives the results of a new one.
     """
     spotter.reset()
     spotter.process(demo_audio[:n_before])

@@ -69,7 +69,7 @@ def test_whole_ms_are_as_they_were():
 @pytest.mark.parametrize("sample_rate", [8_000, 16_000, 11_025])
 def test_a_frame_of_a_waveform_is_a_sample(sample_rate):
     """
-    Whatever the frame settings say, a waveform has one value every sample, and no bands.
+    Frame settings do not matter for a waveform: one value per sample, no bands.
     """
     config = FrontendConfig(kind="waveform", sample_rate=sample_rate, frame_step_ms=10)
 

@@ -1,4 +1,4 @@
-"""Files that others wrote are read within bounds, and what they say is quoted on one line."""
+"""Untrusted files are read within bounds and quoted on one line; files are written whole."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def sparse(path: Path) -> None:
 )
 def test_what_might_never_end_is_not_read(tmp_path, make, message):
     """
-    A pipe that nobody writes into, a file far too long, a folder: refused before they are read.
+    A pipe, a file that is too long and a folder are refused before they are read.
     """
     path = tmp_path / "lamp.json"
     make(path)

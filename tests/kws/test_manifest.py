@@ -37,7 +37,7 @@ def test_what_is_written_is_read(tmp_path, stream):
 
 
 @pytest.mark.parametrize(
-    ("decision", "told"),
+    ("decision", "written"),
     [
         (DecisionConfig(), set()),
         (DecisionConfig(context_weights={"on": 0.0}), {"context_weights"}),
@@ -48,7 +48,7 @@ def test_what_is_written_is_read(tmp_path, stream):
         ),
     ],
 )
-def test_a_decision_tells_of_a_context_only_where_there_is_one(tmp_path, decision, told):
+def test_context_settings_are_written_only_if_used(tmp_path, decision, written):
     """
     An older kws reads what does not use it; what was set comes back all the same.
     """
@@ -58,7 +58,7 @@ def test_a_decision_tells_of_a_context_only_where_there_is_one(tmp_path, decisio
     table = json.loads(path.read_text(encoding="utf-8"))["decision"]
 
     assert manifest == read_manifest(path)
-    assert told == {key for key in table if key.startswith("context_")}
+    assert written == {key for key in table if key.startswith("context_")}
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_log_mel_manifest_is_what_it_was(default_manifest):
 
 def test_path_is_not_written(tmp_path):
     """
-    A manifest does not tell where it lay on the machine that made it.
+    A manifest does not contain the path it was written to.
     """
     write_manifest(example(path=Path("/home/someone/lamp.json")), tmp_path / "lamp.json")
 

@@ -1,4 +1,4 @@
-"""Manifests that lie, about themselves or about their model file, are refused in a line."""
+"""Invalid manifests, and model files that do not match them, are refused in one line."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_changed_model_file_is_refused(written):
 
 def test_a_missing_model_file_is_named(written):
     """
-    Without its .tflite a manifest is of no use, and says which file it misses.
+    A missing .tflite is an error that names the file.
     """
     path = written()
     (path.parent / "lamp.tflite").unlink()
@@ -138,7 +138,7 @@ def test_a_missing_model_file_is_named(written):
 )
 def test_nonsense_is_one_clear_error(written, changes, message):
     """
-    Whatever does not fit is a ManifestError that begins with the path and names key and value.
+    An invalid value is a ManifestError that begins with the path and names key and value.
     """
     path = written(changes)
 
@@ -222,7 +222,7 @@ def default_with(tmp_path: Path, default_manifest: ModelManifest) -> Callable[..
 
 def test_labels_must_fit_the_output(default_with, default_manifest):
     """
-    Eleven labels for twelve outputs is an error that tells both shapes, never a wrong word.
+    Eleven labels for twelve outputs is an error that names both shapes.
     """
     manifest = default_with(
         labels=default_manifest.labels[:-1],
@@ -235,7 +235,7 @@ def test_labels_must_fit_the_output(default_with, default_manifest):
 
 def test_frames_must_fit_the_input(default_with, default_manifest):
     """
-    Another number of mel bands than the model's input is an error that tells both shapes.
+    A wrong number of mel bands is an error that names both shapes.
     """
     manifest = default_with(frontend=dataclasses.replace(default_manifest.frontend, n_mels=39))
 
@@ -270,7 +270,7 @@ def test_a_file_that_is_no_model_is_refused(tmp_path):
 )
 def test_states_without_a_shape_are_refused(states, message):
     """
-    Every state tells its shape, in whole numbers above 0.
+    Every state has a shape of whole numbers above 0.
     """
     with pytest.raises(ConfigError, match=message):
         StreamForm("lamp.stream.tflite", SHA256, 10, states)

@@ -98,7 +98,7 @@ def test_a_shipped_name_wins_over_a_folder_of_that_name(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["nope", "", "../default", "/none/such.json"])
 def test_an_unknown_model_names_the_choices(name):
     """
-    The error says what was asked for and which models there are.
+    The error names the request and the shipped models.
     """
     with pytest.raises(ModelError, match=r"expected one of default.* path of a manifest"):
         models.find(name)
@@ -106,7 +106,7 @@ def test_an_unknown_model_names_the_choices(name):
 
 def test_a_model_file_alone_is_refused(tmp_path):
     """
-    Without a manifest nobody knows what a .tflite needs.
+    A .tflite without its manifest is an error.
     """
     path = tmp_path / "alone.tflite"
     path.write_bytes(b"")

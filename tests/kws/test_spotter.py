@@ -22,7 +22,7 @@ def test_a_word_is_detected_with_keyword_score_and_time(loud_spotter, bursts):
     assert detections == [Detection("yes", 1.0, 2.295)]
 
 
-def test_silence_brings_nothing(loud_spotter, bursts):
+def test_silence_gives_no_detection(loud_spotter, bursts):
     """
     No word, no detection, and an empty list rather than None.
     """
@@ -32,9 +32,9 @@ def test_silence_brings_nothing(loud_spotter, bursts):
     assert spotter.process(np.zeros(0, dtype=np.int16)) == []
 
 
-def test_each_hop_is_told_with_its_time(loud_spotter, bursts):
+def test_the_hook_gets_each_hop_with_its_time(loud_spotter, bursts):
     """
-    on_posterior hears of every hop: first at the first full window, then every 100 ms; scores
+    `on_posterior` is called at every hop: at the first full window, then every 100 ms; scores
     are None until the smoothing is filled.
     """
     spotter = loud_spotter(smoothing_ms=300)
@@ -65,9 +65,9 @@ def test_time_counts_samples(loud_spotter, bursts):
     assert spotter.time_s == 12_350 / SECOND
 
 
-def test_a_word_at_the_very_end_is_heard_by_flush(loud_spotter, bursts):
+def test_flush_detects_a_word_at_the_very_end(loud_spotter, bursts):
     """
-    Silence after the end lets the last hop finish, so the last word comes out; then all is new.
+    Silence after the end completes the last hop, so the last word fires; then all is reset.
     """
     spotter = loud_spotter(smoothing_ms=100)
     audio = bursts([(2.91, 2.99)], length_s=2.99)
@@ -77,7 +77,7 @@ def test_a_word_at_the_very_end_is_heard_by_flush(loud_spotter, bursts):
     assert spotter.time_s == 0
 
 
-def test_audio_shorter_than_a_window_is_heard_by_flush(default_manifest, demo_audio):
+def test_flush_processes_audio_shorter_than_a_window(default_manifest, demo_audio):
     """
     A file of half a second gives posteriors at its end: one window and the smoothing of silence.
     """
@@ -94,7 +94,7 @@ def test_audio_shorter_than_a_window_is_heard_by_flush(default_manifest, demo_au
     assert hops[-1][1].shape == (12,)
 
 
-def test_a_short_tone_alone_is_heard_by_flush(loud_spotter, bursts):
+def test_flush_detects_a_word_shorter_than_a_window(loud_spotter, bursts):
     """
     A clip shorter than a window that ends in a word fires at the end of the input.
     """
@@ -109,7 +109,7 @@ def test_a_short_tone_alone_is_heard_by_flush(loud_spotter, bursts):
 @pytest.mark.parametrize("hop_ms", [10, 50, 100, 200, 1_000])
 def test_the_hop_is_the_time_between_posteriors(demo_audio, hop_ms):
     """
-    hop_ms says how often the model looks, from the first full window on.
+    From the first full window on there is a posterior every `hop_ms`.
     """
     spotter = KeywordSpotter.from_model("default", hop_ms=hop_ms)
     times = []
@@ -122,7 +122,7 @@ def test_the_hop_is_the_time_between_posteriors(demo_audio, hop_ms):
     np.testing.assert_allclose(times, expected)
 
 
-def test_a_hop_longer_than_the_window_goes_on_for_ever(demo_audio):
+def test_a_hop_longer_than_the_window_works_beyond_a_minute(demo_audio):
     """
     A hop of a second or more, longer than the window, works beyond the first minute.
     """
@@ -196,9 +196,9 @@ def test_settings_that_do_not_fit_are_named(settings, error, message):
     "samples",
     [np.zeros(10, dtype=np.float32), np.zeros((10, 1), dtype=np.int16), b"\0\0", [0, 0]],
 )
-def test_only_int16_mono_is_taken(loud_spotter, samples):
+def test_only_int16_mono_is_accepted(loud_spotter, samples):
     """
-    Other audio is refused before it can be misheard.
+    Other types and shapes are refused.
     """
     with pytest.raises(AudioError, match="expected an int16 array"):
         loud_spotter().process(samples)
@@ -217,9 +217,9 @@ def test_the_example_of_the_documentation_holds(demo_audio):
     assert posteriors.sum() == pytest.approx(1, abs=0.05)
 
 
-def test_a_word_at_the_start_of_short_audio_is_heard(loud_spotter, bursts):
+def test_flush_detects_a_word_at_the_start_of_short_audio(loud_spotter, bursts):
     """
-    Audio that ends before the smoothing has filled is heard as if silence came before it too;
+    Audio that ends before the smoothing span is full is processed with silence before it;
     its times stay those of the audio itself.
     """
     spotter = loud_spotter(smoothing_ms=500)

@@ -49,10 +49,10 @@ def listen(
 
 
 def without_context(name: str, **settings: Any) -> KeywordSpotter:
-    """Return a shipped model for which what was heard before does not count.
+    """Return a shipped model without speech context.
 
-    A gate counts what it passes over as quiet, where a model may hear a little speech in it: only
-    without a context are scores the same to the last bit.
+    Skipped hops count as quiet for a context, where the model may find some speech: only without
+    one are scores the same to the last bit.
     """
     spotter = KeywordSpotter.from_model(name, **settings)
     decision = replace(spotter.manifest.decision, context_weights={})

@@ -188,7 +188,7 @@ def test_fresh_processes_of_model_and_baseline(mode, default_manifest):
 
 def test_a_process_that_fails_says_why(tmp_path):
     """
-    The last line that a fresh process wrote stands in the error.
+    The error has the last line that a fresh process wrote.
     """
     program = cold_start.spotter_program({"name_or_path": tmp_path / "none.json"})
 

@@ -76,7 +76,7 @@ def test_parts_of_a_hop_add_up_to_it(single):
 
 def test_paced_report_stands_beside_back_to_back():
     """
-    At the pace of speech, the same run also says what back to back would have said.
+    A paced run also reports back-to-back figures.
     """
     report = run_json("--seconds", "3.6", "--paced")
 
@@ -91,7 +91,7 @@ def test_paced_report_stands_beside_back_to_back():
 
 def test_doubtful_conditions_are_named():
     """
-    Reference kernels and more threads than cores are said, not hidden.
+    Reference kernels and more threads than cores give warnings.
     """
     options = ("--seconds", "4", "--repeats", "1", "--kernels", "reference", "--threads", "64")
 
@@ -134,8 +134,8 @@ def test_a_model_is_measured_at_the_hop_of_its_stream_form(eight_frame_model, mo
 
 def test_two_hops_are_compared_by_the_second_of_audio(eight_frame_model, capsys):
     """
-    Models of 100 and of 80 ms run each at its own hop, which is told with its count; figures of a
-    hop are doubted.
+    Models of 100 and of 80 ms run each at its own hop, shown with its count; a warning says that
+    figures per hop do not compare.
     """
     options = ["--seconds", "4", "--repeats", "3", "--compare", "default", str(eight_frame_model)]
     assert 0 == bench.main([*options, "--json"])
@@ -150,9 +150,9 @@ def test_two_hops_are_compared_by_the_second_of_audio(eight_frame_model, capsys)
     assert "warning                 hops of 100 ms (A) and 80 ms (B)" in text
 
 
-def test_two_of_one_hop_are_compared_without_a_word_of_it(pair, capsys):
+def test_two_models_with_one_hop_have_no_warning(pair, capsys):
     """
-    Where both run at one hop, that is told once and no figure is doubted for it.
+    If both run at one hop, it is shown once and there is no such warning.
     """
     _, report, _ = pair
     text = "\n".join(bench_report.lines(report))
@@ -266,7 +266,7 @@ def test_models_lists_and_verifies(capsys):
 
 def test_verify_fails_on_a_broken_model(tmp_path, capsys):
     """
-    A model that cannot be loaded makes `verify` exit with 1 and say why.
+    A model that cannot be loaded makes `verify` exit with 1 and print the reason.
     """
     path = tmp_path / "x.json"
     path.write_text("{}")
@@ -278,8 +278,8 @@ def test_verify_fails_on_a_broken_model(tmp_path, capsys):
 @pytest.mark.parametrize("name", ["default"])
 def test_info_says_where_and_what(name, capsys):
     """
-    `info` prints the manifest's place, labels, thresholds, context, what tuning on some speakers
-    gave on others, and data sources.
+    `info` prints the manifest's path, labels, thresholds, context, the figures on held-out
+    speakers, and data sources.
     """
     assert 0 == models.main(["info", name])
 

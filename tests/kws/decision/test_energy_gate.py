@@ -1,4 +1,4 @@
-"""The energy gate: that nothing is heard otherwise for it, in the hops that it lets run."""
+"""The energy gate skips quiet hops and changes nothing in the others."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def plain(request) -> KeywordSpotter:
 
 @pytest.fixture(scope="module")
 def expected(plain, spaced_words) -> tuple[list[Detection], Hops]:
-    """What is heard without a gate."""
+    """Return detections and hops without a gate."""
     plain.reset()
     return listen(plain, spaced_words)
 
@@ -54,10 +54,10 @@ def gated(plain, expected) -> KeywordSpotter:
     return with_gate(plain)
 
 
-def test_words_over_a_low_floor_are_heard_as_without_a_gate(gated, expected, spaced_words):
+def test_detections_are_those_without_a_gate(gated, expected, spaced_words):
     """
-    Detections are the same; each hop that ran has the same posterior and scores to the last bit;
-    the others were passed over, and there were many.
+    Detections are the same, and each hop that ran has the same posterior and scores to the last
+    bit. Many hops were skipped.
     """
     gated.reset()
     detections, hops = listen(gated, spaced_words)
@@ -70,10 +70,10 @@ def test_words_over_a_low_floor_are_heard_as_without_a_gate(gated, expected, spa
 
 
 @pytest.mark.parametrize("name", ["default", "tiny", "large"])
-def test_what_a_gate_passes_over_counts_as_quiet_before_a_word(name, spaced_words):
+def test_skipped_hops_count_as_quiet_for_the_speech_context(name, spaced_words):
     """
-    Where what was heard before counts, the same words are detected behind a gate, a hop or two
-    earlier at most: what the model makes of quiet does not count against them.
+    With an active speech context a gated spotter detects the same words, at most two hops earlier,
+    because skipped hops count as quiet.
     """
     plain = KeywordSpotter.from_model(name)
     assert plain.context.is_active
@@ -89,10 +89,9 @@ def test_what_a_gate_passes_over_counts_as_quiet_before_a_word(name, spaced_word
     assert gated.gated_hops > 20
 
 
-def test_speech_before_a_gated_pause_is_forgotten_as_in_quiet(demo_audio):
+def test_the_speech_context_decays_in_skipped_hops(demo_audio):
     """
-    Words, then three seconds that nobody listens to: half of what was heard has faded when the
-    gate opens again, for every hop passed over one hop's share.
+    During skipped hops the speech context decays as during quiet ones.
     """
     gated = with_gate(KeywordSpotter.from_model("default"))
     hops = gated.process(demo_audio[: 8 * SECOND])
@@ -109,7 +108,7 @@ def test_speech_before_a_gated_pause_is_forgotten_as_in_quiet(demo_audio):
 
 
 @pytest.mark.parametrize("mode", ["stream", "window"])
-def test_the_demo_is_heard_as_without_a_gate(demo_audio, mode):
+def test_detections_in_the_demo_are_those_without_a_gate(demo_audio, mode):
     """
     The demo recording as it is, whatever the level of the gate below its words; the model's
     arithmetic spelt out by the reference kernels.
@@ -135,7 +134,7 @@ def test_the_demo_is_heard_as_without_a_gate(demo_audio, mode):
 @example(sizes=[1_600])
 def test_1_chunking_does_not_matter(gated, expected, spaced_words, sizes):
     """
-    However the audio is cut, the same hops are passed over and the same is heard in the others.
+    For every block size the same hops are skipped, and the others give the same results.
     """
     audio = spaced_words[: 9 * SECOND]
     gated.reset()
@@ -151,7 +150,7 @@ def test_1_chunking_does_not_matter(gated, expected, spaced_words, sizes):
 @pytest.mark.parametrize("n_before", [0, 1_000, 15_920, 3 * SECOND, 5 * SECOND, 90_000])
 def test_3_reset_equals_new(gated, expected, spaced_words, n_before):
     """
-    After reset, with the gate open, closed, or never tried, all is as with a new spotter.
+    After reset, with the gate open or closed, the spotter equals a new one.
     """
     gated.reset()
     gated.process(spaced_words[:n_before])
@@ -170,7 +169,7 @@ def test_3_reset_equals_new(gated, expected, spaced_words, n_before):
 @pytest.mark.parametrize("n_before", [1_000, 3 * SECOND, 5 * SECOND, 90_000])
 def test_2_lost_samples_reset_the_gate_too(plain, gated, spaced_words, n_before):
     """
-    After a gap everything is heard as without a gate, at the time of the gap.
+    After a gap the detections are those without a gate.
     """
     audio = spaced_words[2 * SECOND :]
     plain.reset()
@@ -192,7 +191,7 @@ def test_2_lost_samples_reset_the_gate_too(plain, gated, spaced_words, n_before)
 @pytest.mark.parametrize("mode", ["auto", "window"])
 def test_other_hops_are_right_too(spaced_words, hop_ms, mode):
     """
-    Hops shorter, odd, or longer than the window: what ran is the same, quiet was passed over.
+    With short, odd and long hops, hops that ran are the same and quiet ones are skipped.
     """
     plain = without_context("tiny", hop_ms=hop_ms, mode=mode)
     gated = with_gate(plain)
@@ -226,10 +225,9 @@ def test_every_front_end_catches_up_exactly(name, lengths, loud_first, sizes):
 
 
 @pytest.mark.data
-def test_real_speech_is_heard_as_without_a_gate(kws_data):
+def test_detections_in_real_speech_are_those_without_a_gate(kws_data):
     """
-    Recorded words of many speakers over a low floor, with pauses of many lengths: nothing is
-    heard otherwise for the gate.
+    Recorded words of many speakers with pauses of many lengths: the gate changes no detection.
     """
     clips = kws_data / "speech_commands"
     words = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")

@@ -18,10 +18,10 @@ from kws.errors import ConfigError
 @settings(max_examples=40)
 @given(lengths=stretches, loud_first=st.booleans())
 @example(lengths=[20_800] * 6, loud_first=False)
-def test_those_hops_are_passed_over_that_saw_quiet_alone(loud_spotter, lengths, loud_first):
+def test_hops_with_quiet_audio_only_are_skipped(loud_spotter, lengths, loud_first):
     """
-    A hop is passed over if, and only if, no loud block ends in its window or in one that is
-    averaged with it. The model is never asked for more than without a gate.
+    A hop is skipped if and only if no loud block ends in its window or in one that is averaged
+    with it. The model never runs more often than without a gate.
     """
     audio = in_turn(lengths, loud_first=loud_first)
     frames = ModelFrames()
@@ -40,7 +40,7 @@ def test_those_hops_are_passed_over_that_saw_quiet_alone(loud_spotter, lengths, 
 @pytest.mark.parametrize("noise", ["digital silence", "floor"])
 def test_quiet_runs_nothing(noise):
     """
-    In digital silence, and in noise below the gate, every hop is passed over from the start.
+    In digital silence and in noise below the gate level every hop is skipped.
     """
     audio = np.zeros(20 * SECOND, dtype=np.int16) if noise != "floor" else floor(20 * SECOND)
     frames = ModelFrames()
@@ -75,7 +75,7 @@ def test_quiet_keeps_no_memory():
 
 def test_quiet_time_goes_on_while_the_gate_is_closed(loud_spotter, bursts):
     """
-    A word fires once; said again after a silence in which nothing ran, it fires again.
+    A word fires once, and again after a silence in which no hop ran.
     """
     audio = bursts([(1.5, 3.5), (9.0, 9.4), (9.9, 10.3)], length_s=14)
     expected = loud_spotter(smoothing_ms=100, suppression_ms=700).process(audio)
@@ -90,7 +90,7 @@ def test_quiet_time_goes_on_while_the_gate_is_closed(loud_spotter, bursts):
 @pytest.mark.parametrize("smoothing_ms", [100, 500])
 def test_short_audio_is_heard_at_its_end(loud_spotter, bursts, span, smoothing_ms):
     """
-    Flush hears in audio shorter than a window what it hears without a gate.
+    For audio shorter than a window `flush` gives the same detections as without a gate.
     """
     audio = bursts([span], length_s=span[1])
     plain = loud_spotter(smoothing_ms=smoothing_ms)
@@ -166,7 +166,7 @@ def test_the_loudest_tenth_of_a_second_counts(hop_ms):
 @pytest.mark.parametrize("gate_db", [-120.5, 0.5, 60, float("nan"), float("-inf")])
 def test_levels_that_make_no_sense_are_refused(gate_db):
     """
-    The gate's level lies in -120..0 dB below full scale; the message says so in one line.
+    A level outside -120..0 dB is an error that names the range.
     """
     with pytest.raises(ConfigError, match=r"^gate_db: expected -120 to 0 dB, got [-\w.]+$"):
         KeywordSpotter.from_model("default", gate_db=gate_db)

@@ -1,4 +1,4 @@
-"""Threshold, suppression and one firing an utterance."""
+"""Thresholds, suppression, and one detection per utterance."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(target: DetectionPolicy, rows: list[list[float]], hop_s: float = 0.1) ->
 
 def test_fires_at_the_threshold_and_not_below():
     """
-    score >= threshold fires; the least bit below does not.
+    A score equal to the threshold fires; the next lower float does not.
     """
     below = np.nextafter(np.float32(0.75), np.float32(0))
 
@@ -42,32 +42,32 @@ def test_fires_at_the_threshold_and_not_below():
 
 def test_a_long_utterance_fires_once():
     """
-    However long the score stays up, also longer than the quiet time, it is one firing.
+    A score above the threshold for longer than the suppression is still one detection.
     """
     assert run(policy(), [[0.9, 0, 0]] * 30) == [("yes", 0)]
 
 
-def test_a_dip_shorter_than_the_quiet_time_does_not_fire_again():
+def test_a_dip_shorter_than_the_suppression_does_not_fire_again():
     """
-    Quiet time runs only while the score is below, and starts anew when it comes back up.
+    The suppression starts again whenever the score is back at the threshold.
     """
     up, down = [0.9, 0, 0], [0.1, 0, 0]
 
     assert run(policy(), [up, *[down] * 3, up, *[down] * 3, up]) == [("yes", 0)]
 
 
-def test_the_same_word_said_again_fires_again():
+def test_a_repeated_word_fires_again():
     """
-    After the quiet time below the threshold, the keyword is armed again.
+    After the suppression time below the threshold the keyword can fire again.
     """
     up, down = [0.9, 0, 0], [0.1, 0, 0]
 
     assert run(policy(), [up, up, *[down] * 5, up]) == [("yes", 0), ("yes", 7)]
 
 
-def test_the_quiet_time_ends_with_its_last_moment():
+def test_the_suppression_time_is_exact():
     """
-    Exactly the quiet time after the score was last up, the keyword is armed; sooner it is not.
+    The keyword can fire exactly the suppression time after its last high score, not sooner.
     """
     up, down = [0.9, 0, 0], [0.1, 0, 0]
 
@@ -75,9 +75,9 @@ def test_the_quiet_time_ends_with_its_last_moment():
     assert run(policy(), [up, down, up], hop_s=0.249) == [("yes", 0)]
 
 
-def test_where_in_the_stream_a_word_is_said_does_not_matter():
+def test_suppression_does_not_depend_on_the_stream_time():
     """
-    Two hops of quiet time are over after two hops, from the first second to the last of a week.
+    Two hops of suppression end after two hops, in the first second and after a week.
     """
     up = np.array([0.9, 0, 0], dtype=np.float32)
 
@@ -88,23 +88,23 @@ def test_where_in_the_stream_a_word_is_said_does_not_matter():
         assert target.push(up, (start + 4_800) / 16_000) is not None
 
 
-def test_without_quiet_time_every_step_fires():
+def test_without_suppression_every_hop_fires():
     """
-    A suppression of 0 arms again at once.
+    With a suppression of 0 every hop at the threshold fires.
     """
     assert run(policy(suppression_s=0), [[0.9, 0, 0]] * 3) == [("yes", 0), ("yes", 1), ("yes", 2)]
 
 
-def test_another_word_fires_within_the_quiet_time():
+def test_another_word_fires_during_the_suppression():
     """
-    Quiet time belongs to a keyword: "no" right after "yes" is heard.
+    Suppression is per keyword: "no" right after "yes" fires.
     """
     assert run(policy(), [[0.9, 0.05, 0], [0.05, 0.9, 0]]) == [("yes", 0), ("no", 1)]
 
 
-def test_the_best_keyword_fires_and_quiets_the_others():
+def test_the_best_keyword_fires_and_suppresses_the_others():
     """
-    When two stand above their thresholds, one utterance fires once, as the better one.
+    If two keywords reach their thresholds, only the better one fires.
     """
     target = policy({"yes": 0.3, "no": 0.3})
 

@@ -15,7 +15,7 @@ def posterior(*values: float) -> np.ndarray:
 
 def test_nothing_until_the_span_is_full():
     """
-    "Not known yet" is None, not a score made of zeros.
+    Before the span is full there is no score.
     """
     smoother = PosteriorSmoother(3)
 

@@ -1,4 +1,4 @@
-"""What was heard before a word, and what it takes off the word's score."""
+"""The penalty on keywords that follow other speech."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def test_without_weights_scores_pass_as_they_are():
 )
 def test_settings_out_of_range_are_refused(changes, message):
     """
-    One line says which, what is expected and what was got.
+    One line names the label, what was expected and what was found.
     """
     with pytest.raises(ConfigError, match=message):
         DecisionConfig(**changes)

@@ -130,7 +130,7 @@ def test_a_spectrogram_equals_the_slow_definition(rng):
 
 def test_a_tone_shows_at_its_frequency():
     """
-    1 kHz at 8 kHz lies in bin 1000 / 8000 * 258 = 32, whatever is above 4 kHz.
+    1 kHz at 8 kHz is in bin 1000 / 8000 * 258 = 32, and nothing above 4 kHz aliases.
     """
     times = np.arange(16_000) / 16_000
     audio = 8_000 * (np.sin(2 * np.pi * 1_000 * times) + np.sin(2 * np.pi * 5_500 * times))
@@ -183,7 +183,7 @@ def test_a_rate_that_is_no_part_of_16_khz_is_refused():
 
 def test_a_waveform_takes_only_int16():
     """
-    Float samples would be scaled twice: an error says what was expected.
+    Float samples would be scaled twice, so they are an error.
     """
     with pytest.raises(AudioError, match="expected an int16 array"):
         WaveformFrontend(WAVEFORM).push(np.zeros(10, dtype=np.float32))

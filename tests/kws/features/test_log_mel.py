@@ -111,7 +111,7 @@ def test_every_band_hears_something():
 
 def test_bands_between_the_first_and_last_centre_sum_to_one():
     """
-    Neighbouring triangles share each bin fully, so no frequency is heard twice or half.
+    Neighbouring triangles add up to 1 at each bin, so every frequency counts once.
     """
     config = FrontendConfig()
     filters = mel_filterbank(config)

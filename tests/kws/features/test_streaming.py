@@ -143,7 +143,7 @@ def test_audio_shorter_than_a_frame_has_no_frames():
 )
 def test_only_int16_mono_is_taken(samples, got):
     """
-    Anything but int16 (n,) is an AudioError that says what came.
+    Anything but int16 (n,) is an AudioError that names what was found.
     """
     with pytest.raises(AudioError, match=rf"expected an int16 array .* got {got}"):
         LogMelFrontend(FrontendConfig()).push(samples)

@@ -30,7 +30,7 @@ def no_choice_in_the_environment(monkeypatch):
 @pytest.mark.parametrize("runtime", LIGHT)
 def test_every_installed_runtime_opens_the_default_model(content, runtime, kernels):
     """
-    Each installed runtime opens the shipped model and tells its tensors.
+    Each installed runtime opens the shipped model and lists its tensors.
     """
     opened = open_model(content, where="default", runtime=runtime, kernels=kernels)
 
@@ -148,7 +148,7 @@ def test_a_runtime_that_is_not_installed_says_how_to_get_it(content):
 
 def test_no_runtime_at_all_says_what_to_install(content, monkeypatch):
     """
-    A machine without any runtime is told which one fits it.
+    Without any runtime the error says which one to install.
     """
     monkeypatch.setattr(interpreter, "RUNTIMES", {"none": "no_such_module_anywhere"})
     with pytest.raises(MissingDependencyError, match="pip install ai-edge-litert"):
@@ -165,7 +165,7 @@ def test_unknown_kernels_name_the_choices(content):
 
 @pytest.mark.parametrize("runtime", LIGHT)
 @pytest.mark.parametrize("junk", [b"", b"TFL3", b"hello, I am no model at all", b"\x89PNG\r\n"])
-def test_what_is_no_model_is_refused(junk, runtime):
+def test_a_file_that_is_not_a_model_is_refused(junk, runtime):
     """
     Bytes that are no TFLite file are a ModelError that names the file.
     """

@@ -1,4 +1,4 @@
-"""Which form of a model runs at which hop, and which hop where nobody asks for one."""
+"""The form of a model that runs at a hop, and the default hop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kws.inference.select import default_hop_ms
 SECOND = 16_000
 
 
-def heard(audio: np.ndarray, model: object, **options: object) -> list[Detection]:
+def detected(audio: np.ndarray, model: object, **options: object) -> list[Detection]:
     """Return what a spotter detects, with the reference kernels, whose integers are equal."""
     spotter = KeywordSpotter.from_model(model, kernels="reference", **options)
     return spotter.process(audio) + spotter.flush()
@@ -87,12 +87,12 @@ def test_both_forms_detect_the_same_at_its_own_hop(eight_frame_model, demo_audio
     Without a hop the stream form detects what the window form does every 80 ms: the same words,
     times and scores, the times from the first window on in steps of 80 ms.
     """
-    found = heard(demo_audio, eight_frame_model)
-    expected = heard(demo_audio, eight_frame_model, mode="window", hop_ms=80)
+    found = detected(demo_audio, eight_frame_model)
+    expected = detected(demo_audio, eight_frame_model, mode="window", hop_ms=80)
 
     assert len(found) >= 4
     assert expected == found
-    assert found == heard(demo_audio, eight_frame_model, mode="stream")
+    assert found == detected(demo_audio, eight_frame_model, mode="stream")
     steps = [(detection.time_s - 0.995) / 0.08 for detection in found]
     np.testing.assert_allclose(steps, np.round(steps), atol=1e-6)
 

@@ -16,7 +16,7 @@ from kws.inference.stream_model import StreamModel
 from kws.inference.window_model import WindowModel
 from kws.manifest import ModelManifest
 
-# CI hears ten minutes with one interpreter and fewer with the other, whose reference kernels take
+# CI runs ten minutes with one interpreter and fewer with the other, whose reference kernels take
 # four times as long; `make equality` runs it all.
 MINUTES = float(os.environ.get("KWS_EQUALITY_MINUTES", "10"))
 RATE = 16_000

@@ -68,7 +68,7 @@ def test_pieces_do_not_matter(default_manifest, frames, pieces):
 
 def test_the_first_posterior_is_the_first_full_windows(default_manifest, frames):
     """
-    97 frames give none; the 98th gives what the window form says of these 98.
+    97 frames give none; the 98th gives the posterior of the window form.
     """
     model = StreamModel(default_manifest, hop_frames=10, kernels="reference")
     window = WindowModel(default_manifest, hop_frames=10, kernels="reference")
@@ -134,7 +134,7 @@ def test_frames_of_another_shape_or_without_a_value_are_refused(default_manifest
 @pytest.mark.parametrize("lost", [1, 1_600, 16_001])
 def test_lost_samples_are_as_in_window_form(demo_audio, lost):
     """
-    After a gap both forms start anew: same posteriors at the same times, none until a window
+    After a gap both forms are reset: same posteriors at the same times, none until a window
     is full again.
     """
     heard = {}
@@ -168,7 +168,7 @@ def test_auto_takes_the_stream_form_where_the_hop_allows():
 
 def test_a_hop_that_does_not_fit_is_refused():
     """
-    Asked for by name, the stream form says which hops it can run.
+    The stream form at another hop is an error that names its hops.
     """
     with pytest.raises(ConfigError, match="every 100 ms or a multiple of it, got 50 ms"):
         KeywordSpotter.from_model("default", mode="stream", hop_ms=50)

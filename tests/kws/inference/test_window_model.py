@@ -119,7 +119,7 @@ def test_posteriors_are_the_callers_own(default_manifest, frames):
 @pytest.mark.parametrize("shape", [(97, 40), (98, 39), (1, 98, 40)])
 def test_a_window_of_another_shape_is_refused(default_manifest, shape):
     """
-    Shapes that do not fit are told, not bent.
+    Frames of the wrong shape are an error.
     """
     model = WindowModel(default_manifest, hop_frames=10)
 
