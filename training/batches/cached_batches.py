@@ -20,7 +20,7 @@ from training.datasets.clips import to_int16
 FloatArray = NDArray[np.float32]
 # Settings of [data] that a cache must share with the recipe that trains on it: the manifest of a
 # run states the recipe's.
-ORIGIN = ("clips", "speech", "speech_split", "environment", "held_out_noise")
+ORIGIN = ("clips", "more_clips", "speech", "speech_split", "environment", "held_out_noise")
 
 
 def open_cache(recipe: Recipe) -> ClipCache:

@@ -43,7 +43,7 @@ class TrainingSources:
             If a folder is missing, or a keyword has no clips.
         """
         clips_root = config.root()
-        by_word = folders.by_label(folders.scan(clips_root)["training"])
+        by_word = folders.by_label(folders.scan(*config.roots())["training"])
         missing = [word for word in config.keywords if word not in by_word]
         if missing:
             raise ConfigError(f"{clips_root}: no training clips of {', '.join(missing)}")

@@ -185,7 +185,8 @@ class KeywordTask(Task):
 
     def clips(self, split: str) -> list[Any]:
         """Return a split by the 12-class protocol."""
-        return twelve_class.balanced_split(self.recipe.data.root(), self.labels, split)
+        root, *more = self.recipe.data.roots()
+        return twelve_class.balanced_split(root, self.labels, split, more=more)
 
     def label_sampler(self) -> KeywordSampler:
         """Return what draws augmented training clips."""
@@ -220,7 +221,7 @@ class KeywordTask(Task):
         """Return the sources of training data, each with how much there is of it."""
         config, sources = self.recipe.data, self.sources
         counts: dict[str, Any] = {
-            config.clips: {
+            " + ".join((config.clips, *config.more_clips)): {
                 "training_clips": sum(len(clips) for clips in sources.by_word.values()),
                 "words": len(sources.by_word),
             }
@@ -254,6 +255,10 @@ class ClassTask(Task):
         )
 
     def _open(self, recipe: Recipe) -> ClassData:
+        if recipe.data.more_clips:
+            raise ConfigError(
+                "data.more_clips: a classification task has one folder; leave it empty"
+            )
         return open_classes(recipe.source, recipe.data.root(), recipe.data.classes)
 
     def clips(self, split: str) -> list[Any]:

@@ -54,6 +54,10 @@ class DataConfig:
     clips: str = "$KWS_DATA/speech_commands"
     """One folder a word. Speech Commands' list files decide the splits where they exist."""
 
+    more_clips: tuple[str, ...] = ()
+    """Further folders of the same data set, such as ``$KWS_DATA/speech_commands_more``, whose
+    clips train and validate beside those of `clips`. Their noise folders are not used."""
+
     speech: str = "$KWS_DATA/librispeech"
     """Running speech with word times, for the unknown class and as background."""
 
@@ -156,6 +160,19 @@ class DataConfig:
         if root is None:
             raise ConfigError("data.clips: expected a folder or a file, got an empty path")
         return root
+
+    def roots(self) -> tuple[Path, ...]:
+        """Return the expanded paths of `clips` and `more_clips`.
+
+        Raises
+        ------
+        ConfigError
+            If one of them is empty, or names a variable that is not set.
+        """
+        more = [expand_path(text, where="data.more_clips") for text in self.more_clips]
+        if None in more:
+            raise ConfigError("data.more_clips: expected folders, got an empty path")
+        return (self.root(), *filter(None, more))
 
 
 @dataclass(frozen=True)

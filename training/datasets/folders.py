@@ -34,22 +34,23 @@ def split_of(name: str, *, validation_percent: float = 10, testing_percent: floa
     return "training"
 
 
-def scan(root: Path) -> dict[str, list[Clip]]:
-    """Return the clips of each split, sorted by file; nothing is read.
+def scan(*roots: Path) -> dict[str, list[Clip]]:
+    """Return the clips of each split, folder by folder, sorted by file; nothing is read.
 
-    `validation_list.txt` and `testing_list.txt` in `root` decide;
+    `validation_list.txt` and `testing_list.txt` in a folder decide;
     without them the hash rule of `split_of` does. Folders whose names begin with ``.`` and
     the noise folder are passed over.
 
     Raises
     ------
     ConfigError
-        If `root` is no folder, or holds no folder with audio in it.
+        If one of `roots` is no folder, or holds no folder with audio in it.
     """
-    split_of_file = listed_splits(root)
     clips: dict[str, list[Clip]] = {split: [] for split in SPLITS}
-    for path in audio_files(root):
-        clips[split_of_file(path)].append(Clip(path, path.parent.name))
+    for root in roots:
+        split_of_file = listed_splits(root)
+        for path in audio_files(root):
+            clips[split_of_file(path)].append(Clip(path, path.parent.name))
     return clips
 
 

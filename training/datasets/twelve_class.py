@@ -48,13 +48,19 @@ def label_of(word: str, labels: Sequence[str], root: Path) -> str:
 
 
 def balanced_split(
-    root: Path, labels: Sequence[str], split: str, *, seed: int = DEFAULT_SEED
+    root: Path,
+    labels: Sequence[str],
+    split: str,
+    *,
+    seed: int = DEFAULT_SEED,
+    more: Sequence[Path] = (),
 ) -> list[Clip]:
     """Return one split of the 12-class protocol: as many unknown and silent clips as of a keyword.
 
     Every clip of the keywords counts. As many unknown clips as a keyword has on average are
     drawn evenly from the other words, and as many seconds of silence are cut from the split's
-    part of the background recordings at a volume drawn evenly from 0..1.
+    part of the background recordings at a volume drawn evenly from 0..1. `more` are further
+    folders of the same data set, without noise.
 
     Raises
     ------
@@ -64,7 +70,7 @@ def balanced_split(
     rng = np.random.default_rng(seed)
     chosen: list[Clip] = []
     others: dict[str, list[Clip]] = defaultdict(list)
-    for clip in folders.scan(root)[split]:
+    for clip in folders.scan(root, *more)[split]:
         if clip.label in labels:
             chosen.append(clip)
         else:

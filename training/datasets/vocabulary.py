@@ -71,7 +71,7 @@ def open_vocabulary(data: DataConfig, source: SourceConfig, words: WordsConfig) 
     excluded = ExcludedWords(words.excluded)
     training, held_out = split_speakers(read_speech(data, words), source)
     spoken = excluded.among(word.text for part in (*training, *held_out) for word in part.words)
-    splits = folders.scan(root)
+    splits = folders.scan(*data.roots())
     least = SAMPLE_RATE * words.min_word_ms // 1_000
     cuts = aligned_speech.cut_words(training, exclude=spoken, min_samples=least)
     recorded = excluded.without(by_label(splits["training"]))

@@ -10,6 +10,8 @@ pytest.importorskip("scipy", reason="training needs the extra [eval]")
 
 from support.drawn_clips import make_batches, make_recipe
 
+from training.batches.task import open_task
+
 
 def test_the_same_epoch_and_step_give_the_same_batch(root):
     """
@@ -53,3 +55,19 @@ def test_augmented_draws_are_all_different(root):
 
     assert len({row.tobytes() for row in drawn}) == len(drawn)
     np.testing.assert_array_equal(maker.make(0, 0)[0], before)
+
+
+def test_further_folders_train_and_validate_too(root, write_tree, tmp_path):
+    """
+    Clips of `data.more_clips` are in the split that their own lists or names give them.
+    """
+    more = write_tree(tmp_path / "more", {"yes": {"training": 3, "validation": 1}}, noise_s=0)
+    recipe = make_recipe(root, data={"more_clips": [str(more)]})
+    one, both = open_task(make_recipe(root)), open_task(recipe)
+
+    def count(task, split):
+        clips = task.sources.by_word["yes"] if split == "training" else task.clips(split)
+        return sum(clip.label == "yes" for clip in clips)
+
+    assert 3 == count(both, "training") - count(one, "training")
+    assert 1 == count(both, "validation") - count(one, "validation")
