@@ -8,6 +8,7 @@ import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from kws.errors import ModelError
@@ -17,6 +18,7 @@ from training.tflite.graph import Graph
 # measured here do not.
 MARGIN_PARTS = 8
 ROUND_TO = 1024
+ALIGNMENT = 16
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,9 @@ class TensorArena:
 def measure_arena(content: bytes, graph: Graph, *, where: str) -> TensorArena | None:
     """Return the arena that a model needs, or None where tflite-micro is not installed.
 
-    The total of the recording allocator is taken and tried. Bisecting would not work: an arena that
-    is far too small ends the process instead of raising an error.
+    The search goes up from the total of the recording allocator, which leaves out the memory of
+    planning. Bisecting would not work: an arena that is far too small ends the process instead of
+    raising an error.
 
     Raises
     ------
@@ -59,7 +62,7 @@ def measure_arena(content: bytes, graph: Graph, *, where: str) -> TensorArena | 
 
     computed = [int(index) for operator in graph.operators for index in operator.outputs]
     enough = 2**20 + 4 * sum(map(graph.n_bytes, [*graph.inputs, *computed]))
-    interpreter, stderr = _captured(lambda: run(enough))
+    interpreter, stderr = _captured(partial(run, enough))
     if interpreter is None:
         reason = stderr.strip().splitlines()[0] if stderr.strip() else "no reason given"
         raise ModelError(f"{where}: TFLite Micro cannot run this model: {reason}")
@@ -67,10 +70,8 @@ def measure_arena(content: bytes, graph: Graph, *, where: str) -> TensorArena | 
     total = re.search(r"allocation total (\d+) bytes", stderr)
     if total is None:
         return None
-    least = int(total.group(1))
-    tried, _ = _captured(lambda: run(least))
-    if tried is None:
-        return None
+    sizes = range(-(-int(total.group(1)) // ALIGNMENT) * ALIGNMENT, enough, ALIGNMENT)
+    least = next(size for size in sizes if _captured(partial(run, size))[0] is not None)
     how = (
         f"measured with tflite-micro {tflite_micro.__version__} ({platform.machine()}, "
         "64-bit pointers, reference kernels)"

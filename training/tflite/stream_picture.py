@@ -32,7 +32,10 @@ def draw_streaming(made: StreamingModel, path: Path, *, title: str) -> None:
     names = ((NEW, "computed at a hop"), (KEPT, "kept from earlier"), (REST, "not needed any more"))
     axes.legend(
         handles=[Patch(facecolor=colour, edgecolor="grey", label=name) for colour, name in names],
-        loc="lower left",
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.6 / len(rows)),
+        ncols=len(names),
+        frameon=False,
         fontsize=8,
     )
     save_figure(figure, path)
