@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +67,27 @@ class TrainingSources:
             noise=training_noise(config),
             rooms=augmentation.read_rooms(config.path("rooms")),
         )
+
+    def counts(self, config: DataConfig) -> dict[str, Any]:
+        """Return the sources by their names in the recipe, each with how much there is of it."""
+        counts: dict[str, Any] = {
+            " + ".join((config.clips, *config.more_clips)): {
+                "training_clips": sum(len(clips) for clips in self.by_word.values()),
+                "words": len(self.by_word),
+            }
+        }
+        if config.speech:
+            counts[f"{config.speech} {config.speech_split}"] = {
+                "cut_words": sum(len(clips) for clips in self.cut_words.values()),
+                "keyword_free_spans": len(self.windows.spans),
+            }
+        if config.environment:
+            counts[config.environment] = {"noise_recordings": len(self.noise.recordings)}
+        if config.rooms:
+            counts[config.rooms] = {"room_responses": len(self.rooms)}
+        if config.hard_negatives:
+            counts[config.hard_negatives] = {"hard_windows": len(self.hard_windows)}
+        return counts
 
 
 def blocked_words(config: DataConfig) -> frozenset[str]:

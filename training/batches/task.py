@@ -219,25 +219,7 @@ class KeywordTask(Task):
 
     def data_counts(self) -> dict[str, Any]:
         """Return the sources of training data, each with how much there is of it."""
-        config, sources = self.recipe.data, self.sources
-        counts: dict[str, Any] = {
-            " + ".join((config.clips, *config.more_clips)): {
-                "training_clips": sum(len(clips) for clips in sources.by_word.values()),
-                "words": len(sources.by_word),
-            }
-        }
-        if config.speech:
-            counts[f"{config.speech} {config.speech_split}"] = {
-                "cut_words": sum(len(clips) for clips in sources.cut_words.values()),
-                "keyword_free_spans": len(sources.windows.spans),
-            }
-        if config.environment:
-            counts[config.environment] = {"noise_recordings": len(sources.noise.recordings)}
-        if config.rooms:
-            counts[config.rooms] = {"room_responses": len(sources.rooms)}
-        if config.hard_negatives:
-            counts[config.hard_negatives] = {"hard_windows": len(sources.hard_windows)}
-        return counts
+        return self.sources.counts(self.recipe.data)
 
 
 class ClassTask(Task):

@@ -1,4 +1,4 @@
-"""The sections of a recipe about data: [data], [source], [words] and [pictures]."""
+"""The sections of a recipe about data: [data], [source] and [words]."""
 
 from __future__ import annotations
 
@@ -12,10 +12,6 @@ from kws.errors import ConfigError
 
 SOURCE_KINDS = ("folders", "csv", "npz", "pictures", "words")
 SPLIT_RULES = ("random", "group", "folds", "lists")
-PICTURE_SIZE = 64
-"""Height and width of a spectrogram picture."""
-
-PICTURE_SHAPE = (PICTURE_SIZE, PICTURE_SIZE, 3)
 
 
 def expand_path(text: str, *, where: str) -> Path | None:
@@ -288,36 +284,4 @@ class WordsConfig:
             raise ConfigError(
                 "words.unknown_share and words.silence_share must be at least 0 and leave clips "
                 f"of words, got {self.unknown_share:g} and {self.silence_share:g}"
-            )
-
-
-@dataclass(frozen=True)
-class PictureConfig:
-    """For ``source.kind = "pictures"``. A probability of 0 switches a change off.
-
-    These changes replace ``[augmentation]``, which changes audio and frames.
-    """
-
-    audio: str = "$KWS_DATA/speech_commands"
-    """One folder a class: the clips that `kws-train pictures` draws."""
-
-    shear_probability: float = 0.0
-    shear: float = 0.2
-    """Largest slant either way, in pixels sideways per pixel upwards: high bands come earlier or
-    later than low ones."""
-
-    zoom_probability: float = 0.0
-    zoom_range: tuple[float, float] = (0.8, 1.2)
-    """Factors on time and on frequency, drawn independently: another pace, another voice."""
-
-    flip_probability: float = 0.0
-    """Left for right, which plays the word backwards."""
-
-    def __post_init__(self) -> None:
-        names = "shear_probability zoom_probability flip_probability shear"
-        check_range("pictures", self, names, 0, 1)
-        low, high = self.zoom_range
-        if not 0 < low <= high:
-            raise ConfigError(
-                f"pictures.zoom_range must be (low, high) above 0, got {self.zoom_range}"
             )

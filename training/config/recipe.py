@@ -14,19 +14,15 @@ from kws.config import DecisionConfig, FrontendConfig
 from kws.dataclass_io import from_mapping
 from kws.errors import ConfigError
 from kws.features.frontends import INPUT_RATE, decimation_factor
-from training.config.data_sections import (
-    PICTURE_SHAPE,
-    DataConfig,
-    PictureConfig,
-    SourceConfig,
-    WordsConfig,
-)
+from training.config.data_sections import DataConfig, SourceConfig, WordsConfig
 from training.config.sections import (
+    PICTURE_SHAPE,
     AugmentationConfig,
     CacheConfig,
     ExportConfig,
     FitConfig,
     ModelConfig,
+    PictureConfig,
     TransferConfig,
 )
 

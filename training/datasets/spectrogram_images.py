@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kws.errors import ConfigError
 from kws.files import atomic_path
-from training.config.data_sections import PICTURE_SHAPE, PICTURE_SIZE, PictureConfig
+from training.config.sections import PICTURE_SHAPE, PICTURE_SIZE, PictureConfig
 from training.datasets import folders
 
 FloatArray = NDArray[np.float32]
