@@ -20,6 +20,7 @@ from kws.errors import ConfigError, KwsError
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+OUR_LOGGERS = ("kws", "training", "__main__")
 # For so long after the first signal further ones are ignored.
 ENDING_S = 2.0
 
@@ -200,11 +201,15 @@ class StopSignal:
 
 
 class _StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Logs to what is standard error at that moment, which the meter may have redirected."""
+    """Logs our records, and warnings of libraries, to the current standard error.
+
+    Not to that of the start: the meter redirects it.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.stream = sys.stderr
-        super().emit(record)
+        if record.name.partition(".")[0] in OUR_LOGGERS or record.levelno >= logging.WARNING:
+            self.stream = sys.stderr
+            super().emit(record)
 
 
 def _refuse_renamed(
