@@ -30,12 +30,10 @@ def draw_streaming(made: StreamingModel, path: Path, *, title: str) -> None:
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     names = ((NEW, "computed at a hop"), (KEPT, "kept from earlier"), (REST, "not needed any more"))
-    axes.legend(
+    figure.legend(
         handles=[Patch(facecolor=colour, edgecolor="grey", label=name) for colour, name in names],
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.6 / len(rows)),
+        loc="outside lower center",
         ncols=len(names),
-        frameon=False,
         fontsize=8,
     )
     save_figure(figure, path)
