@@ -27,8 +27,8 @@ def build_model(recipe: Recipe) -> keras.Model:
     return with_embedding_output(model, name) if name else model
 
 
-def trained_model(run: RunFolder) -> keras.Model:
-    """Return the network of a run with its best weights.
+def trained_model(run: RunFolder, recipe: Recipe | None = None) -> keras.Model:
+    """Return the network of a run with its best weights; `recipe` replaces the run's own.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def trained_model(run: RunFolder) -> keras.Model:
     """
     if not run.best.is_file():
         raise KwsError(f"{run.path}: no {run.best.name}; train at least one epoch first")
-    model = build_model(run.read_recipe())
+    model = build_model(recipe or run.read_recipe())
     model.load_weights(run.best)
     return model
 

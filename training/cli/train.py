@@ -194,7 +194,7 @@ def _recipes(arguments: argparse.Namespace) -> int:
     for name in recipes.names():
         recipe = recipes.load(name)
         backbone = recipe.transfer.backbone
-        row = {
+        row: dict[str, Any] = {
             "name": name,
             "model": backbone or recipe.model.name,
             "description": recipe.description,

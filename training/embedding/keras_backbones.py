@@ -8,11 +8,11 @@ from typing import Any
 import keras
 from keras import layers
 
-from kws.errors import ConfigError, KwsError
+from kws.errors import ConfigError
 from kws.files import sha256
 from training.architectures import pretrained
 from training.architectures.embedding_output import pooling_layer
-from training.architectures.recipe_model import build_model
+from training.architectures.recipe_model import build_model, trained_model
 from training.config import recipe as recipes
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
@@ -71,12 +71,7 @@ def open_run(run: RunFolder) -> tuple[Recipe, keras.Model]:
     KwsError
         If the run has no weights yet.
     """
-    recipe = run.read_recipe()
-    if not run.best.is_file():
-        raise KwsError(f"{run.path}: no {run.best.name}; train at least one epoch first")
-    model = build_model(recipe)
-    model.load_weights(run.best)
-    return recipe, model
+    return run.read_recipe(), trained_model(run)
 
 
 def embedding_model(model: keras.Model, taps: Sequence[str] = ()) -> keras.Model:

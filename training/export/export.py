@@ -18,7 +18,7 @@ import kws
 from kws.errors import KwsError
 from kws.files import sha256, write_atomically
 from kws.manifest import ModelManifest, WindowForm, write_manifest
-from training.architectures.recipe_model import build_model
+from training.architectures.recipe_model import trained_model
 from training.batches.picture_tree import on_audio
 from training.batches.task import Task, open_task
 from training.config import recipe as recipes
@@ -83,10 +83,7 @@ def export(
     task = open_task(on_audio(run.read_recipe()))
     recipe = task.recipe
     name = name or recipe.name
-    model = build_model(recipe)
-    if not run.best.is_file():
-        raise KwsError(f"{run.path}: no {run.best.name}; train at least one epoch first")
-    model.load_weights(run.best)
+    model = trained_model(run, recipe)
     if as_float:
         content = convert_float(model)
     else:
