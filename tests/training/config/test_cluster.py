@@ -137,7 +137,7 @@ def test_missing_workers_are_named(addresses):
 
 def test_a_port_in_use_is_one_clear_error(addresses):
     """
-    Two processes started as the same worker are told apart from a missing worker.
+    Two processes started as the same worker give another error than a missing worker.
     """
     with (
         socket.create_server(("", int(addresses[0].rpartition(":")[2]))),
