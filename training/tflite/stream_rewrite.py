@@ -124,9 +124,7 @@ class _Rewriter:
             self._rewrite(position, operator, macs[position])
         graph.tensor(source).name = INPUT.encode()
         graph.tensor(output).name = OUTPUT.encode()
-        content = graph.rebuild(
-            inputs=self._inputs, outputs={OUTPUT: output, **self._next_states}
-        )
+        content = graph.rebuild(inputs=self._inputs, outputs={OUTPUT: output, **self._next_states})
         return StreamingModel(content, tuple(self._states), tuple(self._layers))
 
     def _rewrite(self, position: int, operator: Any, macs: int) -> None:
