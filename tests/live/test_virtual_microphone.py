@@ -13,12 +13,16 @@ from support.live_listening import listening, of_type, python, run, running, wor
 pytestmark = pytest.mark.live
 
 CALLBACKS = """
-import json
+import json, sys
 from kws import KeywordSpotter, Listener
 
+def report(name, detection):
+    # One write: callbacks run in threads of their own.
+    sys.stdout.write(json.dumps([name, detection.keyword]) + "\\n")
+
 with Listener(KeywordSpotter.from_model("default"), device="pulse") as listener:
-    listener.on("no", lambda detection: print(json.dumps(["on no", detection.keyword])))
-    listener.on_any(lambda detection: print(json.dumps(["on any", detection.keyword])))
+    listener.on("no", lambda detection: report("on no", detection))
+    listener.on_any(lambda detection: report("on any", detection))
     listener.on("down", lambda detection: listener.stop())
     print("listening", flush=True)
     listener.wait(timeout_s=60)
@@ -55,7 +59,7 @@ def test_the_microphone_gives_the_words_of_the_file(virtual_microphone, demo):
 
 def test_callbacks_get_live_detections(virtual_microphone, four_words):
     """
-    `on` is called for its keyword, `on_any` for each, in order; `stop` from a callback ends
+    `on` is called for its keyword, `on_any` for each, each in order; `stop` from a callback ends
     `wait`.
     """
     with running(python(CALLBACKS), virtual_microphone.environment) as lines:
@@ -64,13 +68,8 @@ def test_callbacks_get_live_detections(virtual_microphone, four_words):
         *heard, statistics = map(json.loads, lines.rest())
         code = lines.process.wait(10)
 
-    assert heard == [
-        ["on any", "yes"],
-        ["on no", "no"],
-        ["on any", "no"],
-        ["on any", "up"],
-        ["on any", "down"],
-    ]
+    assert [word for name, word in heard if name == "on no"] == ["no"]
+    assert [word for name, word in heard if name == "on any"] == ["yes", "no", "up", "down"]
     assert statistics == [4, 0]
     assert code == 0
 
