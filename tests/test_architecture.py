@@ -147,7 +147,7 @@ def test_files_to_look_at_exist():
 
     files = {
         part
-        for package in (*PACKAGES, "tests")
+        for package in (*PACKAGES, "examples", "tests", "tools")
         for path in (ROOT / package).rglob("*.py")
         for part in (path.name, str(path.relative_to(ROOT)))
     }

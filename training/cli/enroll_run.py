@@ -25,7 +25,7 @@ from training.enrolment.make_negatives import add_user_folders
 from training.enrolment.recordings import Recording, folders_of, read_recordings
 from training.enrolment.report import WordReport, write_report
 from training.enrolment.voices import LONGEST_S, N_VOICES, synthesise_voices
-from training.enrolment.word_model import ExportedModel, make_model, open_base
+from training.enrolment.write_model import ExportedModel, make_model, open_base
 
 RECORDINGS = "recordings"
 

@@ -66,7 +66,12 @@ def few_shot(arguments: argparse.Namespace) -> int:
     from training.embedding.backbone import WordBackbone, WordEmbedder
     from training.embedding.negatives import Negatives
     from training.enrolment.config import EnrolmentConfig
-    from training.enrolment.few_shot import FewShotStudy, embed_speech, read_trials, write_study
+    from training.enrolment.few_shot_study import (
+        FewShotStudy,
+        embed_speech,
+        read_trials,
+        write_study,
+    )
     from training.enrolment.voices import N_VOICES, synthesise_voices
 
     n_voices = N_VOICES if arguments.voices is None else arguments.voices

@@ -12,7 +12,7 @@ import numpy as np
 from kws.files import write_atomically
 from training.enrolment.calibration import ScoreTail
 from training.enrolment.config import Enrolment
-from training.enrolment.word_model import ExportedModel
+from training.enrolment.write_model import ExportedModel
 from training.evaluation.metrics import share_interval
 from training.plotting import new_figure, save_figure
 

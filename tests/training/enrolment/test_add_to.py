@@ -25,7 +25,7 @@ from training.embedding.backbone import WordBackbone, WordEmbedder
 from training.embedding.heads import Head
 from training.enrolment.config import Enrolment, EnrolmentConfig
 from training.enrolment.recordings import Recording
-from training.enrolment.word_model import make_model, merge_manifests, open_base
+from training.enrolment.write_model import make_model, merge_manifests, open_base
 
 # At a hop of 100 ms windows of 98 and of 118 frames end at the same moments.
 FRAMES, NEWER, HOP = 118, 6, 8

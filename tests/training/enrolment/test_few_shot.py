@@ -16,7 +16,7 @@ from kws.decision.policy import DetectionPolicy
 from kws.errors import ConfigError
 from training.cli.evaluate import main as evaluate
 from training.enrolment.config import SUPPRESSION_MS, EnrolmentConfig
-from training.enrolment.few_shot import Trial, n_firings, read_trials, write_study
+from training.enrolment.few_shot_study import Trial, n_firings, read_trials, write_study
 
 TRIALS = [Trial("lamp", n, draw, 0.1 * draw, 0.5, 0.2) for n in (1, 3) for draw in (0, 1)]
 ABOUT = {"backbone": "1234"}
