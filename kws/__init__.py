@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kws.manifest import ModelManifest
     from kws.spotter import KeywordSpotter
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "DecisionConfig",
