@@ -137,11 +137,11 @@ def no_interrupts() -> Iterator[None]:
 
     Without this each of them prints a traceback. The signal mask is inherited.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def fill_shards(
@@ -158,6 +158,7 @@ def fill_shards(
     Shards that exist are kept, so that a repeated call continues. Processes begin with
     ``start(*arguments)`` and call ``write_shard(cache, shard, kind)``.
     """
+    others = set(multiprocessing.active_children())
     missing = cache.missing(kind)
     n_done = cache.n_shards - len(missing)
     yield n_done, cache.n_shards
@@ -175,6 +176,9 @@ def fill_shards(
                 yield done, cache.n_shards
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            # The shards in work take minutes; Python would wait for them at its end.
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
             raise
 
 

@@ -11,12 +11,26 @@ import numpy as np
 import pytest
 
 pytest.importorskip("tensorflow", reason="training needs the extra [train]")
-from support.small_caches import N_CLIPS, cache_recipe, draw_small_cache, parts_of
+from support.small_caches import (
+    N_CLIPS,
+    cache_recipe,
+    draw_small_cache,
+    nothing,
+    parts_of,
+    write_slowly,
+)
 
 from kws.errors import ConfigError
 from training.batches import clip_cache as caches
 from training.batches.cached_batches import CachedBatches
-from training.batches.clip_cache import LABELS, SAMPLES, ClipCache, no_interrupts, save_array
+from training.batches.clip_cache import (
+    LABELS,
+    SAMPLES,
+    ClipCache,
+    fill_shards,
+    no_interrupts,
+    save_array,
+)
 from training.batches.draw_cache import draw_cache
 from training.batches.features import FeatureMaker
 from training.cli import train
@@ -158,3 +172,22 @@ def test_ctrl_c_does_not_reach_the_processes():
 
         assert signal.SIGINT in blocked.result()
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_an_interrupt_ends_the_processes_at_once(clips, tmp_path):
+    """
+    Shards in work are abandoned: nobody waits minutes for them after Ctrl-C.
+    """
+    cache = ClipCache(tmp_path, cache_recipe(clips), 3, 16)
+    others = set(multiprocessing.active_children())
+    steps = fill_shards(cache, LABELS, write_slowly, start=nothing, arguments=(), n_processes=2)
+
+    assert [(0, 3), (1, 3)] == [next(steps), next(steps)]
+    processes = set(multiprocessing.active_children()) - others
+    with pytest.raises(KeyboardInterrupt):
+        steps.throw(KeyboardInterrupt())
+    for process in processes:
+        process.join(30)
+
+    assert [-signal.SIGTERM] * 2 == [process.exitcode for process in processes]
+    assert [1, 2] == cache.missing(LABELS)
