@@ -1,4 +1,4 @@
-"""Two models in turn: which one costs less, and how certain that is."""
+"""Two models side by side: which one costs less, and how certain that is."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kws.bench import model_under_test
-from kws.bench.cold_start import Start, start_figures
-from kws.bench.model_under_test import ModelUnderTest, Round
-from kws.bench.stage_timers import TimerCost
+from kws.bench.cold_start import Start
+from kws.bench.model_under_test import Round
 from kws.errors import ConfigError
 from kws.inference.interpreter import RUNTIMES
 from kws.spotter import MODES
@@ -62,42 +59,8 @@ def parse_side(text: str, *, defaults: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
-def run_in_turn(
-    pair: tuple[ModelUnderTest, ModelUnderTest],
-    samples: NDArray[np.int16],
-    *,
-    n_rounds: int,
-    cost: TimerCost,
-    paced: bool = False,
-    progress: Callable[[], None] = lambda: None,
-) -> tuple[list[Round], list[Round]]:
-    """Run two models in turn, and return the rounds of each.
-
-    The order alternates from round to round, so that drift, such as heat, affects both.
-    """
-    rounds: tuple[list[Round], list[Round]] = ([], [])
-    for number in range(n_rounds):
-        for side in (0, 1) if number % 2 == 0 else (1, 0):
-            progress()
-            rounds[side].append(pair[side].run_round(samples, cost=cost, paced=paced))
-    return rounds
-
-
-def side_report(
-    model: ModelUnderTest, rounds: Sequence[Round], own: Sequence[Start], baseline: Sequence[Start]
-) -> dict[str, Any]:
-    """Return the figures of one side."""
-    return {
-        "label": model.label(),
-        **model.facts(),
-        "hops": model_under_test.n_hops(rounds),
-        **model_under_test.figures(rounds),
-        **start_figures(own, baseline),
-    }
-
-
 def ratios(
-    rounds: tuple[Sequence[Round], Sequence[Round]], starts: Sequence[Sequence[Start]]
+    rounds: Sequence[Sequence[Round]], starts: Sequence[Sequence[Start]]
 ) -> dict[str, dict[str, float]]:
     """Return A over B of each figure: the median over the rounds, and its spread.
 
@@ -110,7 +73,7 @@ def ratios(
     of_rounds: dict[str, Callable[[Round], float]] = {
         "cpu_s_per_audio_s": lambda item: item.plain.cpu_s_per_audio_s,
         "hop_us_p50": lambda item: float(np.median(item.plain.hop_s)),
-        "invoke_us_p50": lambda item: float(np.median(item.split.invoke_s)),
+        "invoke_us_p50": lambda item: float(np.median(item.stage_s["invoke"])),
     }
     table = {
         name: [figure(a) / figure(b) for a, b in zip(*rounds)] for name, figure in of_rounds.items()

@@ -13,7 +13,6 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -144,59 +143,42 @@ def vcgencmd(*arguments: str) -> str | None:
     return value if sign and name != "error" and done.returncode == 0 else None
 
 
-@dataclass(frozen=True)
-class Ticks:
-    """CPU time of the machine and of this process up to one moment, in seconds."""
+class Activity:
+    """What happens on the machine from now on; unknown without psutil."""
 
-    wall_s: float
-    busy_s: float
-    steal_s: float
-    total_s: float
-    own_s: float
-    n_switches: int
-    """How often the kernel took the core away from this process."""
+    def __init__(self) -> None:
+        self._psutil = _module("psutil")
+        if self._psutil is not None:
+            self._process = self._psutil.Process()
+            self._started_s, self._cpu_s = time.monotonic(), time.process_time()
+            self._n_switches = self._process.num_ctx_switches().involuntary
+            # These return what happened since their last call.
+            self._psutil.cpu_times_percent()
+            self._process.cpu_percent()
 
+    def end(self) -> dict[str, float | None]:
+        """Return the activity since the start; None where unknown or too short to tell.
 
-def ticks() -> Ticks | None:
-    """Return the CPU time so far; None without psutil."""
-    psutil = _module("psutil")
-    if psutil is None:
-        return None
-    times = psutil.cpu_times()
-    steal, iowait = getattr(times, "steal", 0.0), getattr(times, "iowait", 0.0)
-    # Guest time is part of user time.
-    busy = sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq"))
-    own = os.times()
-    return Ticks(
-        wall_s=time.monotonic(),
-        busy_s=busy,
-        steal_s=steal,
-        total_s=busy + times.idle + iowait + steal,
-        own_s=own.user + own.system,
-        n_switches=psutil.Process().num_ctx_switches().involuntary,
-    )
-
-
-def between(start: Ticks | None, end: Ticks | None) -> dict[str, float | None]:
-    """Return what happened between two moments; None where unknown or too short to tell.
-
-    Returns
-    -------
-    activity : dict
-        ``others_cores``: cores that other processes kept busy; ``steal``: share of the time that
-        the hypervisor gave to other guests, 0..1; ``involuntary_switches_per_s``: how often a
-        second of its own CPU time this process lost its core.
-    """
-    if start is None or end is None or end.wall_s - start.wall_s < MIN_SPAN_S:
-        return {"others_cores": None, "steal": None, "involuntary_switches_per_s": None}
-    own, total = end.own_s - start.own_s, end.total_s - start.total_s
-    others = (end.busy_s - start.busy_s - own) / (end.wall_s - start.wall_s)
-    switches = (end.n_switches - start.n_switches) / own if own > 0 else None
-    return {
-        "others_cores": round(max(0.0, others), 2),
-        "steal": round((end.steal_s - start.steal_s) / total, 4) if total else None,
-        "involuntary_switches_per_s": None if switches is None else round(switches, 1),
-    }
+        Returns
+        -------
+        activity : dict
+            ``others_cores``: cores that other processes kept busy; ``steal``: share of the time
+            that the hypervisor gave to other guests, 0..1; ``involuntary_switches_per_s``: how
+            often a second of its own CPU time this process lost its core.
+        """
+        if self._psutil is None or time.monotonic() - self._started_s < MIN_SPAN_S:
+            return {"others_cores": None, "steal": None, "involuntary_switches_per_s": None}
+        percent, own_percent = self._psutil.cpu_times_percent(), self._process.cpu_percent()
+        steal = getattr(percent, "steal", 0.0)
+        busy = 100 - percent.idle - getattr(percent, "iowait", 0.0) - steal
+        others = (busy * (os.cpu_count() or 1) - own_percent) / 100
+        switches = self._process.num_ctx_switches().involuntary - self._n_switches
+        own_s = time.process_time() - self._cpu_s
+        return {
+            "others_cores": round(max(0.0, others), 2),
+            "steal": round(steal / 100, 3),
+            "involuntary_switches_per_s": round(switches / own_s, 1) if own_s > 0 else None,
+        }
 
 
 def read_text(path: Path) -> str | None:

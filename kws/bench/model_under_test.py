@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.bench import cold_start, timing
-from kws.bench.stage_timers import PARTS, HopTimers, Split, TimerCost, run_split
-from kws.bench.timing import Timings, percentiles_us
+from kws.bench.timing import HopTimers, Timings, percentiles_us
 from kws.spotter import KeywordSpotter
 
 
 @dataclass(frozen=True)
 class Round:
-    """One plain run and one with timers in the stages, on the same audio."""
+    """A plain run, and the stages of a run with timers on the same audio."""
 
     plain: Timings
-    split: Split
+    stage_s: Mapping[str, NDArray[np.float64]]
+    """Seconds of each stage in each hop."""
 
 
 class ModelUnderTest:
@@ -37,7 +37,6 @@ class ModelUnderTest:
         self.plain = KeywordSpotter.from_model(**options)
         self._timers = HopTimers()
         self._timed = KeywordSpotter.from_model(**options, timers=self._timers)
-        self.opened = self.plain.model.opened
         manifest = self.plain.manifest
         stream = manifest.stream if self.plain.model.mode == "stream" else None
         self._form = stream or manifest.window
@@ -45,11 +44,13 @@ class ModelUnderTest:
 
     def facts(self) -> dict[str, Any]:
         """Return model, form and interpreter."""
-        opened = self.opened
+        model, opened = self.plain.model, self.plain.model.opened
         return {
+            # The model as the user named it: two manifests may have the same name.
+            "label": f"{self.options['name_or_path']}:{model.mode}@{opened.runtime}",
             "model": self.plain.manifest.name,
             "sha256": self._form.sha256[:16],
-            "mode": self.plain.model.mode,
+            "mode": model.mode,
             "runtime": opened.runtime,
             "runtime_version": opened.runtime_version,
             "kernels": opened.kernels,
@@ -57,62 +58,55 @@ class ModelUnderTest:
             "hop_ms": self.plain.hop_ms,
         }
 
-    def label(self) -> str:
-        """Return model, form and interpreter as ``default:window@ai-edge-litert``.
-
-        The model as the user named it: two manifests may have the same name.
-        """
-        return f"{self.options['name_or_path']}:{self.plain.model.mode}@{self.opened.runtime}"
-
-    def run_round(
-        self, samples: NDArray[np.int16], *, cost: TimerCost, paced: bool = False
-    ) -> Round:
-        """Run over the audio twice: for the whole hop, then for its parts."""
+    def run_round(self, samples: NDArray[np.int16], *, paced: bool = False) -> Round:
+        """Run over the audio twice: for the whole hop, then for its stages."""
         plain = timing.run(self.plain, samples, paced=paced)
-        return Round(plain, run_split(self._timed, self._timers, samples, cost=cost, paced=paced))
+        timing.run(self._timed, samples, paced=paced, timers=self._timers)
+        return Round(plain, self._timers.stage_s())
 
     def programs(self) -> list[cold_start.Program]:
         """Return the fresh processes to start: the spotter's and its baseline's."""
         return [
             cold_start.spotter_program(self.options),
-            cold_start.baseline_program(self.file, self.opened),
+            cold_start.baseline_program(self.file, self.plain.model.opened),
         ]
 
 
 def figures(rounds: Sequence[Round]) -> dict[str, Any]:
     """Return the figures of all rounds together.
 
-    ``hop_us`` is of the plain runs; its parts are means of the timed runs, which add up to
-    ``split_run.hop_us``. ``cpu_s_per_audio_s`` is the median of the rounds.
+    ``hop_us`` is of the plain runs. Its parts are means of the timed runs, and ``overhead`` is
+    the rest of the mean hop. ``cpu_s_per_audio_s`` is the median of the rounds.
     """
-    hop_s = np.concatenate([item.plain.hop_s for item in rounds])
-    invoke_s = np.concatenate([item.split.invoke_s for item in rounds])
-    parts = {
-        name: _mean_us(np.concatenate([item.split.parts_s[name] for item in rounds]))
-        for name in PARTS
+    stage_s = {
+        stage: np.concatenate([each.stage_s[stage] for each in rounds])
+        for stage in rounds[0].stage_s
     }
-    split_s = np.concatenate([item.split.hop_s for item in rounds])
-    cpu = float(np.median([item.plain.cpu_s_per_audio_s for item in rounds]))
+    hop = percentiles_us(hop_s(rounds))
+    parts = {
+        "front_end": _mean_us(stage_s["front_end"]),
+        "model": _mean_us(stage_s["model"]),
+        "decision": _mean_us(stage_s["smoothing"] + stage_s["decision"]),
+    }
+    overhead = round(max(0.0, hop["mean"] - sum(parts.values())), 1)
+    cpu = float(np.median([each.plain.cpu_s_per_audio_s for each in rounds]))
     return {
-        "invoke_us": percentiles_us(invoke_s),
-        "hop_us": {**percentiles_us(hop_s), **parts},
-        "split_run": {
-            "hop_us": _mean_us(split_s),
-            "timers_us": round(1e6 * float(np.mean([item.split.timers_s for item in rounds])), 2),
-        },
-        "p50_by_part_us": timing.p50_by_part_us([item.plain.hop_s for item in rounds]),
+        "hops": len(hop_s(rounds)),
+        "invoke_us": percentiles_us(stage_s["invoke"]),
+        "hop_us": {**hop, **parts, "overhead": overhead},
+        "p50_by_part_us": timing.p50_by_part_us([each.plain.hop_s for each in rounds]),
         "cpu_s_per_audio_s": round(cpu, 6),
     }
 
 
-def n_hops(rounds: Sequence[Round]) -> int:
-    """Return the counted hops of the plain runs."""
-    return sum(len(item.plain.hop_s) for item in rounds)
+def hop_s(rounds: Sequence[Round]) -> NDArray[np.float64]:
+    """Return the times of all hops of the plain runs."""
+    return np.concatenate([each.plain.hop_s for each in rounds])
 
 
 def lateness(rounds: Sequence[Round], *, hop_ms: float) -> dict[str, Any]:
     """Return how many hops of paced runs began late, and the largest delay."""
-    late_s = np.concatenate([item.plain.late_s for item in rounds])
+    late_s = np.concatenate([each.plain.late_s for each in rounds])
     return {
         "late_hops": int(np.sum(late_s > timing.LATE_SHARE * hop_ms / 1000)),
         "latest_ms": round(1e3 * float(late_s.max()), 2),

@@ -28,6 +28,37 @@ RATIO_NAMES = {
 SPANS = (("q1", "q3"), ("min", "max"))
 FILES = ("bench.json", "report.md")
 BAR_CHARACTERS = 40
+PAGE = """\
+# kws-bench: {title}
+
+{date}, kws {kws}, made by
+
+```sh
+{command}
+```
+
+```text
+{figures}
+```
+
+## Histogram
+
+```text
+{histogram}
+```
+
+## Warnings
+
+{bullets}
+
+## Machine
+
+| | |
+|---|---|
+{table}
+
+All figures: bench.json.
+"""
 
 
 def lines(report: Mapping[str, Any]) -> list[str]:
@@ -37,53 +68,24 @@ def lines(report: Mapping[str, Any]) -> list[str]:
     return [*body, *_machine(report["machine"]), *warnings]
 
 
-def title(report: Mapping[str, Any]) -> str:
-    """Return what was measured, in a few words."""
-    pace = "in real time" if report["paced"] else "back to back"
-    if "ratios" in report:
-        return f"{report['a']['label']} against {report['b']['label']}, {pace}"
-    return f"{report['model']} ({report['mode']} form, {report['runtime']}), {pace}"
-
-
 def markdown(report: Mapping[str, Any]) -> str:
     """Return the report as a page that can be attached to an issue."""
-    warnings = [f"- {text}" for text in report["warnings"]] or ["None."]
-    return "\n".join(
-        [
-            f"# kws-bench: {title(report)}",
-            "",
-            f"{report['date']}, kws {report['kws']}, made by",
-            "",
-            "```sh",
-            report["command"],
-            "```",
-            "",
-            "```text",
-            *lines({**report, "warnings": []}),
-            "```",
-            "",
-            "## Histogram",
-            "",
-            "```text",
-            *histogram_lines(report["histogram_us"]),
-            "```",
-            "",
-            "## Warnings",
-            "",
-            *warnings,
-            "",
-            "## Machine",
-            "",
-            "| | |",
-            "|---|---|",
-            *(
-                f"| {name} | {json.dumps(value, ensure_ascii=False)} |"
-                for name, value in report["machine"].items()
-            ),
-            "",
-            "All figures: bench.json.",
-            "",
-        ]
+    pace = "in real time" if report["paced"] else "back to back"
+    if "ratios" in report:
+        title = f"{report['a']['label']} against {report['b']['label']}, {pace}"
+    else:
+        title = f"{report['model']} ({report['mode']} form, {report['runtime']}), {pace}"
+    machine = (
+        f"| {name} | {json.dumps(value, ensure_ascii=False)} |"
+        for name, value in report["machine"].items()
+    )
+    return PAGE.format(
+        title=title,
+        figures="\n".join(lines({**report, "warnings": []})),
+        histogram="\n".join(histogram_lines(report["histogram_us"])),
+        bullets="\n".join(f"- {text}" for text in report["warnings"]) or "None.",
+        table="\n".join(machine),
+        **{name: report[name] for name in ("date", "kws", "command")},
     )
 
 
@@ -141,16 +143,6 @@ def write(folder: Path, report: Mapping[str, Any]) -> None:
 
 def _single(report: Mapping[str, Any]) -> list[str]:
     hop, invoke = report["hop_us"], report["invoke_us"]
-    split = report["split_run"]
-    whole = split["hop_us"] or 1.0
-    parts = [
-        _row(
-            f"  {words}",
-            f"{hop[name]:>9.1f}{hop[name] / whole:>6.0%}"
-            + (f"   (invoke {invoke['mean']})" if name == "model" else ""),
-        )
-        for name, words in PART_NAMES.items()
-    ]
     spread = report["p50_by_part_us"]
     return [
         f"{report['model']} ({_how(report)})",
@@ -158,12 +150,11 @@ def _single(report: Mapping[str, Any]) -> list[str]:
         _row("microseconds", "".join(f"{name:>9}" for name in COLUMNS)),
         _row("whole hop", "".join(f"{hop[name]:>9.1f}" for name in COLUMNS)),
         _row("invoke alone", "".join(f"{invoke[name]:>9.1f}" for name in COLUMNS)),
-        _row(
-            "parts of a hop, mean",
-            f"{split['hop_us']:>9.1f}        (runs with timers, less "
-            f"their cost of {split['timers_us']})",
+        "parts of a hop, mean",
+        *(
+            _row(f"  {words}", f"{hop[name]:>9.1f}{hop[name] / hop['mean']:>6.0%}")
+            for name, words in PART_NAMES.items()
         ),
-        *parts,
         _row(f"p50 in {len(spread)} parts", f"{min(spread):>9.1f} to {max(spread)}"),
         _row("CPU per second of audio", f"{1000 * report['cpu_s_per_audio_s']:.2f} ms"),
         *_pace(report),
@@ -200,29 +191,30 @@ def _pace(report: Mapping[str, Any]) -> list[str]:
 
 
 def _compared(report: Mapping[str, Any]) -> list[str]:
-    a, b = report["a"], report["b"]
+    sides = (report["a"], report["b"])
     heads = _cells(["A", "B", "A / B"]) + f"{'middle half':>18}{'all rounds':>18}"
     values = {
-        "cpu_s_per_audio_s": [f"{1000 * side['cpu_s_per_audio_s']:.2f} ms" for side in (a, b)],
-        "hop_us_p50": [f"{side['hop_us']['p50']:.1f} us" for side in (a, b)],
-        "invoke_us_p50": [f"{side['invoke_us']['p50']:.1f} us" for side in (a, b)],
-        "rss_mb": [f"{side['rss_mb']:.1f} MB" for side in (a, b)],
-        "cold_start_s": [f"{side['cold_start_s']:.3f} s" for side in (a, b)],
+        "cpu_s_per_audio_s": [f"{1000 * side['cpu_s_per_audio_s']:.2f} ms" for side in sides],
+        "hop_us_p50": [f"{side['hop_us']['p50']:.1f} us" for side in sides],
+        "invoke_us_p50": [f"{side['invoke_us']['p50']:.1f} us" for side in sides],
+        "rss_mb": [f"{side['rss_mb']:.1f} MB" for side in sides],
+        "cold_start_s": [f"{side['cold_start_s']:.3f} s" for side in sides],
     }
     rows = []
     for name, words in RATIO_NAMES.items():
         ratio = report["ratios"][name]
-        cells = [*values[name], f"{ratio['median']:.3f}"]
         spans = [f"{ratio[low]:.3f} to {ratio[high]:.3f}" for low, high in SPANS]
-        rows.append(_row(words, _cells(cells) + "".join(f"{span:>18}" for span in spans)))
-    over = [f"{side['rss_over_baseline_mb']:.1f} MB" for side in (a, b)]
+        cells = _cells([*values[name], f"{ratio['median']:.3f}"])
+        rows.append(_row(words, cells + "".join(f"{span:>18}" for span in spans)))
     return [
-        f"A: {a['model']} ({_how(a)})",
-        f"B: {b['model']} ({_how(b)})",
+        *(f"{name}: {side['model']} ({_how(side)})" for name, side in zip("AB", sides)),
         _runs(report),
         _row("", heads),
         *rows,
-        _row("memory over baseline", _cells(over)),
+        _row(
+            "memory over baseline",
+            _cells([f"{side['rss_over_baseline_mb']:.1f} MB" for side in sides]),
+        ),
     ]
 
 
@@ -241,18 +233,14 @@ def _runs(report: Mapping[str, Any]) -> str:
     pace = "in real time" if report["paced"] else "back to back"
     each = " each in turn" if "ratios" in report else ""
     times = "once" if report["rounds"] == 1 else f"{report['rounds']} times"
-    return (
-        f"{report['audio_s']} s of {report['audio']} {pace}, {times}{each}: a hop every "
-        f"{_hops(report)}; a window and {report['warm_up_hops']} "
-        "hops of warm-up before each do not count"
-    )
-
-
-def _hops(report: Mapping[str, Any]) -> str:
-    """Return length and number of the hops; of both models if they differ."""
+    # Length and number of the hops; of both models if they differ.
     sides = [report[name] for name in "ab"] if "ratios" in report else [report]
-    texts = list(dict.fromkeys(f"{side['hop_ms']} ms, {side['hops']} hops" for side in sides))
-    return texts[0] if len(texts) == 1 else f"{texts[0]} (A), and every {texts[1]} (B)"
+    hops = list(dict.fromkeys(f"{side['hop_ms']} ms, {side['hops']} hops" for side in sides))
+    shown = hops[0] if len(hops) == 1 else f"{hops[0]} (A), and every {hops[1]} (B)"
+    return (
+        f"{report['audio_s']} s of {report['audio']} {pace}, {times}{each}: a hop every {shown}; "
+        f"a window and {report['warm_up_hops']} hops of warm-up before each do not count"
+    )
 
 
 def _machine(machine: Mapping[str, Any]) -> list[str]:

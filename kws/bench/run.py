@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.bench import cold_start, host, model_under_test, timing, warnings
-from kws.bench import compare as comparison
+from kws.bench.compare import ratios
 from kws.bench.model_under_test import ModelUnderTest, Round
-from kws.bench.stage_timers import TimerCost, timer_cost
 from kws.errors import ConfigError
 
 # The back-to-back runs beside a paced run: enough for a comparison, done in seconds.
@@ -37,13 +36,15 @@ class Plan:
     paced: bool = False
 
 
-def measure(options: Mapping[str, Any], plan: Plan, *, progress: Progress) -> dict[str, Any]:
-    """Measure one model: latency and CPU of its hops, then fresh processes.
+def measure(
+    options: Sequence[Mapping[str, Any]], plan: Plan, *, progress: Progress
+) -> dict[str, Any]:
+    """Measure one model, or two in turn: latency and CPU of their hops, then fresh processes.
 
     Parameters
     ----------
-    options : mapping
-        Those of `KeywordSpotter.from_model`.
+    options : sequence of mapping
+        One or two sets of options of `KeywordSpotter.from_model`. Each model runs at its own hop.
     plan : Plan
     progress : callable
         Called with a text before each step; never while something is timed.
@@ -51,128 +52,105 @@ def measure(options: Mapping[str, Any], plan: Plan, *, progress: Progress) -> di
     Returns
     -------
     report : dict
-        Plain JSON values.
+        Plain JSON values: the figures of the model, or ``a``, ``b`` and the ratios of A over B.
     """
-    watch = _MachineWatch()
-    model = ModelUnderTest(options)
-    samples = _samples((model,), plan)
-    cost = timer_cost()
-    watch.begin()
-    burst = _burst(model, plan, cost, progress) if plan.paced else {}
-    rounds = []
-    for number in range(plan.n_rounds):
-        progress(_next_run(number, plan.n_rounds, plan))
-        rounds.append(model.run_round(samples, cost=cost, paced=plan.paced))
-    machine = watch.end()
-    own, baseline = cold_start.start_in_turn(
-        model.programs(),
-        _start_samples((model,), plan),
-        n_rounds=N_STARTS,
-        progress=lambda: progress("fresh processes"),
-    )
-    report = {
-        **model.facts(),
-        **_conditions(model, rounds, plan),
-        **model_under_test.figures(rounds),
-        **cold_start.start_figures(own, baseline),
-        **burst,
-    }
-    if plan.paced:
-        report.update(model_under_test.lateness(rounds, hop_ms=report["hop_ms"]))
-        burst_cpu = report["back_to_back"]["cpu_s_per_audio_s"]
-        report["paced_over_back_to_back"] = round(report["cpu_s_per_audio_s"] / burst_cpu, 3)
-    found = [
-        *warnings.of_model(report, machine),
-        *warnings.of_figures(report, n_hops=report["hops"], paced=plan.paced),
-        *warnings.of_machine(machine, paced=plan.paced),
-    ]
-    invokes_us = np.concatenate([item.split.invoke_s for item in rounds]) * 1e6
-    series = {"whole hop": _hops_us(rounds), "invoke alone": invokes_us}
-    return _complete(report, machine, found, series)
-
-
-def compare(
-    options: tuple[Mapping[str, Any], Mapping[str, Any]], plan: Plan, *, progress: Progress
-) -> dict[str, Any]:
-    """Measure two models in turn, each at its own hop, and return the ratios of A over B.
-
-    Parameters and errors as in `measure`, with the options of A and of B.
-    """
-    watch = _MachineWatch()
-    pair = (ModelUnderTest(options[0]), ModelUnderTest(options[1]))
-    samples = _samples(pair, plan)
-    if pair[0].plain.sample_rate != pair[1].plain.sample_rate:
-        raise ConfigError("--compare: expected two models with the same sample rate")
-    cost = timer_cost()
-    runs = iter(range(2 * plan.n_rounds))
-    watch.begin()
-    rounds = comparison.run_in_turn(
-        pair,
-        samples,
-        n_rounds=plan.n_rounds,
-        cost=cost,
-        paced=plan.paced,
-        progress=lambda: progress(_next_run(next(runs), 2 * plan.n_rounds, plan)),
-    )
-    machine = watch.end()
+    # The machine first: loading models is a load of its own.
+    machine = {**host.describe(), "before": host.snapshot()}
+    models = [ModelUnderTest(each) for each in options]
+    samples = _samples(models, plan)
+    activity = host.Activity()
+    burst = _burst(models[0], plan, progress) if plan.paced and len(models) == 1 else {}
+    rounds = run_in_turn(models, samples, plan, progress=progress)
+    machine.update(during=activity.end(), after=host.snapshot())
     starts = cold_start.start_in_turn(
-        [program for model in pair for program in model.programs()],
-        _start_samples(pair, plan),
-        n_rounds=max(N_STARTS, plan.n_rounds),
+        [program for model in models for program in model.programs()],
+        _start_samples(models, plan),
+        n_rounds=N_STARTS if len(models) == 1 else max(N_STARTS, plan.n_rounds),
         progress=lambda: progress("fresh processes"),
     )
-    sides = [
-        comparison.side_report(pair[side], rounds[side], starts[2 * side], starts[2 * side + 1])
-        for side in (0, 1)
-    ]
-    report = {
-        "a": sides[0],
-        "b": sides[1],
-        "ratios": comparison.ratios(rounds, starts),
+    sides = []
+    for number, (model, of_model) in enumerate(zip(models, rounds)):
+        side = {**model.facts(), **model_under_test.figures(of_model)}
+        side.update(cold_start.start_figures(*starts[2 * number : 2 * number + 2]))
+        if plan.paced:
+            side.update(model_under_test.lateness(of_model, hop_ms=side["hop_ms"]))
+        sides.append(side)
+    report: dict[str, Any] = {
         "hop_ms": sides[0]["hop_ms"],
-        **_conditions(pair[0], rounds[0], plan),
+        "hops": sides[0]["hops"],
+        "paced": plan.paced,
+        "audio": plan.audio.name,
+        "audio_s": round(rounds[0][0].plain.audio_s, 1),
+        "rounds": plan.n_rounds,
+        "warm_up_hops": timing.n_warm_up_hops(models[0].plain),
     }
-    found = warnings.of_pair(*sides)
-    series = {}
-    for name, side, of_side in zip("AB", sides, rounds):
-        late = model_under_test.lateness(of_side, hop_ms=side["hop_ms"])
-        of_figures = warnings.of_figures({**side, **late}, n_hops=side["hops"], paced=plan.paced)
-        found += [f"{name}: {text}" for text in (*warnings.of_model(side, machine), *of_figures)]
-        series[f"{name}, {side['label']}: whole hop"] = _hops_us(of_side)
-    found += warnings.of_machine(machine, paced=plan.paced)
-    return _complete(report, machine, found, series)
+    if len(sides) == 1:
+        report = {**sides[0], **report, **burst}
+        if plan.paced:
+            burst_cpu = report["back_to_back"]["cpu_s_per_audio_s"]
+            report["paced_over_back_to_back"] = round(report["cpu_s_per_audio_s"] / burst_cpu, 3)
+    else:
+        report.update(a=sides[0], b=sides[1], ratios=ratios(rounds, starts))
+    report["histogram_us"] = histogram(_series(sides, rounds))
+    return {**report, "machine": machine, "warnings": _warnings(sides, machine, paced=plan.paced)}
+
+
+def run_in_turn(
+    models: Sequence[ModelUnderTest],
+    samples: NDArray[np.int16],
+    plan: Plan,
+    *,
+    progress: Progress,
+) -> list[list[Round]]:
+    """Run the models in turn, and return the rounds of each.
+
+    The order alternates from round to round, so that drift, such as heat, affects both.
+    """
+    rounds: list[list[Round]] = [[] for _ in models]
+    order = range(len(models))
+    duration = f", {2 * plan.seconds:.0f} s" if plan.paced else ""
+    for number in range(plan.n_rounds):
+        for at, side in enumerate(order if number % 2 == 0 else reversed(order)):
+            run = number * len(models) + at + 1
+            progress(f"run {run} of {plan.n_rounds * len(models)}{duration}")
+            rounds[side].append(models[side].run_round(samples, paced=plan.paced))
+    return rounds
 
 
 def histogram(series: Mapping[str, NDArray[np.float64]]) -> dict[str, list[Any]]:
     """Return ``edges`` of bins, equal on a logarithmic scale, and the counts of each series."""
-    # A timer's cost is subtracted, so that a value may be 0.
-    positive = {name: np.maximum(0.1, values) for name, values in series.items()}
-    everything = np.concatenate(list(positive.values()))
+    everything = np.concatenate(list(series.values()))
     edges = np.geomspace(everything.min() * 0.999, everything.max() * 1.001, N_BINS + 1)
-    counts = {
-        name: [int(count) for count in np.histogram(values, edges)[0]]
-        for name, values in positive.items()
-    }
-    return {"edges": [round(float(edge), 3) for edge in edges], **counts}
+    counts = {name: np.histogram(values, edges)[0].tolist() for name, values in series.items()}
+    return {"edges": edges.round(3).tolist(), **counts}
 
 
-class _MachineWatch:
-    """The machine before, during and after the runs."""
+def _series(
+    sides: Sequence[Mapping[str, Any]], rounds: Sequence[Sequence[Round]]
+) -> dict[str, NDArray[np.float64]]:
+    """Return what the histogram shows, in microseconds."""
+    hops = [1e6 * model_under_test.hop_s(of_model) for of_model in rounds]
+    if len(sides) == 2:
+        names = [f"{name}, {side['label']}: whole hop" for name, side in zip("AB", sides)]
+        return dict(zip(names, hops))
+    invokes = np.concatenate([each.stage_s["invoke"] for each in rounds[0]])
+    return {"whole hop": hops[0], "invoke alone": 1e6 * invokes}
 
-    def __init__(self) -> None:
-        # Before models are loaded, which is a load of its own.
-        self._facts = {**host.describe(), "before": host.snapshot()}
 
-    def begin(self) -> None:
-        self._began = host.ticks()
-
-    def end(self) -> dict[str, Any]:
-        during = host.between(self._began, host.ticks())
-        return {**self._facts, "during": during, "after": host.snapshot()}
+def _warnings(
+    sides: Sequence[Mapping[str, Any]], machine: Mapping[str, Any], *, paced: bool
+) -> list[str]:
+    found = warnings.of_pair(*sides) if len(sides) == 2 else []
+    for name, side in zip(("A: ", "B: ") if len(sides) == 2 else ("",), sides):
+        texts = warnings.of_model(side, machine) + warnings.of_figures(side)
+        found += [f"{name}{text}" for text in texts]
+    return found + warnings.of_machine(machine, paced=paced)
 
 
 def _samples(models: Sequence[ModelUnderTest], plan: Plan) -> NDArray[np.int16]:
     """Return the audio of one run; refuse too little before anything is measured."""
+    if len({model.plain.sample_rate for model in models}) > 1:
+        raise ConfigError("--compare: expected two models with the same sample rate")
     least = max(timing.least_s(model.plain) for model in models)
     if plan.seconds < least:
         raise ConfigError(
@@ -189,44 +167,11 @@ def _start_samples(models: Sequence[ModelUnderTest], plan: Plan) -> NDArray[np.i
     return timing.looped(plan.audio, seconds, sample_rate=models[0].plain.sample_rate)
 
 
-def _burst(
-    model: ModelUnderTest, plan: Plan, cost: TimerCost, progress: Progress
-) -> dict[str, Any]:
+def _burst(model: ModelUnderTest, plan: Plan, progress: Progress) -> dict[str, Any]:
     """Return back-to-back figures, to compare a paced run with."""
     progress("back to back, for comparison")
     seconds = max(BURST_S, timing.least_s(model.plain) + 1)
     samples = timing.looped(plan.audio, seconds, sample_rate=model.plain.sample_rate)
-    rounds = [model.run_round(samples, cost=cost) for _ in range(BURST_ROUNDS)]
-    figures = model_under_test.figures(rounds)
+    figures = model_under_test.figures([model.run_round(samples) for _ in range(BURST_ROUNDS)])
     kept = ("invoke_us", "hop_us", "cpu_s_per_audio_s")
     return {"back_to_back": {name: figures[name] for name in kept}}
-
-
-def _conditions(model: ModelUnderTest, rounds: list[Round], plan: Plan) -> dict[str, Any]:
-    return {
-        "paced": plan.paced,
-        "audio": plan.audio.name,
-        "audio_s": round(rounds[0].plain.audio_s, 1),
-        "rounds": len(rounds),
-        "hops": model_under_test.n_hops(rounds),
-        "warm_up_hops": timing.n_warm_up_hops(model.plain),
-    }
-
-
-def _next_run(number: int, total: int, plan: Plan) -> str:
-    duration = f", {2 * plan.seconds:.0f} s" if plan.paced else ""
-    return f"run {number + 1} of {total}{duration}"
-
-
-def _complete(
-    report: dict[str, Any],
-    machine: dict[str, Any],
-    found: list[str],
-    series: dict[str, NDArray[np.float64]],
-) -> dict[str, Any]:
-    once = list(dict.fromkeys(found))
-    return {**report, "histogram_us": histogram(series), "machine": machine, "warnings": once}
-
-
-def _hops_us(rounds: list[Round]) -> NDArray[np.float64]:
-    return np.concatenate([item.plain.hop_s for item in rounds]) * 1e6

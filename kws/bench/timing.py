@@ -1,11 +1,11 @@
-"""Run a spotter over real audio and time every hop."""
+"""Run a spotter over real audio and time every hop, and its stages."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kws import models
 from kws.audio.files import read_file
 from kws.errors import KwsError
-from kws.spotter import KeywordSpotter
+from kws.spotter import STAGES, Call, KeywordSpotter
 
 WARM_UP_HOPS = 20
 # A paced hop counts as late if it begins this share of a hop after its time.
@@ -38,14 +38,38 @@ class Timings:
         return self.cpu_s / self.audio_s
 
 
-class HopObserver(Protocol):
-    """Is called between the hops of a run."""
+class HopTimers:
+    """Timers for the stages of one spotter (`kws.spotter.StageTimers`)."""
+
+    def __init__(self) -> None:
+        self._seconds = dict.fromkeys(STAGES, 0.0)
+        self._hops: list[tuple[float, ...]] = []
+
+    def around(self, stage: str, call: Call) -> Call:
+        """Return a timed function in place of `call`."""
+        seconds, clock = self._seconds, time.perf_counter
+
+        def timed(*arguments: Any, **keywords: Any) -> Any:
+            before = clock()
+            result = call(*arguments, **keywords)
+            seconds[stage] += clock() - before
+            return result
+
+        return cast(Call, timed)
 
     def begin(self) -> None:
-        """Take note that the warm-up is over."""
+        """Forget all hops so far."""
+        self._seconds.update(dict.fromkeys(STAGES, 0.0))
+        self._hops = []
 
-    def after_hop(self) -> None:
-        """Take note that a hop is done."""
+    def end_hop(self) -> None:
+        """Keep the times of this hop."""
+        self._hops.append(tuple(self._seconds.values()))
+        self._seconds.update(dict.fromkeys(STAGES, 0.0))
+
+    def stage_s(self) -> dict[str, NDArray[np.float64]]:
+        """Return the seconds of each stage in each hop since `begin`."""
+        return dict(zip(STAGES, np.array(self._hops, dtype=np.float64).T))
 
 
 def looped(path: Path, seconds: float, *, sample_rate: int) -> NDArray[np.int16]:
@@ -71,7 +95,7 @@ def run(
     samples: NDArray[np.int16],
     *,
     paced: bool = False,
-    observer: HopObserver | None = None,
+    timers: HopTimers | None = None,
 ) -> Timings:
     """Feed audio hop by hop and return how long each hop took.
 
@@ -83,8 +107,8 @@ def run(
         The first window and `n_warm_up_hops` are processed at once and not counted.
     paced : bool
         Wait until each hop is due in real time: caches cool and wake-ups cost, as in use.
-    observer : HopObserver, optional
-        Called after each counted hop, outside the measured time.
+    timers : HopTimers, optional
+        Those of the spotter; hold the times of the counted hops afterwards.
 
     Raises
     ------
@@ -103,8 +127,8 @@ def run(
     spotter.process(samples[:warm_up])
     starts = range(warm_up, len(samples) - hop + 1, hop)
     taken, late = np.zeros(len(starts)), np.zeros(len(starts))
-    if observer is not None:
-        observer.begin()
+    if timers is not None:
+        timers.begin()
     clock = time.perf_counter
     began, cpu_began = clock(), time.process_time()
     for index, start in enumerate(starts):
@@ -115,8 +139,8 @@ def run(
         before = clock()
         spotter.process(samples[start : start + hop])
         taken[index] = clock() - before
-        if observer is not None:
-            observer.after_hop()
+        if timers is not None:
+            timers.end_hop()
     cpu_s = time.process_time() - cpu_began
     return Timings(taken, cpu_s, len(starts) * hop / spotter.sample_rate, late)
 

@@ -95,11 +95,10 @@ def _bench(arguments: argparse.Namespace, command: str) -> int:
     sides = [compare.parse_side(text, defaults=options) for text in arguments.compare or ()]
     if arguments.out:
         report.prepare(arguments.out)
-    with _ProgressLine() as progress:
-        if sides:
-            measured = run.compare((sides[0], sides[1]), plan, progress=progress.show)
-        else:
-            measured = run.measure(options, plan, progress=progress.show)
+    try:
+        measured = run.measure(sides or [options], plan, progress=_show_progress)
+    finally:
+        _show_progress("")
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     table = {"kws": __version__, "date": now, "command": command, **measured}
     if arguments.out:
@@ -139,23 +138,11 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     return Plan(arguments.input or timing.DEMO, seconds, n_rounds, paced=paced)
 
 
-class _ProgressLine:
-    """One line on stderr that shows what runs; nothing if stderr is not a terminal."""
-
-    def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
-
-    def __enter__(self) -> _ProgressLine:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-    def show(self, text: str) -> None:
-        """Replace the line by this text."""
-        if self._shown:
-            print(f"\r\033[Kkws-bench: {text}", end="", file=sys.stderr, flush=True)
+def _show_progress(text: str) -> None:
+    """Show what runs, in one line on stderr, if that is a terminal; "" removes the line."""
+    if sys.stderr.isatty():
+        line = f"kws-bench: {text}" if text else ""
+        print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def run_bench(model: ReportModel) -> dict[str, Any]:
         "kernels": model.kernels,
         "n_threads": 1,
     }
-    measured = measure(options, Plan(DEMO, SECONDS, N_ROUNDS), progress=lambda text: None)
+    measured = measure([options], Plan(DEMO, SECONDS, N_ROUNDS), progress=lambda text: None)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     report = {"date": now, **measured}
     return _row(report, report, "measured for this report")

@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kws.bench import cold_start, compare, model_under_test, timing
+from kws.bench import cold_start, compare, model_under_test, run, timing
 from kws.bench.cold_start import Start
 from kws.bench.model_under_test import ModelUnderTest, Round
-from kws.bench.stage_timers import Split, TimerCost
 from kws.errors import ConfigError, ModelError
 
 DEFAULTS = {"name_or_path": "default", "mode": "auto", "runtime": None, "hop_ms": 100}
@@ -70,7 +69,7 @@ def test_a_path_may_hold_any_character(tmp_path, monkeypatch):
 def made_round(hop_s: float, invoke_s: float, cpu_s: float) -> Round:
     hops = np.full(4, hop_s)
     timings = timing.Timings(hops, cpu_s, 1.0, np.zeros(4))
-    return Round(timings, Split(hops, np.full(4, invoke_s), {}, 0.0))
+    return Round(timings, {"invoke": np.full(4, invoke_s)})
 
 
 def test_ratios_are_taken_round_by_round():
@@ -97,15 +96,14 @@ def test_hops_of_two_lengths_are_compared_by_the_second_of_audio():
     Ten hops of 100 ms and ten of 80 ms that cost alike: the shorter ones cost more a second.
     """
     hops = np.full(10, 1e-3)
-    split = Split(hops, hops / 2, {}, 0.0)
-    a, b = ([Round(timing.Timings(hops, 0.01, s, hops * 0), split)] for s in (1.0, 0.8))
+    stage_s = {"invoke": hops / 2}
+    a, b = ([Round(timing.Timings(hops, 0.01, s, hops * 0), stage_s)] for s in (1.0, 0.8))
     starts = [[Start(0.2, 40.0)]] * 4
 
     ratios = compare.ratios((a, b), starts)
 
     assert 0.8 == ratios["cpu_s_per_audio_s"]["median"]
     assert 1.0 == ratios["hop_us_p50"]["median"]
-    assert (10, 10) == (model_under_test.n_hops(a), model_under_test.n_hops(b))
 
 
 def test_two_run_in_turn_and_neither_always_first(spotter_turns):
@@ -114,12 +112,14 @@ def test_two_run_in_turn_and_neither_always_first(spotter_turns):
     """
     pair, turns = spotter_turns
 
-    rounds = compare.run_in_turn(
-        pair, np.zeros(0, dtype=np.int16), n_rounds=3, cost=TimerCost(0, 0)
-    )
+    shown = []
+    plan = run.Plan(timing.DEMO, 1.0, 3)
+
+    rounds = run.run_in_turn(pair, np.zeros(0, dtype=np.int16), plan, progress=shown.append)
 
     assert ["A", "B", "B", "A", "A", "B"] == turns
-    assert ([0, 3, 4], [1, 2, 5]) == rounds
+    assert [[0, 3, 4], [1, 2, 5]] == rounds
+    assert [f"run {number} of 6" for number in range(1, 7)] == shown
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def spotter_turns():
         def __init__(self, name):
             self.name = name
 
-        def run_round(self, samples, *, cost, paced):
+        def run_round(self, samples, *, paced):
             turns.append(self.name)
             return len(turns) - 1
 
@@ -140,15 +140,15 @@ def spotter_turns():
 
 def test_figures_pool_the_hops_of_all_rounds():
     """
-    Percentiles are of all hops together, CPU is the median round's, parts are means.
+    Percentiles are of all hops together, CPU is the median round's, parts are means,
+    and overhead is the rest of the hop.
     """
     rounds = []
     for hop_s, cpu_s in ((1e-4, 0.001), (3e-4, 0.009), (2e-4, 0.002)):
         hops = np.full(4, hop_s)
-        parts = {"front_end": hops / 4, "model": hops / 2, "decision": hops / 8}
-        parts["overhead"] = hops / 8
-        split = Split(hops, hops / 4, parts, 1e-6)
-        rounds.append(Round(timing.Timings(hops, cpu_s, 0.5, hops * 100), split))
+        stage_s = {"front_end": hops / 4, "model": hops / 2, "invoke": hops / 4}
+        stage_s.update(smoothing=hops / 16, decision=hops / 16)
+        rounds.append(Round(timing.Timings(hops, cpu_s, 0.5, hops * 100), stage_s))
 
     figures = model_under_test.figures(rounds)
     late = model_under_test.lateness(rounds, hop_ms=100)
@@ -159,7 +159,7 @@ def test_figures_pool_the_hops_of_all_rounds():
         hop[name] for name in ("front_end", "model", "decision", "overhead")
     )
     assert 50.0 == figures["invoke_us"]["p50"]
-    assert {"hop_us": 200.0, "timers_us": 1.0} == figures["split_run"]
+    assert 12 == figures["hops"]
     assert [100.0, 300.0, 200.0] == figures["p50_by_part_us"]
     assert 0.004 == figures["cpu_s_per_audio_s"]
     assert {"late_hops": 8, "latest_ms": 30.0} == late

@@ -46,8 +46,7 @@ def test_without_the_extra_fields_are_unknown(modules):
     assert facts["limit_mhz"] is None
     assert host.cpu_name() is None
     assert (None, None) == (state["temperature_c"], state["mhz"])
-    assert host.ticks() is None
-    assert UNKNOWN == host.between(None, None)
+    assert UNKNOWN == host.Activity().end()
 
 
 def test_facts_come_from_the_extra(modules):
@@ -91,16 +90,25 @@ def test_this_machine_describes_itself():
     assert {"cpu", "governor", "max_mhz", "emulated", "python", "numpy"} <= set(facts)
 
 
-def test_activity_between_two_moments():
+def test_activity_between_two_moments(modules, monkeypatch):
     """
     What others used is the machine's busy time less our own; steal is a share of all time.
     """
-    start = host.Ticks(10.0, 100.0, 0.0, 150.0, 1.0, 5)
-    end = host.Ticks(15.0, 104.0, 1.0, 160.0, 2.5, 35)
+    switches, clock = iter([5, 35]), iter([10.0, 15.0, 20.0, 20.1])
+    process = SimpleNamespace(
+        num_ctx_switches=lambda: SimpleNamespace(involuntary=next(switches, 35)),
+        cpu_percent=lambda: 30.0,
+    )
+    percent = SimpleNamespace(idle=60.0, iowait=10.0, steal=10.0)
+    modules["psutil"] = SimpleNamespace(Process=lambda: process, cpu_times_percent=lambda: percent)
+    cpu = iter([1.0, 2.5, 2.5])
+    times = SimpleNamespace(monotonic=lambda: next(clock), process_time=lambda: next(cpu))
+    monkeypatch.setattr(host, "time", times)
+    monkeypatch.setattr(host.os, "cpu_count", lambda: 4)
 
     expected = {"others_cores": 0.5, "steal": 0.1, "involuntary_switches_per_s": 20.0}
-    assert expected == host.between(start, end)
-    assert UNKNOWN == host.between(start, start)
+    assert expected == host.Activity().end()
+    assert UNKNOWN == host.Activity().end()
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from kws.bench import stage_timers, timing
-from kws.bench.stage_timers import HopTimers, TimerCost
-from kws.errors import KwsError, ModelError
-from kws.spotter import KeywordSpotter
+from kws.bench import timing
+from kws.bench.timing import HopTimers
+from kws.errors import KwsError
+from kws.spotter import STAGES, KeywordSpotter
 
 RATE = 16_000
 
@@ -110,23 +110,6 @@ def test_looped_audio_repeats(samples):
     np.testing.assert_array_equal(whole[: 60 * RATE - length], whole[length:])
 
 
-def test_parts_of_a_hop_add_up(timed, samples):
-    """
-    Front end, model, decision and overhead are the whole hop, invoke is within the model, and
-    every stage takes some time at every hop.
-    """
-    spotter, timers = timed
-
-    split = stage_timers.run_split(spotter, timers, samples, cost=stage_timers.timer_cost())
-
-    assert ["front_end", "model", "decision", "overhead"] == list(split.parts_s)
-    assert {10} == {len(part) for part in (*split.parts_s.values(), split.hop_s, split.invoke_s)}
-    np.testing.assert_allclose(split.hop_s, sum(split.parts_s.values()))
-    assert np.all(split.invoke_s <= split.parts_s["model"])
-    for name in ("front_end", "model", "decision"):
-        assert np.all(split.parts_s[name] > 0), name
-
-
 def test_timers_change_no_posterior(spotter, timed, samples):
     """
     A timed spotter gives the posteriors of one without timers.
@@ -147,47 +130,16 @@ def test_timers_change_no_posterior(spotter, timed, samples):
 
 def test_each_run_of_the_timers_stands_alone(timed, samples):
     """
-    Two runs of one timed spotter give as many hops each; warm-up and first run leave no call
-    behind. Five timers run in a hop.
+    Two runs of one timed spotter give as many hops each, without those of the warm-up. Every
+    stage takes some time at every hop, and the invoke is within the model.
     """
     spotter, timers = timed
 
     for _ in range(2):
-        split = stage_timers.run_split(spotter, timers, samples, cost=TimerCost(0.0, 1e-9))
+        hop_s = timing.run(spotter, samples, timers=timers).hop_s
+        stage_s = timers.stage_s()
 
-        assert 10 == len(split.invoke_s)
-        assert 5e-9 == pytest.approx(split.timers_s)
-
-
-def test_timer_cost_is_subtracted():
-    """
-    Each timer's own cost leaves its part, and both the model and the hop lose that of the timers
-    within them.
-    """
-    timer = stage_timers.StageTimer(lambda: None)
-    timer.seconds, timer.n_calls = 1.0, 2
-    assert (1.0, 2) == timer.take()
-    assert (0.0, 0) == timer.take()
-    spent = {"front_end": 10.0, "model": 50.0, "smoothing": 3.0, "decision": 2.0, "invoke": 40.0}
-    timers = HopTimers()
-    timers._hops = {name: [(seconds, 1)] for name, seconds in spent.items()}
-
-    split = timers.split(np.array([80.0]), TimerCost(inside_s=0.25, outside_s=1.0))
-
-    parts = {name: part.item() for name, part in split.parts_s.items()}
-    assert {"front_end": 9.75, "model": 48.75, "decision": 4.5, "overhead": 12.0} == parts
-    assert 39.75 == split.invoke_s.item()
-    assert 75.0 == split.hop_s.item() == sum(parts.values())
-    assert 5.0 == split.timers_s
-    with pytest.raises(ModelError, match="the front_end of this model is not called"):
-        HopTimers().split(np.array([80.0]), TimerCost(0.0, 0.0))
-
-
-def test_timer_cost_is_measured_small():
-    """
-    A timer adds more to its caller than to what it measures, and neither is below nothing.
-    """
-    cost = stage_timers.timer_cost()
-
-    assert 0 <= cost.inside_s <= cost.outside_s
-    assert 0 < cost.outside_s
+        assert set(STAGES) == set(stage_s)
+        assert all(len(seconds) == 10 and (seconds > 0).all() for seconds in stage_s.values())
+        assert np.all(stage_s["invoke"] < stage_s["model"])
+        assert np.all(sum(stage_s.values()) - stage_s["invoke"] < hop_s)

