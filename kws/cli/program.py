@@ -218,7 +218,7 @@ def _refuse_renamed(
     """Exit with one line if the first word that is no option is a former subcommand."""
     verb = next((word for word in words if not word.startswith("-")), "")
     if verb in renamed:
-        made.exit(EXIT_USAGE, f"{made.prog} {verb}: renamed to '{renamed[verb]}'\n")
+        made.exit(EXIT_USAGE, f"{made.prog} {verb}: replaced by '{renamed[verb]}'\n")
 
 
 @contextlib.contextmanager

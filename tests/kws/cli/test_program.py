@@ -74,7 +74,7 @@ def test_a_former_subcommand_names_the_new_one(capsys):
         program.run(lambda _: 0, parser, ["-v", "bank", "--x"], renamed={"bank": "kws-train cache"})
 
     assert ended.value.code == program.EXIT_USAGE
-    assert capsys.readouterr().err == "kws-train bank: renamed to 'kws-train cache'\n"
+    assert capsys.readouterr().err == "kws-train bank: replaced by 'kws-train cache'\n"
 
 
 @pytest.fixture

@@ -88,4 +88,4 @@ def test_the_former_command_names_the_new_one(capsys):
     with pytest.raises(SystemExit):
         main(["stream", "default", "--out", "x"])
 
-    assert "renamed to 'kws-train export MODEL --hop-frames N'" in capsys.readouterr().err
+    assert "replaced by 'kws-train export MODEL --hop-frames N'" in capsys.readouterr().err
