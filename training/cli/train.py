@@ -43,7 +43,7 @@ RENAMED = {
     "mine": "kws-train hard-negatives",
     "stream": "kws-train export MODEL --hop-frames N",
     "compare": "tensorboard --logdir RUNS",
-    "ablate": "kws-train fit RECIPE --set SECTION.KEY=VALUE --seed N",
+    "ablate": "kws-train fit RECIPE --set SECTION.KEY=VALUE --set seed=N",
 }
 # Without this TensorFlow logs its start on stderr.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
