@@ -11,6 +11,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from kws.config import SILENCE
 from kws.errors import ConfigError
 from training.datasets.clips import Clip
 from training.datasets.folders import AUDIO_SUFFIXES, NOISE_FOLDER
@@ -52,7 +53,7 @@ def split_noise(root: Path, split: str) -> NoiseRecordings:
     first, last = PORTIONS[split]
     parts = []
     for path in noise_files(root):
-        samples = Clip(path, "_silence_").read()
+        samples = Clip(path, SILENCE).read()
         parts.append(samples[int(len(samples) * first) : int(len(samples) * last)])
     return NoiseRecordings(tuple(parts))
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws import __version__, models
-from kws.config import DecisionConfig
+from kws.config import UNKNOWN, DecisionConfig
 from kws.errors import ConfigError, KwsError
 from kws.features.streaming import log_mel
 from kws.files import sha256
@@ -29,8 +29,8 @@ from training.tflite.merge_models import merge_models
 from training.tflite.stream_export import add_streaming_model
 from training.tflite.stream_plan import NotStreamableError, plan_stream
 
-REST, OTHER = "_unknown_", "_other_"
-"""Labels for none of the words; OTHER is beside a base model that has its own REST."""
+OTHER = "_other_"
+"""Label for none of the added words, beside a base model that has its own `_unknown_`."""
 
 ADDED_MARGIN = 1.25
 
@@ -191,7 +191,7 @@ def _manifest(
     return ModelManifest(
         name=name,
         version="1",
-        labels=(*words, REST),
+        labels=(*words, UNKNOWN),
         frontend=backbone.frontend,
         window=WindowForm(
             file=f"{name}.tflite",
