@@ -133,7 +133,7 @@ def evaluate_stream(
             ", ".join(strange),
         )
     files = [run_file(spotter, path) for path in progress(paths)]
-    tally = tally_files({file.file: file.detections for file in files}, events)
+    tally = tally_files(((file.file, file.detections) for file in files), events)
     figures = summarise(
         tally,
         tally,

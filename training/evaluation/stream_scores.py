@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,13 +92,15 @@ def _within(time_s: float, event: Event) -> bool:
     return event.start_s <= time_s <= event.end_s + LATE_S
 
 
-def tally_files(detections: Mapping[str, Sequence[Detection]], events: Sequence[Event]) -> Tally:
-    """Return the counts of detections by file, matched with the events of all files."""
+def tally_files(
+    detections: Iterable[tuple[str, Sequence[Detection]]], events: Sequence[Event]
+) -> Tally:
+    """Return the counts of (file, detections) pairs, matched with the events of all files."""
     by_file: dict[str, list[Event]] = {}
     for event in events:
         by_file.setdefault(event.file, []).append(event)
     tally = Tally()
-    for file, found in detections.items():
+    for file, found in detections:
         tally.add(file, found, by_file.get(file, []))
     return tally
 
@@ -170,10 +172,10 @@ def curve(
     # Dense towards 1, where a confident model has most of its scores.
     for threshold in 1 - np.geomspace(0.8, 0.004, n_points):
         thresholds = dict.fromkeys(keywords, float(threshold))
-        fired = {
-            file.file: replay(file, labels, thresholds, suppression_s=suppression_s)
+        fired = (
+            (file.file, replay(file, labels, thresholds, suppression_s=suppression_s))
             for file in files
-        }
+        )
         tally = tally_files(fired, events)
         n_events = sum(tally.events.values())
         points.append(

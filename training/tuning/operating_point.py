@@ -89,15 +89,18 @@ def measure(audio: TuningAudio, setting: OperatingPoint, manifest: ModelManifest
 
 def tally(part: AudioSet, setting: OperatingPoint, manifest: ModelManifest) -> Tally:
     """Return the detections on a set of audio, matched with the spoken words."""
-    fired = {
-        file.file: replay(
-            setting.scoring.scores(file, manifest),
-            manifest.labels,
-            setting.thresholds,
-            suppression_s=setting.suppression_ms / 1000,
+    fired = (
+        (
+            file.file,
+            replay(
+                setting.scoring.scores(file, manifest),
+                manifest.labels,
+                setting.thresholds,
+                suppression_s=setting.suppression_ms / 1000,
+            ),
         )
         for file in part.files
-    }
+    )
     return tally_files(fired, part.events)
 
 

@@ -20,7 +20,7 @@ class AudioSet:
     """The posteriors of long audio, with its truth."""
 
     files: tuple[Posteriors, ...]
-    """Named FOLDER/FILE, so that two folders may hold files of the same name."""
+    """Named by their whole paths: two folders, even of one name, may hold files of one name."""
 
     events: tuple[Event, ...]
     speakers: tuple[str, ...]
@@ -89,10 +89,10 @@ class AudioFolders:
                 paths = [path for path in paths if speaker_of(path) in both[HALVES.index(half)]]
             for path in progress(folder.name)(paths):
                 file = posteriors_of(spotter, path, cache=cache)
-                files.append(replace(file, file=f"{folder.name}/{file.file}"))
-            kept = {path.name for path in paths}
+                files.append(replace(file, file=str(path)))
+            kept = {path.name: str(path) for path in paths}
             events += [
-                replace(event, file=f"{folder.name}/{event.file}")
+                replace(event, file=kept[event.file])
                 for event in (read_truth(table, files=names) if table else ())
                 if event.file in kept
             ]

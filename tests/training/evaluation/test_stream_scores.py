@@ -14,7 +14,7 @@ SPAN = Event("a.wav", IGNORE, 0.0, 9.0)
 
 def tally_of(detections, events):
     found = [Detection(word, 0.9, time_s) for word, time_s in detections]
-    return tally_files({"a.wav": found}, events)
+    return tally_files([("a.wav", found)], events)
 
 
 @pytest.mark.parametrize(

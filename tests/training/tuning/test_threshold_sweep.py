@@ -51,7 +51,7 @@ def test_counts_are_those_of_the_policy(rng, suppression_s, hop_s):
                 policy.reset()
                 pushed = (policy.push(row, t) for row, t in zip(file.scores, file.times_s))
                 fired[file.file] = [found for found in pushed if found]
-            tally = tally_files(fired, EVENTS)
+            tally = tally_files(fired.items(), EVENTS)
             assert tally.hits.get(keyword, 0) == counts.hits[number, step]
             # The tally counts a second detection of a word as a false accept.
             false = counts.false_accepts[number, step] + counts.doubled[number, step]

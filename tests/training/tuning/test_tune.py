@@ -13,6 +13,7 @@ from kws.errors import AudioError
 from kws.manifest import read_manifest
 from training.cli.evaluate import main
 from training.evaluation.long_audio import run_file
+from training.tuning.operating_point import OperatingPoint, tally
 from training.tuning.posterior_cache import ScoreSettings, posteriors_of
 from training.tuning.tuning_audio import AudioFolders
 
@@ -140,6 +141,26 @@ def test_the_half_for_the_report_is_not_opened(spotter, folders, cache):
     assert 2 * 20 / 3600 == pytest.approx(found.hours)
     with pytest.raises(AudioError, match="11-000"):
         audio.read(spotter, "half-b", cache=cache, progress=lambda _: iter)
+
+
+def test_folders_of_one_name_are_counted_apart(spotter, folders, tmp_path):
+    """
+    Detections and words of two files count, though folder and file have the same names.
+    """
+    _, words = folders
+    shutil.copytree(words, tmp_path / "again" / "words")
+    part = AudioFolders.of([words, tmp_path / "again" / "words"]).read(
+        spotter, None, cache=None, progress=lambda _: iter
+    )
+    decision = spotter.manifest.decision
+    point = OperatingPoint(
+        ScoreSettings(decision.smoothing_ms, None), decision.suppression_ms, spotter.thresholds
+    )
+
+    found = tally(part, point, spotter.manifest)
+
+    assert 4 == len({file.file for file in part.files})
+    assert dict.fromkeys(spotter.keywords, 4) == found.events == found.hits
 
 
 def test_the_half_for_the_report_does_not_affect_the_choice(model, folders, tune):
