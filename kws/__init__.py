@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,25 @@ _MODULES = {
     "Sink": "kws.live.sinks",
     "log_mel": "kws.features.streaming",
 }
+# Modules that the pages of release 0.1 imported.
+_RENAMED = {
+    "kws.audio_file": "kws.audio.files",
+    "kws.interpreter": "kws.inference.interpreter",
+    "kws.quantization": "kws.inference.quantization",
+    "kws.service": "kws.live.systemd",
+}
+
+
+class _RenamedModules:
+    """Refuses an old module with the name of the new one; the other finders come first."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        if name in _RENAMED:
+            raise ModuleNotFoundError(f"{name}: renamed to {_RENAMED[name]}", name=name)
+
+
+sys.meta_path.append(_RenamedModules)
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from functools import cache
@@ -211,3 +212,13 @@ def test_spotting_needs_nothing_but_numpy_and_one_runtime():
 
     assert len(loaded & RUNTIMES) == 1
     assert loaded & ((LAZY | FORBIDDEN) - RUNTIMES) == set()
+
+
+@pytest.mark.parametrize("old", kws._RENAMED)
+def test_an_old_module_names_the_new_one(old):
+    """
+    What the pages of release 0.1 imported ends with one line; the new module exists.
+    """
+    with pytest.raises(ModuleNotFoundError, match=f"^{old}: renamed to {kws._RENAMED[old]}$"):
+        importlib.import_module(old)
+    assert kws._RENAMED[old] in MODULES

@@ -97,31 +97,6 @@ def add_hop_argument(made: argparse._ActionsContainer) -> None:
     )
 
 
-def add_renamed_option(made: argparse._ActionsContainer, old: str, new: str) -> None:
-    """Answer a former option with one line that names the new one, and exit code 2."""
-    made.add_argument(
-        old,
-        nargs="?",
-        action=_RenamedOption,
-        dest=argparse.SUPPRESS,
-        const=new,
-        help=argparse.SUPPRESS,
-    )
-
-
-class _RenamedOption(argparse.Action):
-    """Ends the program; `const` is the option's new name."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        parser.exit(EXIT_USAGE, f"{parser.prog}: {option_string}: renamed to {self.const}\n")
-
-
 def run(
     command: Callable[[argparse.Namespace], int],
     made: argparse.ArgumentParser,

@@ -48,22 +48,6 @@ def test_an_error_is_one_line_and_exit_code_1(capsys):
     assert "kws-test: error: the lamp is out\n" == capsys.readouterr().err
 
 
-@pytest.mark.parametrize("value", [[], ["7"]])
-def test_a_former_option_names_the_new_one(capsys, value):
-    """
-    An option that was renamed ends with exit code 2 and one line on stderr.
-    """
-    parser = program.parser("kws-test", "A test.", examples="")
-    program.add_renamed_option(parser, "--old", "--new")
-
-    with pytest.raises(SystemExit) as ended:
-        program.run(lambda _: 0, parser, ["--old", *value])
-
-    assert ended.value.code == program.EXIT_USAGE
-    assert capsys.readouterr().err == "kws-test: --old: renamed to --new\n"
-    assert "--old" not in parser.format_help()
-
-
 def test_a_former_subcommand_names_the_new_one(capsys):
     """
     A subcommand that was renamed ends with exit code 2 and one line, whatever follows it.
