@@ -61,7 +61,7 @@ def _run(suite: Path, n_processes: int) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("n_processes", [1, 2])
 def test_a_process_that_dies_costs_one_test(tmp_path, n_processes):
     """
-    The test it died in is told as failed and not run again, all others run once, and it ends.
+    Its current test fails and is not run again; all others run once, and the run ends.
     """
     (tmp_path / "conftest.py").write_text(CONFTEST)
     for name, text in {"a": WHOLE, "b": DIES, "c": WHOLE, "d": WHOLE}.items():

@@ -4,8 +4,8 @@
 #
 #     HOST_PYTHON=python3.11 [RUNTIMES=ai-edge-litert] bench/arm/setup.sh CACHE [WHEEL]
 #
-# Nothing of the ARM system is installed or configured: its packages are unpacked, and QEMU is
-# told where they lie. What is there already is kept; kws itself is installed anew every time.
+# Nothing of the ARM system is installed or configured: its packages are unpacked, and QEMU gets
+# their folder. What is there already is kept; kws itself is installed again every time.
 set -euo pipefail
 
 # debootstrap lives in sbin, which not every user has in the path.

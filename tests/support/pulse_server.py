@@ -16,8 +16,8 @@ PROGRAMS = ("pulseaudio", "pactl", "paplay")
 PACKAGES = "libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins"
 START_TIMEOUT_S = 10
 SINK = "kws"
-# Without norewinds an idle null sink renders two seconds at a time, and the first block of
-# whoever listens to it comes as late as that; with it, it takes 50 ms like a sound card.
+# Without norewinds an idle null sink renders two seconds at a time, and the first block that a
+# listener gets is as late as that; with it, it takes 50 ms like a sound card.
 SINK_ARGUMENTS = "sink_name={} rate={} channels={} format=s16le norewinds=1"
 
 
@@ -129,7 +129,7 @@ class PulseServer:
     @contextlib.contextmanager
     def playing(self, path: Path, *, sink: str = SINK) -> Iterator[subprocess.Popen]:
         """Play a file during the block, if it lasts as long."""
-        # With less, a busy machine leaves gaps, and whoever listens is woken ever so often.
+        # With less, a busy machine leaves gaps, and the listener wakes up too often.
         command = ["paplay", "--latency-msec=200", f"--device={sink}", str(path)]
         with subprocess.Popen(command, env=self.environment) as player:
             try:
