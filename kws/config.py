@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from kws.dataclass_io import check_range
 from kws.errors import ConfigError
 
 # The labels of all speech that is none of a model's keywords, and of no speech.
@@ -75,62 +76,23 @@ class FrontendConfig:
     def __post_init__(self) -> None:
         if self.kind not in FRONTEND_KINDS:
             raise ConfigError(f"kind must be one of {', '.join(FRONTEND_KINDS)}, got {self.kind!r}")
-        if not 4_000 <= self.sample_rate <= 192_000:
-            raise ConfigError(f"sample_rate must be in 4000..192000 Hz, got {self.sample_rate}")
-        largest = MAX_NORMALISATION
-        if not -largest <= self.mean <= largest:
-            raise ConfigError(f"mean must be a number, got {self.mean} (limit: {largest:g})")
-        if not 1 / largest <= self.std <= largest:
-            raise ConfigError(
-                f"std must be above 0, got {self.std} (limits: {1 / largest:g} and {largest:g})"
-            )
+        check_range("sample_rate", self.sample_rate, 4_000, 192_000)
+        check_range("mean", self.mean, -MAX_NORMALISATION, MAX_NORMALISATION)
+        check_range("std", self.std, 1 / MAX_NORMALISATION, MAX_NORMALISATION)
         if self.kind == "waveform":
             for name in ("frame_length_ms", "frame_step_ms"):
                 object.__setattr__(self, name, 1_000 / self.sample_rate)
             return
-        self._check_frames()
+        check_range("frame_length_ms", self.frame_length_ms, 0, MAX_FRAME_MS, above=True)
+        # A step is at least a sample.
+        step_ms = 1_000 / self.sample_rate
+        check_range("frame_step_ms", self.frame_step_ms, step_ms, self.frame_length_ms)
+        check_range("n_fft", self.n_fft, self.frame_length_samples, MAX_N_FFT)
+        check_range("log_floor", self.log_floor, 0, MAX_LOG_FLOOR, above=True)
         if self.kind == "log_mel":
-            self._check_bands()
-
-    def _check_frames(self) -> None:
-        if not 0 < self.frame_step_ms <= self.frame_length_ms:
-            raise ConfigError(
-                f"frame_step_ms must be above 0 and up to frame_length_ms "
-                f"({self.frame_length_ms}), got {self.frame_step_ms}"
-            )
-        if self.frame_length_ms > MAX_FRAME_MS:
-            raise ConfigError(
-                f"frame_length_ms must be at most {MAX_FRAME_MS}, got {self.frame_length_ms}"
-            )
-        if self.frame_step_samples < 1:
-            raise ConfigError(
-                f"frame_step_ms must be at least a sample ({1_000 / self.sample_rate:g}), "
-                f"got {self.frame_step_ms}"
-            )
-        if self.n_fft < self.frame_length_samples:
-            raise ConfigError(
-                f"n_fft must be at least the frame ({self.frame_length_samples} samples), "
-                f"got {self.n_fft}"
-            )
-        if self.n_fft > MAX_N_FFT:
-            raise ConfigError(f"n_fft must be at most {MAX_N_FFT}, got {self.n_fft}")
-        if not 0 < self.log_floor <= MAX_LOG_FLOOR:
-            raise ConfigError(
-                f"log_floor must be above 0, got {self.log_floor} (limit: {MAX_LOG_FLOOR:g})"
-            )
-
-    def _check_bands(self) -> None:
-        if not 1 <= self.n_mels <= self.n_fft // 2:
-            raise ConfigError(f"n_mels must be in 1..{self.n_fft // 2}, got {self.n_mels}")
-        if not 0 <= self.low_hz < self.high_hz <= self.sample_rate / 2:
-            raise ConfigError(
-                f"0 <= low_hz < high_hz <= {self.sample_rate / 2:g} must hold, "
-                f"got {self.low_hz:g} and {self.high_hz:g}"
-            )
-        if self.high_hz - self.low_hz < 1:
-            raise ConfigError(
-                f"high_hz must be at least 1 Hz above low_hz, got {self.high_hz} and {self.low_hz}"
-            )
+            check_range("n_mels", self.n_mels, 1, self.n_fft // 2)
+            check_range("high_hz", self.high_hz, 1, self.sample_rate / 2)
+            check_range("low_hz", self.low_hz, 0, self.high_hz - 1)
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -174,10 +136,6 @@ class FrontendConfig:
         return self.frame_length_samples + (n_frames - 1) * self.frame_step_samples
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def _whole_samples(duration_ms: float, sample_rate: int) -> int:
     # Rounded down; the small number is for lengths in ms that have no exact binary value.
     return int(sample_rate * duration_ms / 1_000 + 1e-6)
@@ -212,26 +170,16 @@ class DecisionConfig:
     """The newest part of that memory, left out because it may be the word itself."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.smoothing_ms <= 5_000:
-            raise ConfigError(f"smoothing_ms must be in 1..5000, got {self.smoothing_ms}")
-        if not 0 <= self.suppression_ms <= 60_000:
-            raise ConfigError(f"suppression_ms must be in 0..60000, got {self.suppression_ms}")
+        check_range("smoothing_ms", self.smoothing_ms, 1, 5_000)
+        check_range("suppression_ms", self.suppression_ms, 0, 60_000)
+        check_range("context_ms", self.context_ms, 1, 60_000)
+        check_range("context_delay_ms", self.context_delay_ms, 0, 5_000)
         for name, value in (("default", self.default_threshold), *self.thresholds.items()):
-            if not _is_number(value) or not 0 < value <= 1:
-                raise ConfigError(f"threshold of {name} must be above 0 and up to 1, got {value}")
-        object.__setattr__(self, "thresholds", dict(self.thresholds))
-        self._check_context()
-
-    def _check_context(self) -> None:
-        if not 0 < self.context_ms <= 60_000:
-            raise ConfigError(f"context_ms must be in 1..60000, got {self.context_ms}")
-        if not 0 <= self.context_delay_ms <= 5_000:
-            raise ConfigError(f"context_delay_ms must be in 0..5000, got {self.context_delay_ms}")
+            check_range(f"threshold of {name}", value, 0, 1, above=True)
         for name, value in self.context_weights.items():
-            if not _is_number(value) or not 0 <= value <= MAX_CONTEXT_WEIGHT:
-                raise ConfigError(
-                    f"context weight of {name} must be in 0..{MAX_CONTEXT_WEIGHT}, got {value}"
-                )
+            check_range(f"context weight of {name}", value, 0, MAX_CONTEXT_WEIGHT)
+        # Copies: the caller may change its own.
+        object.__setattr__(self, "thresholds", dict(self.thresholds))
         object.__setattr__(self, "context_weights", dict(self.context_weights))
 
     def threshold(self, keyword: str) -> float:

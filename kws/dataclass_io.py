@@ -1,9 +1,11 @@
-"""Mappings from JSON and TOML files as frozen dataclasses, or one clear error."""
+"""Mappings from JSON and TOML files as checked dataclasses, or one clear error."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, TypeVar
 
 from kws.errors import ConfigError
@@ -18,6 +20,24 @@ PLAIN_TYPES: dict[str, tuple[type, ...]] = {
     "Mapping[str, float]": (dict,),
 }
 T = TypeVar("T")
+
+
+def check_range(
+    name: str, value: Any, low: float, high: float = math.inf, *, above: bool = False
+) -> None:
+    """Raise `ConfigError` unless the value is a finite number of `low` to `high`.
+
+    With `above`, `low` itself is refused too.
+    """
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if is_number and math.isfinite(value) and low <= value <= high and (value > low or not above):
+        return
+    if above:
+        expected = f"above {low:g}" + (f" and up to {high:g}" if high < math.inf else "")
+    else:
+        expected = f"{low:g} to {high:g}" if high < math.inf else f"at least {low:g}"
+    got = f"{value:g}" if isinstance(value, float) else value
+    raise ConfigError(f"{name}: expected {expected}, got {got}")
 
 
 def from_mapping(

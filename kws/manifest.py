@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kws.config import SILENCE, UNKNOWN, DecisionConfig, FrontendConfig
-from kws.dataclass_io import from_mapping
+from kws.dataclass_io import check_range, from_mapping
 from kws.errors import ConfigError, ManifestError
 from kws.files import (
     is_printable,
@@ -49,8 +49,8 @@ class WindowForm:
 
     def __post_init__(self) -> None:
         _check_file(self.file, self.sha256)
-        if self.window_frames < 1 or self.window_samples < 1:
-            raise ConfigError("window_samples and window_frames must be at least 1")
+        check_range("window_samples", self.window_samples, 1)
+        check_range("window_frames", self.window_frames, 1)
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,7 @@ class StreamForm:
 
     def __post_init__(self) -> None:
         _check_file(self.file, self.sha256)
-        if self.hop_frames < 1:
-            raise ConfigError(f"hop_frames must be at least 1, got {self.hop_frames}")
+        check_range("hop_frames", self.hop_frames, 1)
         for name, state in self.states.items():
             _check_text("states", name)
             shape = state.get("shape") if isinstance(state, Mapping) else None
@@ -111,16 +110,12 @@ class ModelManifest:
     def _check_labels(self) -> None:
         if "" in self.labels or len(set(self.labels)) != len(self.labels) or not self.keywords:
             raise ConfigError(f"labels must be distinct and hold a keyword, got {self.labels}")
-        for keyword in self.decision.thresholds:
-            if keyword not in self.keywords:
-                raise ConfigError(
-                    f"decision.thresholds: {keyword!r} is none of {', '.join(self.keywords)}"
-                )
-        for keyword in self.decision.context_weights:
-            if keyword not in self.keywords:
-                raise ConfigError(
-                    f"decision.context_weights: {keyword!r} is none of {', '.join(self.keywords)}"
-                )
+        for name in ("thresholds", "context_weights"):
+            for keyword in getattr(self.decision, name):
+                if keyword not in self.keywords:
+                    raise ConfigError(
+                        f"decision.{name}: {keyword!r} is none of {', '.join(self.keywords)}"
+                    )
         if any(self.decision.context_weights.values()) and not self.tells_speech:
             raise ConfigError(
                 f"decision.context_weights: expected the labels {UNKNOWN} and {SILENCE}, "
@@ -129,16 +124,10 @@ class ModelManifest:
 
     def _check_window(self) -> None:
         limit = MAX_WINDOW_S * self.frontend.sample_rate
-        if self.window.window_samples > limit:
-            raise ConfigError(
-                f"window_samples: expected at most {MAX_WINDOW_S} s ({limit}), "
-                f"got {self.window.window_samples}"
-            )
-        if self.stream and self.stream.hop_frames >= self.window.window_frames:
-            raise ConfigError(
-                f"stream.hop_frames: expected less than window_frames "
-                f"({self.window.window_frames}), got {self.stream.hop_frames}"
-            )
+        check_range("window_samples", self.window.window_samples, 1, limit)
+        if self.stream:
+            longest = self.window.window_frames - 1
+            check_range("stream.hop_frames", self.stream.hop_frames, 1, longest)
         available = self.frontend.n_frames(self.window.window_samples)
         if self.window.window_frames > available:
             raise ConfigError(

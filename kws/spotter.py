@@ -22,10 +22,8 @@ from kws.features.frontends import (
 )
 from kws.features.streaming import check_samples
 from kws.inference.model import PosteriorModel
-from kws.inference.select import HOP_MS, MODES, open_form
+from kws.inference.select import open_form
 from kws.manifest import ModelManifest
-
-__all__ = ["HOP_MS", "MODES", "STAGES", "KeywordSpotter", "PosteriorHook", "StageTimers"]
 
 PosteriorHook = Callable[[float, NDArray[np.float32], "NDArray[np.float32] | None"], None]
 Call = TypeVar("Call", bound=Callable[..., Any])
@@ -45,19 +43,7 @@ class KeywordSpotter:
 
     Time is counted in samples. The audio is processed hop by hop however the caller cuts it, so
     the detections, their times and their scores are always the same to the last bit.
-
-    Parameters
-    ----------
-    manifest : ModelManifest
-        Describes the model: labels, front end, decision.
-    model : PosteriorModel
-        Either form of it.
-    thresholds : mapping of str to float
-        Keywords that may fire, with the score each needs.
-    gate_db : float, optional
-        See `from_model`.
-    timers : StageTimers, optional
-        Times the stages, for benchmarks; without it nothing is added to a hop.
+    `from_model` makes one from a model's name; see there for the parameters.
     """
 
     def __init__(
@@ -75,8 +61,6 @@ class KeywordSpotter:
         self.manifest = manifest
         self.model = model
         self.thresholds = dict(thresholds)
-        """The keywords that may fire, with the score each needs."""
-
         self.hop_ms = frontend.duration_ms(model.hop_frames)
         self.sample_rate = input_rate(frontend)
         """Rate of the samples that `process` takes: 16 kHz, for a model of 8 kHz too."""
@@ -89,9 +73,7 @@ class KeywordSpotter:
 
         self.frontend = open_frontend(frontend)
         self.smoother = PosteriorSmoother.spanning(decision.smoothing_ms, hop_ms=self.hop_ms)
-        self.context = SpeechContext.of(manifest.labels, decision, hop_ms=self.hop_ms)
-        """Share of other speech before a keyword."""
-
+        self.context = SpeechContext(manifest.labels, decision, hop_ms=self.hop_ms)
         self.policy = DetectionPolicy(
             manifest.labels, thresholds, suppression_s=decision.suppression_ms / 1000
         )
@@ -108,7 +90,16 @@ class KeywordSpotter:
             (max(model.window_frames, model.hop_frames), frontend.n_bands), dtype=np.float32
         )
         self._lead_samples = (self.smoother.n_posteriors - 1) * self.hop_samples
-        self._gate = None if gate_db is None else self._make_gate(gate_db)
+        self._gate: EnergyGate | None = None
+        if gate_db is not None:
+            self._gate = EnergyGate(
+                gate_db,
+                sample_rate=self.sample_rate,
+                window_samples=self.window_samples,
+                hop_samples=self.hop_samples,
+                lead_samples=self._lead_samples,
+                history_samples=history_samples(frontend),
+            )
         # The whole stream while it is short, for `flush`; -1 samples once it is not.
         self._leading = np.zeros(self.window_samples + self._lead_samples, dtype=np.int16)
         self._filled = self._needed = self._n_samples = 0
@@ -166,7 +157,7 @@ class KeywordSpotter:
             scored as without a gate, except that skipped audio counts as quiet for the speech
             context. Higher: saves more CPU, and misses words that stay below it.
         timers : StageTimers, optional
-            Times the stages, for benchmarks.
+            Times the stages, for benchmarks; without it nothing is added to a hop.
 
         Raises
         ------
@@ -324,16 +315,6 @@ class KeywordSpotter:
         if self.on_posterior is not None:
             self.on_posterior(time_s, posterior, scores)
         return None if scores is None else self.policy.push(scores, time_s)
-
-    def _make_gate(self, gate_db: float) -> EnergyGate:
-        return EnergyGate(
-            gate_db,
-            sample_rate=self.sample_rate,
-            window_samples=self.window_samples,
-            hop_samples=self.hop_samples,
-            lead_samples=self._lead_samples,
-            history_samples=history_samples(self.manifest.frontend),
-        )
 
     def _catch_up(self, due: Due) -> NDArray[np.int16]:
         """Process the audio that the gate held back; return the block that ends this hop."""

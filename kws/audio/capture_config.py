@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Union
 
+from kws.dataclass_io import check_range
 from kws.errors import ConfigError
 
 LATENCIES = ("low", "high")
@@ -39,20 +39,14 @@ class CaptureConfig:
     """Open a lost device again as soon as it is back; if False, a loss is an error."""
 
     def __post_init__(self) -> None:
-        if self.channel is not None and not 1 <= self.channel <= 256:
-            raise ConfigError(f"channel: expected 1 to 256, got {self.channel}")
-        _check_range("gain_db", self.gain_db, -60.0, 60.0)
-        _check_range("block_ms", self.block_ms, 5.0, 500.0)
-        _check_range("stall_s", self.stall_s, 0.5, 60.0)
-        if isinstance(self.latency, str):
-            if self.latency not in LATENCIES:
-                raise ConfigError(
-                    f"latency: expected low, high or a number of ms, got {self.latency!r}"
-                )
-        else:
-            _check_range("latency", self.latency, 1.0, 2_000.0)
-
-
-def _check_range(name: str, value: float, low: float, high: float) -> None:
-    if not (math.isfinite(value) and low <= value <= high):
-        raise ConfigError(f"{name}: expected {low:g} to {high:g}, got {value:g}")
+        if self.channel is not None:
+            check_range("channel", self.channel, 1, 256)
+        check_range("gain_db", self.gain_db, -60.0, 60.0)
+        check_range("block_ms", self.block_ms, 5.0, 500.0)
+        check_range("stall_s", self.stall_s, 0.5, 60.0)
+        if not isinstance(self.latency, str):
+            check_range("latency", self.latency, 1.0, 2_000.0)
+        elif self.latency not in LATENCIES:
+            raise ConfigError(
+                f"latency: expected low, high or a number of ms, got {self.latency!r}"
+            )

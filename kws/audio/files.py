@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.audio.resample import Resampler
+from kws.dataclass_io import check_range
 from kws.errors import AudioError, MissingDependencyError
 
 logger = logging.getLogger(__name__)
@@ -44,13 +45,16 @@ def read_file(
         that is shorter than its header says.
     """
     path = Path(path)
-    _check_chunk(chunk_samples)
+    check_range("chunk_samples", chunk_samples, 1)
     with open_sound(path) as sound:
         resampler = _converter(path, sound.samplerate, sound.channels, sample_rate)
         wanted = min(chunk_samples, max(1, MAX_VALUES // sound.channels))
         last, empty = False, True
         while not last:
-            block = _decoded(path, sound, wanted)
+            try:
+                block = to_int16(sound.read(wanted, dtype="float32", always_2d=True))
+            except (RuntimeError, AudioError) as error:
+                raise AudioError(f"{path}: cannot be decoded: {error}") from error
             last = len(block) < wanted
             mono = to_mono(block)
             if resampler is not None:
@@ -80,7 +84,7 @@ def read_pcm(
         If the pipe delivers a file with a header, such as a WAV, no sample at all, or cannot be
         read.
     """
-    _check_chunk(chunk_samples)
+    check_range("chunk_samples", chunk_samples, 1)
     read = _blocking_reader(stream, poll)
     n_bytes = 2 * min(chunk_samples, MAX_VALUES)
     data = read(n_bytes)
@@ -151,19 +155,6 @@ def open_sound(path: Path) -> Any:
         sound.close()
         raise
     return sound
-
-
-def _check_chunk(chunk_samples: int) -> None:
-    if chunk_samples < 1:
-        raise AudioError(f"chunk_samples: expected at least 1, got {chunk_samples}")
-
-
-def _decoded(path: Path, sound: Any, n_samples: int) -> NDArray[np.int16]:
-    """Return the next `n_samples` of the file, fewer at its end, as ``(n, n_channels)``."""
-    try:
-        return to_int16(sound.read(n_samples, dtype="float32", always_2d=True))
-    except (RuntimeError, AudioError) as error:
-        raise AudioError(f"{path}: cannot be decoded: {error}") from error
 
 
 def _blocking_reader(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.errors import ConfigError
+from kws.dataclass_io import check_range
 
 
 class RingBuffer:
@@ -22,9 +22,8 @@ class RingBuffer:
     """
 
     def __init__(self, capacity: int) -> None:
-        if capacity < 1:
-            raise ConfigError(f"capacity must be at least 1 sample, got {capacity}")
-        self._capacity = capacity
+        check_range("capacity", capacity, 1)
+        self.capacity = capacity
         self._samples = np.zeros(capacity, dtype=np.int16)
         # The end of the write under way: the consumer ignores samples older than one capacity
         # before it.
@@ -34,23 +33,18 @@ class RingBuffer:
         self.dropped_samples = 0
         """Samples overwritten before they were read, since the start."""
 
-    @property
-    def capacity(self) -> int:
-        """Samples that fit."""
-        return self._capacity
-
     def __len__(self) -> int:
         """Return how many samples can be read now."""
-        return min(self._written - self._read, self._capacity)
+        return min(self._written - self._read, self.capacity)
 
     def write(self, samples: NDArray[np.int16]) -> None:
         """Append mono int16 ``(n_samples,)``; called by the producer only, never blocks."""
         n = len(samples)
         start = self._written
         self._claimed = start + n
-        kept = samples[-self._capacity :]
-        at = (start + n - len(kept)) % self._capacity
-        first = min(len(kept), self._capacity - at)
+        kept = samples[-self.capacity :]
+        at = (start + n - len(kept)) % self.capacity
+        first = min(len(kept), self.capacity - at)
         self._samples[at : at + first] = kept[:first]
         self._samples[: len(kept) - first] = kept[first:]
         self._written = start + n
@@ -70,13 +64,13 @@ class RingBuffer:
             of samples missing before these.
         """
         written = self._written
-        start = max(self._read, written - self._capacity)
+        start = max(self._read, written - self.capacity)
         n = written - start if max_samples is None else min(written - start, max_samples)
-        at = start % self._capacity
-        first = min(n, self._capacity - at)
+        at = start % self.capacity
+        first = min(n, self.capacity - at)
         samples = np.concatenate((self._samples[at : at + first], self._samples[: n - first]))
         # The producer may have lapped us during the copy: samples it overwrote are lost.
-        safe = max(start, min(self._claimed - self._capacity, start + n))
+        safe = max(start, min(self._claimed - self.capacity, start + n))
         self.dropped_samples += safe - self._read
         self._read = start + n
         return np.asarray(samples[safe - start :])

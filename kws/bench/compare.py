@@ -12,7 +12,7 @@ from kws.bench.cold_start import Start
 from kws.bench.model_under_test import Round
 from kws.errors import ConfigError
 from kws.inference.interpreter import RUNTIMES
-from kws.spotter import MODES
+from kws.inference.select import MODES
 
 MIN_ROUNDS = 3
 

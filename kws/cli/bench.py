@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from kws import __version__
 from kws.bench import compare, report, run, timing
 from kws.bench.run import Plan
 from kws.cli import program
-from kws.errors import ConfigError
+from kws.dataclass_io import check_range
 
 EXAMPLES = """\
   kws-bench                              back to back, on the demo recording
@@ -122,19 +121,13 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     seconds = arguments.seconds
     if seconds is None:
         seconds = PACED_PAIR_SECONDS if paced and pair else SECONDS
-    if not math.isfinite(seconds) or not 0 < seconds <= MAX_SECONDS:
-        raise ConfigError(
-            f"--seconds {seconds}: expected a number above 0 and up to {MAX_SECONDS:.0f}"
-        )
     n_rounds = arguments.repeats
     fewest = compare.MIN_ROUNDS if pair else 1
     if n_rounds is None:
         n_rounds = max(fewest, PACED_ROUNDS if paced else PAIR_ROUNDS if pair else ROUNDS)
-    if not fewest <= n_rounds <= MAX_ROUNDS:
-        what = " with --compare" if pair else ""
-        raise ConfigError(f"--repeats {n_rounds}: expected {fewest} to {MAX_ROUNDS}{what}")
-    if not 1 <= arguments.threads <= MAX_THREADS:
-        raise ConfigError(f"--threads {arguments.threads}: expected 1 to {MAX_THREADS}")
+    check_range("--seconds", seconds, 0, MAX_SECONDS, above=True)
+    check_range("--repeats" + " of --compare" * pair, n_rounds, fewest, MAX_ROUNDS)
+    check_range("--threads", arguments.threads, 1, MAX_THREADS)
     return Plan(arguments.input or timing.DEMO, seconds, n_rounds, paced=paced)
 
 

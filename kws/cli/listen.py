@@ -14,7 +14,7 @@ from kws.cli.listen_options import make_parser as _parser
 from kws.cli.meter import Meter
 from kws.cli.output import Output, StatusReports, say
 from kws.cli.session import RunCounts, Session
-from kws.errors import ConfigError
+from kws.dataclass_io import check_range
 from kws.live.command import TIMEOUT_S, CommandRunner
 from kws.live.recorder import DetectionRecorder
 from kws.live.sinks import Sink
@@ -32,10 +32,8 @@ def listen(arguments: argparse.Namespace) -> int:
         return _list_devices(as_json=arguments.json)
     check_combination(arguments)
     config = capture_config(arguments)
-    if arguments.status_every is not None and not 0.1 <= arguments.status_every <= 86_400:
-        raise ConfigError(
-            f"--status-every: expected 0.1 to 86400 seconds, got {arguments.status_every:g}"
-        )
+    if arguments.status_every is not None:
+        check_range("--status-every", arguments.status_every, 0.1, 86_400)
     spotter = KeywordSpotter.from_model(
         arguments.model,
         hop_ms=arguments.hop_ms,
@@ -47,7 +45,10 @@ def listen(arguments: argparse.Namespace) -> int:
         gate_db=arguments.gate_db,
     )
     output, counts = Output(as_json=arguments.json), RunCounts(spotter)
-    command = _open_command(arguments)
+    command = None
+    if arguments.command is not None:
+        timeout_s = TIMEOUT_S if arguments.exec_timeout is None else arguments.exec_timeout
+        command = CommandRunner(arguments.command, timeout_s=timeout_s)
     # The meter first: it is removed before the others print their last lines.
     sinks: list[Sink] = [_open_meter(spotter, counts)] if arguments.meter else []
     sinks += [counts, output]
@@ -81,13 +82,6 @@ def listen(arguments: argparse.Namespace) -> int:
             if session.started:
                 output.summarise(counts.counts())
     return 0
-
-
-def _open_command(arguments: argparse.Namespace) -> CommandRunner | None:
-    if arguments.command is None:
-        return None
-    timeout_s = TIMEOUT_S if arguments.exec_timeout is None else arguments.exec_timeout
-    return CommandRunner(arguments.command, timeout_s=timeout_s)
 
 
 def _list_devices(*, as_json: bool) -> int:

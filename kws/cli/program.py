@@ -199,15 +199,11 @@ def _refuse_renamed(
 @contextlib.contextmanager
 def _terminate_as_interrupt() -> Iterator[None]:
     """Make SIGTERM raise `KeyboardInterrupt` as Ctrl-C does, so that cleanup runs."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
     # Only the main thread may install handlers; a test or another program may call elsewhere.
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.errors import ConfigError
+from kws.dataclass_io import check_range
 
 MIN_GATE_DB = -120.0
 FULL_SCALE = 32_768.0
@@ -66,8 +66,7 @@ class EnergyGate:
         lead_samples: int,
         history_samples: int = 0,
     ) -> None:
-        if not MIN_GATE_DB <= gate_db <= 0:
-            raise ConfigError(f"gate_db: expected {MIN_GATE_DB:g} to 0 dB, got {gate_db}")
+        check_range("gate_db", gate_db, MIN_GATE_DB, 0)
         self._mean_square = FULL_SCALE**2 * 10 ** (gate_db / 10)
         self._work = np.zeros(max(window_samples, hop_samples), dtype=np.float64)
         longest = round(LEVEL_S * sample_rate)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kws.dataclass_io import check_range
 from kws.errors import ConfigError
 from kws.manifest import ModelManifest
 
@@ -63,10 +64,7 @@ class DetectionPolicy:
             if keyword not in self._labels:
                 known = ", ".join(label for label in labels if not label.startswith("_"))
                 raise ConfigError(f"keyword {keyword!r}: expected one of {known}")
-            if not 0 < threshold <= 1:
-                raise ConfigError(
-                    f"threshold of {keyword}: expected above 0 and up to 1, got {threshold}"
-                )
+            check_range(f"threshold of {keyword}", threshold, 0, 1, above=True)
             by_index[self._labels.index(keyword)] = float(threshold)
         self._thresholds = sorted(by_index.items())
         self.reset()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.errors import ConfigError
+from kws.dataclass_io import check_range
 
 
 class PosteriorSmoother:
@@ -18,9 +18,8 @@ class PosteriorSmoother:
     """
 
     def __init__(self, n_posteriors: int) -> None:
-        if n_posteriors < 1:
-            raise ConfigError(f"n_posteriors must be at least 1, got {n_posteriors}")
-        self._n = n_posteriors
+        check_range("n_posteriors", n_posteriors, 1)
+        self.n_posteriors = n_posteriors
         self._divisor = np.float32(n_posteriors)
         self.reset()
 
@@ -28,11 +27,6 @@ class PosteriorSmoother:
     def spanning(cls, smoothing_ms: int, *, hop_ms: float) -> PosteriorSmoother:
         """Return a smoother over `smoothing_ms` of posteriors, at least one of them."""
         return cls(max(1, round(smoothing_ms / hop_ms)))
-
-    @property
-    def n_posteriors(self) -> int:
-        """How many posteriors are averaged."""
-        return self._n
 
     def reset(self) -> None:
         """Forget all posteriors."""
@@ -52,7 +46,7 @@ class PosteriorSmoother:
         scores : ndarray of float32, shape (n_labels,), or None
             None until there are `n_posteriors` of them.
         """
-        n = self._n
+        n = self.n_posteriors
         if self._recent is None:
             self._recent = np.zeros((2 * n, len(posterior)), dtype=np.float32)
         # Every posterior is written twice, n rows apart, so that the last n are always contiguous.

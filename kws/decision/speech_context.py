@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,46 +26,23 @@ class SpeechContext:
     ----------
     labels : sequence of str
         Labels in the order of the scores; where there are weights `_unknown_` is one of them.
-    weights : mapping of str to float
-        Log odds that a label loses after nothing but other speech; 0 for labels not named. If all
-        are 0, scores do not change.
-    memory_ms : float
-        Time constant of the mean. Longer: a pause in speech must last longer to count.
-    delay_ms : float
-        How much of the newest posteriors is left out: their windows contain the word itself.
+    decision : DecisionConfig
+        Weights, time constant and delay. If all weights are 0, scores do not change.
     hop_ms : float
         Time from one posterior to the next.
     """
 
-    def __init__(
-        self,
-        labels: Sequence[str],
-        weights: Mapping[str, float],
-        *,
-        memory_ms: float,
-        delay_ms: float,
-        hop_ms: float,
-    ) -> None:
+    def __init__(self, labels: Sequence[str], decision: DecisionConfig, *, hop_ms: float) -> None:
+        weights = decision.context_weights
         self.is_active = any(weights.values())
         """Whether any label has a weight."""
 
         self._unknown = labels.index(UNKNOWN) if self.is_active else 0
         self._weights = np.array([weights.get(label, 0.0) for label in labels], dtype=np.float64)
-        self._share = 1 - math.exp(-hop_ms / memory_ms)
+        self._share = 1 - math.exp(-hop_ms / decision.context_ms)
         # Rounded up, so that a word's own window never counts against it.
-        self._n_late = math.ceil(delay_ms / hop_ms - 1e-9)
+        self._n_late = math.ceil(decision.context_delay_ms / hop_ms - 1e-9)
         self.reset()
-
-    @classmethod
-    def of(cls, labels: Sequence[str], decision: DecisionConfig, *, hop_ms: float) -> SpeechContext:
-        """Return the context that a decision configures; without weights it does nothing."""
-        return cls(
-            labels,
-            decision.context_weights,
-            memory_ms=decision.context_ms,
-            delay_ms=decision.context_delay_ms,
-            hop_ms=hop_ms,
-        )
 
     def reset(self) -> None:
         """Forget all posteriors, as after a long silence."""

@@ -31,6 +31,12 @@ class PosteriorModel(ABC):
         Frames from one window to the next.
     **settings
         ``runtime``, ``kernels`` and ``n_threads`` of `kws.inference.interpreter.open_model`.
+
+    Raises
+    ------
+    KwsError
+        If there is no such form, its file or tensors do not match the manifest, or the hop does
+        not fit.
     """
 
     mode: str

@@ -23,24 +23,7 @@ class StreamModel(PosteriorModel):
     A step takes `StreamForm.hop_frames` new frames and gives the posterior of the window that ends
     with them. States depend on frames of the last window only, so they need no preparation: the
     first posterior comes after a full window, and equals that of the window form.
-
-    Parameters
-    ----------
-    manifest : ModelManifest
-        A model with a stream form; the SHA-256 of its file is checked.
-    hop_frames : int
-        Frames from one window to the next, a multiple of the form's own.
-    **settings
-        ``runtime``, ``kernels`` and ``n_threads`` of `kws.inference.interpreter.open_model`.
-
-    Raises
-    ------
-    ConfigError
-        If the hop is not a multiple of the form's step.
-    ManifestError
-        If the file does not match the manifest.
-    ModelError
-        If there is no stream form, or its tensors do not match the manifest.
+    The parameters are those of `PosteriorModel`; `hop_frames` is a multiple of the form's step.
     """
 
     mode = "stream"

@@ -17,24 +17,7 @@ SPARE_HOPS = 16
 
 
 class WindowModel(PosteriorModel):
-    """Run the window form of a model.
-
-    Parameters
-    ----------
-    manifest : ModelManifest
-        The model; the SHA-256 of its file is checked.
-    hop_frames : int
-        Frames from one window to the next.
-    **settings
-        ``runtime``, ``kernels`` and ``n_threads`` of `kws.inference.interpreter.open_model`.
-
-    Raises
-    ------
-    ManifestError
-        If the file does not match the manifest.
-    ModelError
-        If the tensors do not match the manifest.
-    """
+    """Run the window form of a model (see `PosteriorModel` for the parameters)."""
 
     mode = "window"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import shlex
 import shutil
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from kws.dataclass_io import check_range
 from kws.decision.policy import Detection
 from kws.errors import ConfigError
 from kws.live.reports import RateLimitedLog
@@ -76,8 +78,8 @@ class CommandRunner(Sink):
             raise ConfigError(f"--exec {command!r}: {error}") from error
         if not self._arguments or shutil.which(self._arguments[0]) is None:
             raise ConfigError(f"--exec {command!r}: expected a program that can be run")
-        if not timeout_s > 0:
-            raise ConfigError(f"--exec: expected a time-out above 0 s, got {timeout_s:g}")
+        if timeout_s != math.inf:
+            check_range("--exec-timeout", timeout_s, 0, above=True)
         self._name = Path(self._arguments[0]).name
         self._timeout_s = timeout_s
         self._clock = clock

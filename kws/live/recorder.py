@@ -17,12 +17,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kws.dataclass_io import check_range
 from kws.decision.policy import Detection
 from kws.errors import ConfigError
 from kws.live.sinks import Sink
 
 logger = logging.getLogger(__name__)
 MAX_BYTES = 100_000_000
+# How much to keep around the moment of detection, at the end of the word or a little later.
+BEFORE_S, AFTER_S = 1.5, 0.5
 # A detection comes with its block of samples, or slightly later.
 SLACK_S = 0.25
 # Length of a keyword in a file name, which may have 255 bytes in all.
@@ -56,9 +59,6 @@ class DetectionRecorder(Sink):
         Created if needed, for its owner only.
     sample_rate : int
         Rate of the samples, in Hz: the spotter's.
-    before_s, after_s : float
-        How much to keep before and after the moment of detection, which is at the end of the word
-        or a little later.
     max_bytes : int
         Limit on all WAV files in the folder, earlier recordings included.
     now : callable
@@ -67,7 +67,7 @@ class DetectionRecorder(Sink):
     Raises
     ------
     ConfigError
-        If the folder cannot be created or written to, or a setting is out of range.
+        If the folder cannot be created or written to, or `max_bytes` is below 1.
     """
 
     def __init__(
@@ -75,20 +75,14 @@ class DetectionRecorder(Sink):
         folder: str | Path,
         *,
         sample_rate: int,
-        before_s: float = 1.5,
-        after_s: float = 0.5,
         max_bytes: int = MAX_BYTES,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
-        if before_s < 0 or after_s < 0 or before_s + after_s == 0 or max_bytes < 1:
-            raise ConfigError(
-                "recording: expected times of 0 or more and room for a byte, got "
-                f"{before_s:g} s before, {after_s:g} s after, {max_bytes} bytes"
-            )
+        check_range("max_bytes", max_bytes, 1)
         self.folder = Path(folder)
         self._sample_rate = sample_rate
-        self._before = round(before_s * sample_rate)
-        self._after = round(after_s * sample_rate)
+        self._before = round(BEFORE_S * sample_rate)
+        self._after = round(AFTER_S * sample_rate)
         self._slack = round(SLACK_S * sample_rate)
         self._max_bytes = max_bytes
         self._now = now
@@ -106,7 +100,7 @@ class DetectionRecorder(Sink):
         logger.warning(
             "RECORDING IS ON: %g s of audio around each detection are kept in %s, up to %s "
             "(%s there already)",
-            before_s + after_s,
+            BEFORE_S + AFTER_S,
             self.folder,
             _size(max_bytes),
             _size(self._n_bytes),

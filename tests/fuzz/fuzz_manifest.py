@@ -15,8 +15,9 @@ from fuzz.checks import check_message, expect, watched_interpreter
 from fuzz.mutation import mutate_bytes, mutate_json
 from kws import models
 from kws.errors import KwsError
+from kws.inference.select import MODES
 from kws.manifest import ModelManifest, read_manifest, to_table, write_manifest
-from kws.spotter import MODES, KeywordSpotter
+from kws.spotter import KeywordSpotter
 
 # First bytes of an input: what becomes of the model files, where, and how the model is opened.
 HEAD_BYTES = 5

@@ -83,7 +83,7 @@ def test_what_a_kind_does_not_use_is_not_checked():
     """
     The default high edge of 7600 Hz is no error where there are no bands to have edges.
     """
-    with pytest.raises(ConfigError, match="<= 4000 must hold"):
+    with pytest.raises(ConfigError, match="high_hz: expected 1 to 4000, got 7600"):
         FrontendConfig(sample_rate=8_000)
 
     for kind in ("waveform", "spectrogram"):
@@ -95,22 +95,22 @@ def test_what_a_kind_does_not_use_is_not_checked():
     ("settings", "message"),
     [
         ({"kind": "mfcc"}, r"kind must be one of log_mel, spectrogram, waveform, got .mfcc."),
-        ({"sample_rate": 100}, r"sample_rate must be in 4000\.\.192000 Hz, got 100"),
+        ({"sample_rate": 100}, r"sample_rate: expected 4000 to 192000, got 100"),
         (
             {"frame_step_ms": 0},
-            r"frame_step_ms must be above 0 and up to frame_length_ms \(25\), got 0",
+            r"frame_step_ms: expected 0\.0625 to 25, got 0",
         ),
-        ({"frame_step_ms": 26}, r"frame_step_ms .* got 26"),
-        ({"frame_step_ms": 0.01}, r"at least a sample \(0.0625\), got 0.01"),
-        ({"n_fft": 399}, r"n_fft must be at least the frame \(400 samples\), got 399"),
-        ({"n_mels": 0}, r"n_mels must be in 1\.\.256, got 0"),
-        ({"n_mels": 257}, r"n_mels must be in 1\.\.256, got 257"),
-        ({"low_hz": -1.0}, r"low_hz < high_hz .* got -1 and 7600"),
-        ({"low_hz": 7_600.0}, r"low_hz < high_hz .* got 7600 and 7600"),
-        ({"high_hz": 8_001.0}, r"<= 8000 must hold, got 20 and 8001"),
-        ({"log_floor": 0.0}, r"log_floor must be above 0, got 0"),
-        ({"std": 0.0}, r"std must be above 0, got 0"),
-        ({"std": float("nan")}, r"std must be above 0, got nan"),
+        ({"frame_step_ms": 26}, r"frame_step_ms: .* got 26"),
+        ({"frame_step_ms": 0.01}, r"expected 0\.0625 to 25, got 0\.01"),
+        ({"n_fft": 399}, r"n_fft: expected 400 to 65536, got 399"),
+        ({"n_mels": 0}, r"n_mels: expected 1 to 256, got 0"),
+        ({"n_mels": 257}, r"n_mels: expected 1 to 256, got 257"),
+        ({"low_hz": -1.0}, "low_hz: expected 0 to 7599, got -1"),
+        ({"low_hz": 7_600.0}, "low_hz: expected 0 to 7599, got 7600"),
+        ({"high_hz": 8_001.0}, "high_hz: expected 1 to 8000, got 8001"),
+        ({"log_floor": 0.0}, r"log_floor: expected above 0 .* got 0"),
+        ({"std": 0.0}, r"std: expected 1e-06 to .* got 0"),
+        ({"std": float("nan")}, r"std: expected 1e-06 to .* got nan"),
     ],
 )
 def test_front_end_refuses_nonsense(settings, message):
@@ -124,12 +124,12 @@ def test_front_end_refuses_nonsense(settings, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"smoothing_ms": 0}, r"smoothing_ms must be in 1\.\.5000, got 0"),
-        ({"smoothing_ms": 5_001}, r"smoothing_ms .* got 5001"),
-        ({"suppression_ms": -1}, r"suppression_ms must be in 0\.\.60000, got -1"),
-        ({"default_threshold": 0}, r"threshold of default .* got 0"),
-        ({"thresholds": {"go": 1.01}}, r"threshold of go must be above 0 and up to 1, got 1.01"),
-        ({"thresholds": {"go": float("nan")}}, r"threshold of go .* got nan"),
+        ({"smoothing_ms": 0}, r"smoothing_ms: expected 1 to 5000, got 0"),
+        ({"smoothing_ms": 5_001}, r"smoothing_ms: .* got 5001"),
+        ({"suppression_ms": -1}, r"suppression_ms: expected 0 to 60000, got -1"),
+        ({"default_threshold": 0}, r"threshold of default: .* got 0"),
+        ({"thresholds": {"go": 1.01}}, r"threshold of go: expected above 0 and up to 1, got 1.01"),
+        ({"thresholds": {"go": float("nan")}}, r"threshold of go: .* got nan"),
     ],
 )
 def test_decision_refuses_nonsense(settings, message):

@@ -71,7 +71,7 @@ class ScoreSettings:
         """Return the scores of a file."""
         decision = replace(manifest.decision, context_weights=self.weights(manifest))
         hop_ms = 1000 * posteriors.hop_s
-        context = SpeechContext.of(manifest.labels, decision, hop_ms=hop_ms)
+        context = SpeechContext(manifest.labels, decision, hop_ms=hop_ms)
         return posteriors.scores(self.smoothing_ms, context)
 
 

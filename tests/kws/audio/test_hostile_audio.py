@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from kws.audio.files import read_file, read_pcm, to_int16
-from kws.errors import AudioError
+from kws.errors import AudioError, ConfigError
 
 
 def wav(samples: np.ndarray, *, subtype: str = "PCM_16") -> bytearray:
@@ -140,10 +140,10 @@ def test_chunks_without_length_are_refused(tmp_path, chunk_samples):
     Reading would never end.
     """
     with pytest.raises(
-        AudioError, match=f"chunk_samples: expected at least 1, got {chunk_samples}"
+        ConfigError, match=f"chunk_samples: expected at least 1, got {chunk_samples}"
     ):
         next(read_file(tmp_path / "a.wav", chunk_samples=chunk_samples))
-    with pytest.raises(AudioError, match="chunk_samples: expected at least 1"):
+    with pytest.raises(ConfigError, match="chunk_samples: expected at least 1"):
         next(read_pcm(io.BytesIO(b"ab"), chunk_samples=chunk_samples))
 
 

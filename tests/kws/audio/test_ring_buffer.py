@@ -63,7 +63,7 @@ def test_capacity_must_be_positive():
     """
     A buffer without capacity is refused.
     """
-    with pytest.raises(ConfigError, match="capacity must be at least 1 sample, got 0"):
+    with pytest.raises(ConfigError, match="capacity: expected at least 1, got 0"):
         RingBuffer(0)
 
 

@@ -168,5 +168,5 @@ def test_levels_that_make_no_sense_are_refused(gate_db):
     """
     A level outside -120..0 dB is an error that names the range.
     """
-    with pytest.raises(ConfigError, match=r"^gate_db: expected -120 to 0 dB, got [-\w.]+$"):
+    with pytest.raises(ConfigError, match=r"^gate_db: expected -120 to 0, got [-\w.]+$"):
         KeywordSpotter.from_model("default", gate_db=gate_db)

@@ -102,7 +102,7 @@ def test_a_span_of_nothing_is_refused():
     """
     Zero posteriors cannot be averaged.
     """
-    with pytest.raises(ConfigError, match="n_posteriors must be at least 1, got 0"):
+    with pytest.raises(ConfigError, match="n_posteriors: expected at least 1, got 0"):
         PosteriorSmoother(0)
 
 

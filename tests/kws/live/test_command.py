@@ -244,7 +244,7 @@ def test_a_time_out_must_be_positive(timeout_s):
     """
     Zero, negative and NaN are refused.
     """
-    with pytest.raises(ConfigError, match="expected a time-out above 0 s"):
+    with pytest.raises(ConfigError, match="--exec-timeout: expected above 0, got"):
         CommandRunner("true", timeout_s=timeout_s)
 
 

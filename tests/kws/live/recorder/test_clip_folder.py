@@ -164,16 +164,12 @@ def test_a_folder_that_cannot_be_created_is_one_line(tmp_path, below):
         DetectionRecorder(wanted, sample_rate=RATE)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"before_s": -1}, {"after_s": -0.1}, {"before_s": 0, "after_s": 0}, {"max_bytes": 0}],
-)
-def test_impossible_settings_are_refused(record, folder, options):
+def test_impossible_settings_are_refused(record, folder):
     """
-    Negative times, clips without length or no room: an error, and no folder is created.
+    No room is an error, and no folder is created.
     """
-    with pytest.raises(KwsError, match="recording: expected"):
-        record(**options)
+    with pytest.raises(KwsError, match="max_bytes: expected at least 1, got 0"):
+        record(max_bytes=0)
 
     assert not folder.exists()
 
