@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +11,9 @@ from numpy.typing import NDArray
 from kws.audio import devices
 from kws.audio.background_call import BackgroundCall
 from kws.audio.capture_config import CaptureConfig
-from kws.audio.devices import InputDevice, open_microphones, open_microphones_lock
+from kws.audio.devices import open_microphones, open_microphones_lock
 from kws.audio.files import to_mono
-from kws.audio.portaudio_workarounds import SpinWatch, StderrSilencer, library_threads
+from kws.audio.portaudio_workarounds import SpinWatch, library_threads
 from kws.audio.ring_buffer import RingBuffer
 from kws.errors import DeviceError, SoundServerGoneError
 
@@ -25,23 +23,6 @@ BUFFER_S = 4
 # first block (WaitForFrames reads an uninitialised variable). A hanging sound server takes no
 # CPU. The interval between checks:
 SPIN_CHECK_S = 1.0
-
-
-class Source(Protocol):
-    """An open microphone, as `kws.audio.reconnect` and the listener see it."""
-
-    device: InputDevice
-    rate: int
-    n_channels: int
-    buffer: RingBuffer
-    ended: threading.Event
-
-    @property
-    def overflows(self) -> int:
-        """How often the device lost input, of unknown length."""
-
-    def close(self) -> None:
-        """Stop capturing."""
 
 
 class Microphone:
@@ -230,49 +211,3 @@ class Microphone:
     def _on_end(self) -> None:
         self.ended.set()
         self.ready.set()
-
-
-class AudioSystem:
-    """The machine: monotonic time, PortAudio, threads. Tests replace it."""
-
-    def __init__(self) -> None:
-        self._stderr = StderrSilencer()
-
-    def now(self) -> float:
-        """Return seconds on a monotonic clock."""
-        return time.monotonic()
-
-    def wait(self, event: threading.Event, timeout_s: float) -> None:
-        """Return when `event` is set, or after `timeout_s`."""
-        event.wait(timeout_s)
-
-    def call(self, function: Callable[[], Any], ready: threading.Event) -> BackgroundCall[Any]:
-        """Start a call that may hang; `ready` is set at its end."""
-        return BackgroundCall(function, ready)
-
-    def open(
-        self,
-        device: int | str | None,
-        *,
-        sample_rate: int,
-        config: CaptureConfig,
-        ready: threading.Event,
-    ) -> Source:
-        """Return an open `Microphone`."""
-        return Microphone(device, sample_rate=sample_rate, config=config, ready=ready)
-
-    def rescan_devices(self) -> bool:
-        """Find out what is plugged in now; return False where that is not possible."""
-        return devices.rescan_devices()
-
-    def silence_stderr(self) -> None:
-        """Keep libraries from printing until `restore_stderr`."""
-        self._stderr.silence()
-
-    def restore_stderr(self) -> None:
-        """End `silence_stderr`."""
-        self._stderr.restore()
-
-    def abandon(self) -> None:
-        """Let the process end although a call into PortAudio hangs."""
-        devices.abandon_portaudio()

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.audio.background_call import BackgroundCall, PendingCall
+from kws.audio.background_call import BackgroundCall
 from kws.audio.capture_config import CaptureConfig
 from kws.audio.devices import name_to_find_again, stable_name
-from kws.audio.microphone import AudioSystem, Source
+from kws.audio.source import AudioSystem, PendingCall, Source
 from kws.audio.stream_clock import StreamClock
 from kws.errors import DeviceError, SoundServerGoneError
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kws.audio.capture_config import CaptureConfig
 from kws.audio.files import read_file, read_pcm
-from kws.audio.microphone import Source
+from kws.audio.source import Source
 from kws.cli.output import Output, say
 from kws.decision.policy import Detection
 from kws.errors import AudioError

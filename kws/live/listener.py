@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from kws.audio.capture_config import CaptureConfig
 from kws.audio.conditioning import Conditioner, SignalHealth
-from kws.audio.microphone import AudioSystem, Source
 from kws.audio.reconnect import POLL_S, AudioChunk, ReconnectingMicrophone
+from kws.audio.source import AudioSystem, Source
 from kws.decision.policy import Detection
 from kws.errors import ConfigError, DeviceError
 from kws.live.callbacks import Callback, Callbacks

@@ -10,8 +10,8 @@ import numpy as np
 from support.fake_audio import RATE
 
 from fuzz.checks import expect
-from kws.audio.background_call import CLOSE_TIMEOUT_S
 from kws.audio.reconnect import LONGEST_RETRY_S, POLL_S
+from kws.audio.source import CLOSE_TIMEOUT_S
 from kws.live.reports import REPORT_S
 
 # Tolerance for rounding and delays.

@@ -18,7 +18,7 @@ FOUR_WORDS = ["yes", "no", "up", "down"]
 NATIVE_RATE = """
 import json, sys
 from kws import KeywordSpotter, Listener
-from kws.audio.microphone import AudioSystem
+from kws.audio.source import AudioSystem
 
 class NativeRate(AudioSystem):
     def open(self, device, **settings):

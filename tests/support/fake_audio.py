@@ -1,6 +1,6 @@
 """Simulated microphones in simulated time: deterministic, and without real waiting.
 
-`FakeAudio` replaces `kws.audio.microphone.AudioSystem`. Time advances when a thread waits or is
+`FakeAudio` replaces `kws.audio.source.AudioSystem`. Time advances when a thread waits or is
 busy. Calls run in threads like the real ones, but only one thread runs at a time.
 """
 
@@ -137,7 +137,7 @@ class FakeStream:
 
 
 class FakeSource(FakeStream):
-    """An open microphone: a `kws.audio.microphone.Source`."""
+    """An open microphone: a `kws.audio.source.Source`."""
 
     def __init__(self, audio: FakeAudio, ready: threading.Event) -> None:
         super().__init__(audio, audio.rate)

@@ -8,8 +8,8 @@ import pytest
 from support.fake_audio import FakeAudio
 from support.watched import BLOCK_S, WatchedMicrophone
 
-from kws.audio.background_call import CLOSE_TIMEOUT_S
 from kws.audio.reconnect import SILENCED_S
+from kws.audio.source import CLOSE_TIMEOUT_S
 from kws.errors import SoundServerGoneError
 
 

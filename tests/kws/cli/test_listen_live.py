@@ -12,10 +12,10 @@ from support.logged import messages
 from support.watched import WatchedListener
 
 from kws import KeywordSpotter, Listener, models
-from kws.audio.background_call import CLOSE_TIMEOUT_S
 from kws.audio.capture_config import CaptureConfig
 from kws.audio.files import read_file
 from kws.audio.reconnect import POLL_S
+from kws.audio.source import CLOSE_TIMEOUT_S
 from kws.cli.output import Output
 from kws.cli.session import RunCounts, Session
 from kws.decision.policy import Detection

@@ -13,9 +13,9 @@ from support.fake_audio import RATE, FakeAudio, Room
 from support.watched import BLOCK_S, WatchedListener
 
 from kws import KeywordSpotter, models
-from kws.audio.background_call import CLOSE_TIMEOUT_S
 from kws.audio.files import read_file
 from kws.audio.reconnect import POLL_S
+from kws.audio.source import CLOSE_TIMEOUT_S
 from kws.live.listener import Listener
 from kws.live.reports import REPORT_S
 
