@@ -59,13 +59,15 @@ class Workers:
     def __init__(self, cluster: Cluster, *, timeout_s: float) -> None:
         self.cluster = cluster
         wait_for_workers(cluster, timeout_s=timeout_s)
-        logger.info("%s: all workers answer; joining them", cluster.name())
+        logger.info("%s: all workers answer; joining them within %g s", cluster.name(), timeout_s)
         # TensorFlow holds the interpreter lock while it joins: only this ends the process if a
         # worker died in the meantime.
         with open(os.devnull, "w") as nowhere, self._errors():
             faulthandler.dump_traceback_later(timeout_s, exit=True, file=nowhere)
-            self._strategy = tf.distribute.MultiWorkerMirroredStrategy()
-            faulthandler.cancel_dump_traceback_later()
+            try:
+                self._strategy = tf.distribute.MultiWorkerMirroredStrategy()
+            finally:
+                faulthandler.cancel_dump_traceback_later()
         Workers.joined = True
         self._sum = tf.function(self._sum_graph, autograph=False)
 

@@ -39,7 +39,7 @@ def find_hard_negatives(
     Parameters
     ----------
     run : RunFolder
-        A trained run, of which the best weights count.
+        A trained run; its best weights are used.
     out : Path
         Table to write: file below the speech folder, start sample, keyword, posterior.
     least : float
