@@ -67,7 +67,7 @@ class ReconnectingMicrophone:
         How to open and watch it.
     notify : callable
         Called with ``("lost", sentence)``; a return is reported with the first chunk.
-    system : AudioSystem, optional
+    system : AudioSystem
         Time and microphones.
     """
 
@@ -78,13 +78,13 @@ class ReconnectingMicrophone:
         sample_rate: int,
         config: CaptureConfig,
         notify: Callable[[str, str], None],
-        system: AudioSystem | None = None,
+        system: AudioSystem,
     ) -> None:
         self._wanted = wanted
         self._sample_rate = sample_rate
         self._config = config
         self._notify = notify
-        self._system = AudioSystem() if system is None else system
+        self._system = system
         self._ready = threading.Event()
         self._pending = PendingCall(self._system, self._ready)
         self._name = ""

@@ -123,15 +123,7 @@ def start_in_turn(
 ) -> list[list[Start]]:
     """Start each program once per round, in turn, and return the starts of each.
 
-    Parameters
-    ----------
-    programs : sequence of Program
-    samples : ndarray of int16, shape (n_samples,)
-        Raw PCM for their standard input.
-    n_rounds : int
-        Starts of each program.
-    progress : callable
-        Called before each round.
+    The samples are their standard input. `progress` is called before each round.
 
     Raises
     ------

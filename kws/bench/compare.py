@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,31 +33,25 @@ def parse_side(text: str, *, defaults: Mapping[str, Any]) -> dict[str, Any]:
     ConfigError
         If a mode or runtime is unknown, or the text is empty.
     """
-    options = dict(defaults)
-    rest, at, runtime = text.rpartition("@")
-    if not at or (runtime not in RUNTIMES and Path(text).exists()):
-        rest = text
-    elif runtime not in RUNTIMES:
-        raise ConfigError(
-            f"--compare {text}: expected one of {', '.join(RUNTIMES)} after @, got {runtime!r}"
-        )
-    else:
-        options["runtime"] = runtime
-    model, colon, mode = rest.rpartition(":")
-    if rest in MODES:
-        options["mode"] = rest
-    elif colon and mode in MODES:
-        options["mode"] = mode
-        options["name_or_path"] = model or options["name_or_path"]
-    elif colon and not Path(rest).exists():
+    if not text:
+        raise ConfigError("--compare: expected MODEL, MODE or MODEL:MODE twice, got nothing")
+    if text not in MODES and Path(text).exists():
+        return {**defaults, "name_or_path": text}
+    found = re.fullmatch(r"(.*?)(?::(\w*))?(?:@([\w-]*))?", text, re.DOTALL)
+    assert found is not None
+    model, mode, runtime = found.groups()
+    if model in MODES and mode is None:
+        model, mode = "", model
+    if mode is not None and mode not in MODES:
         raise ConfigError(
             f"--compare {text}: expected one of {', '.join(MODES)} after the colon, got {mode!r}"
         )
-    elif rest:
-        options["name_or_path"] = rest
-    if not text:
-        raise ConfigError("--compare: expected MODEL, MODE or MODEL:MODE twice, got nothing")
-    return options
+    if runtime is not None and runtime not in RUNTIMES:
+        raise ConfigError(
+            f"--compare {text}: expected one of {', '.join(RUNTIMES)} after @, got {runtime!r}"
+        )
+    chosen = {"name_or_path": model, "mode": mode, "runtime": runtime}
+    return {**defaults, **{name: value for name, value in chosen.items() if value}}
 
 
 def ratios(

@@ -126,19 +126,10 @@ def histogram_lines(table: Mapping[str, Sequence[float]]) -> list[str]:
 
 
 def write(folder: Path, report: Mapping[str, Any]) -> None:
-    """Write `FILES`; an existing file is replaced only once its successor is complete.
-
-    Raises
-    ------
-    KwsError
-        If they cannot be written.
-    """
+    """Write `FILES`; an existing file is replaced only once its successor is complete."""
     texts = (json.dumps(report, indent=2, ensure_ascii=False) + "\n", markdown(report))
     for name, text in zip(FILES, texts):
-        try:
-            write_atomically(folder / name, text)
-        except OSError as error:
-            raise KwsError(f"{folder / name}: cannot be written, {error.strerror}") from error
+        write_atomically(folder / name, text)
 
 
 def _single(report: Mapping[str, Any]) -> list[str]:

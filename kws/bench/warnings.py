@@ -20,15 +20,7 @@ LATE_HOPS_SHARE = 0.01
 
 
 def of_model(facts: Mapping[str, Any], machine: Mapping[str, Any]) -> list[str]:
-    """Return warnings about how the model was run.
-
-    Parameters
-    ----------
-    facts : mapping
-        From `ModelUnderTest.facts`.
-    machine : mapping
-        From `kws.bench.host.describe`.
-    """
+    """Return warnings about how a model with these `ModelUnderTest.facts` was run."""
     n_threads, n_cores = facts["threads"], machine["usable_cores"]
     return _those(
         (facts["kernels"] == "reference", "reference kernels: made for equality, not for speed"),
@@ -41,13 +33,7 @@ def of_model(facts: Mapping[str, Any], machine: Mapping[str, Any]) -> list[str]:
 
 
 def of_figures(report: Mapping[str, Any]) -> list[str]:
-    """Return warnings about the figures of one model themselves.
-
-    Parameters
-    ----------
-    report : mapping
-        From `kws.bench.model_under_test`: ``hop_ms`` and `figures`; if paced also `lateness`.
-    """
+    """Return warnings about figures and lateness of one model (`kws.bench.model_under_test`)."""
     parts, hop, n_hops = report["p50_by_part_us"], report["hop_us"], report["hops"]
     late = report.get("late_hops", 0)
     return _those(

@@ -64,16 +64,8 @@ class CpuGauge:
 class Meter(Sink):
     """Show the level and each keyword's latest best score, on stderr.
 
-    Parameters
-    ----------
-    labels : sequence of str
-        In the order of the model's output.
-    keywords : sequence of str
-        Those that may fire, and are shown.
-    hop_s : float
-        Time between scores.
-    state : callable
-        The counts, and whether there is a microphone.
+    Only the keywords are shown of the labels; `state` gives the counts, and whether there is a
+    microphone.
 
     Raises
     ------

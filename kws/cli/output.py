@@ -20,13 +20,7 @@ if TYPE_CHECKING:
 
 
 class Output(Sink):
-    """Print results on stdout as text or JSON; everything else goes to stderr.
-
-    Parameters
-    ----------
-    as_json : bool
-        Print one JSON object per line.
-    """
+    """Print results on stdout as text or JSON; everything else goes to stderr."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
@@ -79,17 +73,7 @@ class Output(Sink):
 
 
 class StatusReports(Sink):
-    """Print counts, level and CPU at an interval: `--status-every`.
-
-    Parameters
-    ----------
-    every_s : float
-        The interval.
-    as_json : bool
-        Print a JSON record on stdout instead of a line on stderr.
-    state : callable
-        The counts, and whether there is a microphone.
-    """
+    """Print counts, level and CPU at an interval: `--status-every`."""
 
     def __init__(
         self, every_s: float, *, as_json: bool, state: Callable[[], dict[str, Any]]

@@ -68,22 +68,10 @@ class RunCounts(Sink):
 
 
 class Session:
-    """One run over one input, to its end or until `check_stop` raises.
+    """One run over one input, to its end or until `check_stop` raises `KeyboardInterrupt`.
 
-    Parameters
-    ----------
-    spotter : KeywordSpotter
-        Turns samples into detections.
-    output : Output
-        Prints them.
-    counts : RunCounts
-        Gets the listener, if the input is a microphone.
-    sinks : sequence of Sink
-        Get everything, in order; `output`, `counts` and `command` are among them.
-    command : CommandRunner, optional
-        Commands to wait for at the end of a file or pipe.
-    check_stop : callable
-        Called about ten times a second; raises `KeyboardInterrupt` to end the run.
+    The sinks get everything, in order; `output`, `counts` and `command` are among them. At the end
+    of a file or pipe the commands that still run are waited for.
     """
 
     def __init__(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.errors import AudioError
-
 # Samples at the new rate on each side of the filter's centre. Tones up to 0.44 of the new rate
 # pass; aliases of tones from 0.56 of it are 80 dB down. The delay is 3 ms at 8 kHz.
 SIDE_SAMPLES = 24
@@ -29,8 +27,6 @@ class Decimator:
     """
 
     def __init__(self, factor: int) -> None:
-        if factor < 2:
-            raise AudioError(f"expected a factor of at least 2, got {factor}")
         self.factor = factor
         self._filters = _filters_by_column(decimation_taps(factor), factor)
         self._n_kept = 2 * SIDE_SAMPLES * factor

@@ -86,17 +86,15 @@ class LossReport:
 
 
 class RateLimitedLog:
-    """Log warnings of each kind at most once per interval, and count those held back.
+    """Log warnings of each kind at most once a second, and count those held back.
 
-    The kind is the message before its arguments are filled in. `poll`, once the interval is over,
+    The kind is the message before its arguments are filled in. `poll`, once the second is over,
     or `flush` logs the latest one that was held back and how many there were.
 
     Parameters
     ----------
     logger : logging.Logger
         Where the warnings go.
-    interval_s : float
-        Least time between two warnings of a kind.
     clock : callable
         Seconds on a monotonic clock.
     """
@@ -105,11 +103,9 @@ class RateLimitedLog:
         self,
         logger: logging.Logger,
         *,
-        interval_s: float = REPORT_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._logger = logger
-        self._interval_s = interval_s
         self._clock = clock
         self._lock = threading.Lock()
         self._logged_s: dict[str, float] = {}
@@ -125,7 +121,7 @@ class RateLimitedLog:
     def poll(self) -> None:
         """Log what was held back and is due."""
         if self._held:
-            self._log(interval_s=self._interval_s)
+            self._log(interval_s=REPORT_S)
 
     def flush(self) -> None:
         """Log everything that was held back."""

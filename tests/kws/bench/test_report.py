@@ -203,7 +203,7 @@ def test_a_report_replaces_the_last_one_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(bench_report, "markdown", lambda report: "new")
     (tmp_path / "report.md").mkdir()
 
-    with pytest.raises(KwsError, match=r"report\.md: cannot be written"):
+    with pytest.raises(IsADirectoryError):
         bench_report.write(tmp_path, {"a": 1})
 
     assert ["bench.json", "report.md"] == sorted(path.name for path in tmp_path.iterdir())

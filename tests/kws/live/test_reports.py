@@ -12,7 +12,7 @@ from kws.live.reports import RateLimitedLog
 
 @pytest.fixture
 def log(clock):
-    return RateLimitedLog(logging.getLogger("kws.test"), interval_s=1.0, clock=clock)
+    return RateLimitedLog(logging.getLogger("kws.test"), clock=clock)
 
 
 def test_the_first_is_logged_at_once_and_the_next_after_the_interval(log, clock, caplog):
