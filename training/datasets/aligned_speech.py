@@ -40,6 +40,7 @@ HOMOPHONES = {
 }
 # Alignments are good to 20-50 ms; cuts leave that much on either side.
 MARGIN_SAMPLES = 800
+WORD_COLUMNS = ("utterance", "word", "start_sample", "n_samples")
 HARD_COLUMNS = ("file", "start_sample", "keyword", "posterior")
 
 
@@ -66,6 +67,27 @@ class Utterance:
     n_samples: int
 
 
+def read_word_times(table: Path) -> dict[str, list[Word]]:
+    """Return the words of each utterance, by the name of its file without suffix.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such table, or it has other columns.
+    """
+    if not table.is_file():
+        raise ConfigError(f"{table}: expected a table of word times, but there is no such file")
+    words: dict[str, list[Word]] = defaultdict(list)
+    with open(table, newline="", encoding="utf-8") as handle:
+        reader = csv.DictReader(handle)
+        if set(WORD_COLUMNS) - set(reader.fieldnames or ()):
+            raise ConfigError(f"{table}: expected the columns {','.join(WORD_COLUMNS)}")
+        for row in reader:
+            word = Word(row["word"].lower(), int(row["start_sample"]), int(row["n_samples"]))
+            words[row["utterance"]].append(word)
+    return words
+
+
 def read_utterances(root: Path, split: str) -> list[Utterance]:
     """Return the utterances of ``root/split`` with their words from ``root/split.words.csv``.
 
@@ -78,11 +100,7 @@ def read_utterances(root: Path, split: str) -> list[Utterance]:
     folder = root / split
     if not table.is_file() or not folder.is_dir():
         raise ConfigError(f"{root}: expected {split}/ and {split}.words.csv in it")
-    words: dict[str, list[Word]] = defaultdict(list)
-    with open(table, newline="", encoding="utf-8") as handle:
-        for row in csv.DictReader(handle):
-            word = Word(row["word"].lower(), int(row["start_sample"]), int(row["n_samples"]))
-            words[row["utterance"]].append(word)
+    words = read_word_times(table)
     utterances = []
     for path in sorted(folder.glob("*.wav")):
         n_samples = soundfile.info(str(path)).frames

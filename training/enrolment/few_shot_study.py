@@ -17,7 +17,7 @@ from kws.decision.policy import count_firings
 from kws.decision.smoothing import smooth
 from kws.errors import ConfigError
 from kws.files import write_atomically
-from training.datasets.aligned_speech import read_utterances
+from training.datasets.aligned_speech import read_word_times
 from training.datasets.clips import Clip
 from training.datasets.folders import AUDIO_SUFFIXES, speaker_of
 from training.embedding.backbone import WordEmbedder
@@ -232,9 +232,10 @@ def embed_speech(embedder: WordEmbedder, folder: Path) -> list[Speech]:
     if not paths:
         raise ConfigError(f"{folder}: expected audio files, found none")
     words: dict[str, frozenset[str]] = {}
-    if (folder.parent / f"{folder.name}.words.csv").is_file():
-        for utterance in read_utterances(folder.parent, folder.name):
-            words[utterance.path.stem] = frozenset(word.text for word in utterance.words)
+    table = folder.parent / f"{folder.name}.words.csv"
+    if table.is_file():
+        for name, spoken in read_word_times(table).items():
+            words[name] = frozenset(word.text for word in spoken)
     return [
         Speech(embedder.embed_recording(Clip(path, "").read()), words.get(path.stem, frozenset()))
         for path in paths

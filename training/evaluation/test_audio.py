@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import AudioError, ConfigError
-from training.datasets.aligned_speech import sounds_like
+from training.datasets.aligned_speech import read_word_times, sounds_like
 from training.datasets.clips import SAMPLE_RATE, Clip
 from training.datasets.folders import AUDIO_SUFFIXES, halves, speaker_of
 from training.evaluation.mix_stream import (
@@ -24,8 +22,6 @@ from training.evaluation.mix_stream import (
     write_stream,
 )
 from training.evaluation.truth import Event, write_truth
-
-WORD_COLUMNS = ("utterance", "word", "start_sample", "n_samples")
 
 
 @dataclass(frozen=True)
@@ -178,28 +174,14 @@ def _background(
     samples, starts = join(files)
     ignore: list[tuple[float, float]] = []
     if word_times is not None:
-        spoken = _keyword_times(word_times, sounds_like(keywords))
+        spoken, blocked = read_word_times(word_times), sounds_like(keywords)
         for file, start in zip(files, starts):
-            ignore += [(start + first, start + last) for first, last in spoken.get(file.stem, ())]
+            ignore += [
+                (start + word.start / SAMPLE_RATE, start + word.end / SAMPLE_RATE)
+                for word in spoken.get(file.stem, ())
+                if word.text in blocked
+            ]
     return samples, ignore
-
-
-def _keyword_times(table: Path, words: frozenset[str]) -> dict[str, list[tuple[float, float]]]:
-    """Return start and end in seconds of the given words, by utterance."""
-    times: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    if not table.is_file():
-        raise ConfigError(f"{table}: expected a table of word times, but there is no such file")
-    with open(table, newline="", encoding="utf-8") as handle:
-        reader = csv.DictReader(handle)
-        missing = set(WORD_COLUMNS) - set(reader.fieldnames or ())
-        if missing:
-            raise ConfigError(f"{table}: expected the columns {','.join(WORD_COLUMNS)}")
-        for row in reader:
-            if row["word"].lower() in words:
-                start = int(row["start_sample"])
-                end = start + int(row["n_samples"])
-                times[row["utterance"]].append((start / SAMPLE_RATE, end / SAMPLE_RATE))
-    return times
 
 
 def _wrapped(samples: NDArray[np.int16], start: int, stop: int) -> NDArray[np.int16]:

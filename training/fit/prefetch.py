@@ -54,14 +54,10 @@ def _make(epoch: int, step: int) -> Batch:
 class BatchPrefetcher:
     """Makes a task's batches, or one worker's rows of them, in a process of its own, a few ahead.
 
-    Raises
-    ------
-    ConfigError
-        If data are missing or do not fit the recipe.
+    Call `Task.check` first: an error in that process has a traceback.
     """
 
     def __init__(self, task: Task, cluster: Cluster = ALONE) -> None:
-        task.check()
         recipe = task.recipe
         self._steps_per_epoch = recipe.fit.steps_per_epoch
         self._n_batches = recipe.fit.epochs * self._steps_per_epoch
