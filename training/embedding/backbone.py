@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.config import FrontendConfig
+from kws.dataclass_io import from_mapping
 from kws.errors import ConfigError, ModelError
 from kws.features.frontends import ClipFeatures
 from kws.files import sha256
@@ -94,12 +95,10 @@ class WordBackbone:
                 f"({', '.join(shipped_names()) or 'none'}) or the path of its .json file"
             )
         try:
-            table = json.loads(path.read_text(encoding="utf-8"))
-            frontend = FrontendConfig(**table.pop("frontend"))
-            attribution = tuple(table.pop("attribution"))
-            return cls(path=path, frontend=frontend, attribution=attribution, **table)
-        except (ValueError, TypeError, KeyError) as error:
+            table = {**json.loads(path.read_text(encoding="utf-8")), "path": path}
+        except (ValueError, TypeError) as error:
             raise ConfigError(f"{path}: expected the .json file of a backbone: {error}") from error
+        return from_mapping(cls, table, where=str(path), sections={"frontend": FrontendConfig})
 
     @property
     def hop_s(self) -> float:
