@@ -172,9 +172,11 @@ class Listener:
         """
         self.stop()
         deadline = time.monotonic() + CLOSE_S
-        if self._microphone is not None:
-            self._microphone.close()
-        self._sinks.close(max(LEAST_SINK_S, deadline - time.monotonic()))
+        try:
+            if self._microphone is not None:
+                self._microphone.close()
+        finally:
+            self._sinks.close(max(LEAST_SINK_S, deadline - time.monotonic()))
 
     def stop(self) -> None:
         """Make `wait` return within 0.1 s; call it from any thread, callback or signal handler."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -73,7 +74,13 @@ class SinkGroup(Sink):
             sink.poll()
 
     def close(self, timeout_s: float) -> None:
-        """Close all within `timeout_s` together."""
+        """Close all within `timeout_s` together, also those after one that raises."""
         deadline = time.monotonic() + timeout_s
-        for sink in self._sinks:
+
+        def close(sink: Sink) -> None:
             sink.close(max(0.0, deadline - time.monotonic()))
+
+        with contextlib.ExitStack() as stack:
+            # The stack calls the last one first.
+            for sink in reversed(self._sinks):
+                stack.callback(close, sink)
