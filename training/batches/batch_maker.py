@@ -1,4 +1,4 @@
-"""Batch number ``(epoch, step)`` of drawn clips, or one worker's rows of it."""
+"""Batch number ``(epoch, step)`` of drawn clips."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.batches import augmentation
-from training.config.cluster import Cluster
 from training.config.recipe import Recipe
 
 FloatArray = NDArray[np.float32]
@@ -32,17 +31,7 @@ class Batches(Protocol):
 
 
 class DrawnBatches:
-    """Batches of clips that a sampler draws.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        Its seed, labels and augmentation of features count.
-    sampler : Sampler
-        Draws augmented clips.
-    inputs : callable
-        Turns stacked clips into the network's input.
-    """
+    """Batches of clips that a sampler draws; `inputs` makes the network's input of them."""
 
     def __init__(
         self, recipe: Recipe, sampler: Sampler, inputs: Callable[[NDArray[Any]], FloatArray]
@@ -62,16 +51,3 @@ class DrawnBatches:
         if config.mixup_probability:
             features, targets = augmentation.mix_up(features, targets, config, rng)
         return features, targets
-
-
-class BatchShard:
-    """One worker's rows of each batch. All workers draw the same whole batch."""
-
-    def __init__(self, batches: Batches, cluster: Cluster) -> None:
-        self._batches, self._cluster = batches, cluster
-
-    def make(self, epoch: int, step: int) -> tuple[FloatArray, FloatArray]:
-        """Return this worker's rows of features and targets."""
-        features, targets = self._batches.make(epoch, step)
-        rows = self._cluster.rows(len(targets))
-        return features[rows], targets[rows]

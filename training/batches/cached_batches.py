@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 
 import numpy as np
@@ -12,7 +11,6 @@ from kws.errors import ConfigError
 from training.batches import augmentation
 from training.batches.clip_cache import SAMPLES, ClipCache, ShardRows
 from training.batches.features import FeatureMaker
-from training.config.cluster import ALONE, Cluster
 from training.config.data_sections import expand_path
 from training.config.recipe import Recipe
 from training.datasets.clips import to_int16
@@ -34,13 +32,12 @@ class CachedBatches:
     """Batches from a cache: each clip once a pass, every pass in another order.
 
     The clips of the cache are augmented already. What costs next to nothing is drawn again in
-    each pass: gain, masks, mixup. A worker of a cluster reads its own rows and those that mixup
-    blends into them.
+    each pass: gain, masks, mixup.
     """
 
-    def __init__(self, recipe: Recipe, cache: ClipCache, cluster: Cluster = ALONE) -> None:
+    def __init__(self, recipe: Recipe, cache: ClipCache) -> None:
         _check_fits(recipe, cache)
-        self._recipe, self._cluster = recipe, cluster
+        self._recipe = recipe
         self._samples = ShardRows(cache, SAMPLES)
         self._labels = cache.read_labels()
         self._soft_labels = self._teachers(cache)
@@ -62,36 +59,19 @@ class CachedBatches:
         return [ShardRows(cache, f"teacher-{name}") for name in names]
 
     def make(self, epoch: int, step: int) -> tuple[FloatArray, FloatArray]:
-        """Return this worker's rows of normalised features and targets."""
+        """Return normalised features, a network's input, and targets ``(batch, n_labels)``."""
         config = self._recipe.augmentation
         rng = np.random.default_rng((self._recipe.seed, epoch, step))
         chosen = self._chosen(epoch, step)
         gains = [self._gain(rng) for _ in chosen]
-        rows = self._cluster.rows(len(chosen))
-        wanted = self._wanted(rows, len(chosen), rng)
-        samples = np.stack([self._clip(int(chosen[n]), gains[n]) for n in wanted])
-        # As large as the whole batch, so that masks and mixup draw the same on every worker.
-        features = np.zeros((len(chosen), *self._recipe.input_shape), np.float32)
-        n_frames = self._recipe.model.window_frames
-        features[wanted] = self._features.windows(samples, n_frames=n_frames)
+        samples = np.stack([self._clip(int(clip), gain) for clip, gain in zip(chosen, gains)])
+        features = self._features.windows(samples, n_frames=self._recipe.model.window_frames)
         targets = self._targets(chosen)
         if features.ndim == 3:
             augmentation.mask_features(features, config, rng)
         if config.mixup_probability:
             features, targets = augmentation.mix_up(features, targets, config, rng)
-        return features[rows], targets[rows]
-
-    def _wanted(self, rows: slice, n_clips: int, rng: np.random.Generator) -> NDArray[np.intp]:
-        """Return the clips of the batch that flow into `rows`; leaves `rng` as it was."""
-        config = self._recipe.augmentation
-        shares = np.eye(n_clips, dtype=np.float32)
-        if config.mixup_probability and self._cluster.n_workers > 1:
-            ahead = copy.deepcopy(rng)
-            shape = self._recipe.input_shape
-            if len(shape) == 2:
-                augmentation.mask_features(np.empty((n_clips, *shape), np.float32), config, ahead)
-            shares, _ = augmentation.mix_up(shares, shares, config, ahead)
-        return np.flatnonzero(shares[rows].any(axis=0))
+        return features, targets
 
     def _targets(self, chosen: NDArray[np.intp]) -> FloatArray:
         """Return labels blended with soft labels, then the features to learn, if any."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -18,13 +16,11 @@ from training.config.recipe import Recipe
 from training.config.sections import PICTURE_SIZE, UNCHANGED
 from training.datasets import folders
 from training.datasets.clips import fit_length
-from training.datasets.spectrogram_images import SETTINGS, SPLITS, make_picture, write_picture
-from training.datasets.splits import has_groups, open_classes, open_items
+from training.datasets.spectrogram_images import SETTINGS, make_picture, write_picture
+from training.datasets.splits import open_classes
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[Sequence[Any]], Iterable[Any]]
-# Both splits of the table: its columns beside file, label and speaker.
-RULES = ("random", "group")
 
 
 def on_audio(recipe: Recipe) -> Recipe:
@@ -53,11 +49,10 @@ def on_audio(recipe: Recipe) -> Recipe:
 
 
 def write_pictures(recipe: Recipe, out: Path, *, progress: Progress = iter) -> int:
-    """Write ``out/LABEL/NAME.png`` for every clip of the recipe's audio, and two splits.
+    """Write ``out/LABEL/NAME.png`` for every clip of the recipe's audio.
 
-    Existing pictures are kept, so that a repeated call continues. ``splits.csv`` is written last:
-    file, label, speaker, and the split of the file at random and by speaker. ``pictures.json``
-    holds the settings of the pictures.
+    Existing pictures are kept, so that a repeated call continues. ``pictures.json`` holds the
+    settings and the number of the pictures.
 
     Parameters
     ----------
@@ -90,7 +85,7 @@ def write_pictures(recipe: Recipe, out: Path, *, progress: Progress = iter) -> i
     paths = {clip: out / _file_of(clip) for clip in clips}
     if len(set(paths.values())) < len(clips):
         raise ConfigError(f"{root}: two files of a class differ in their suffix alone; rename one")
-    _claim(out, _settings(recipe, data.labels))
+    _claim(out, {**_settings(recipe, data.labels), "n_pictures": len(clips)})
     for label in data.labels:
         (out / label).mkdir(exist_ok=True)
     maker = FeatureMaker(recipe.frontend)
@@ -99,7 +94,6 @@ def write_pictures(recipe: Recipe, out: Path, *, progress: Progress = iter) -> i
         samples = fit_length(clip.read(), recipe.clip_samples)
         levels = maker.windows(samples[None], n_frames=recipe.model.window_frames)[0]
         write_picture(make_picture(levels), paths[clip])
-    _write_splits(audio, root, out)
     logger.info("%s: %d pictures, %d of them new", out, len(clips), len(missing))
     return len(missing)
 
@@ -128,31 +122,7 @@ def _claim(out: Path, settings: dict[str, Any]) -> None:
     elif out.is_dir() and any(out.iterdir()):
         raise ConfigError(f"{out}: expected an empty folder, or one with {SETTINGS}")
     out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(settings, indent=2) + "\n"
-    write_atomically(path, text)
-
-
-def _write_splits(audio: Recipe, root: Path, out: Path) -> None:
-    """Write the split of each picture, by the rules of `kws-train fit`.
-
-    The column of the group split stays empty where no speaker has two clips.
-    """
-    rows: dict[str, dict[str, str]] = {}
-    for rule in RULES:
-        source = replace(audio.source, split=rule)
-        if rule == "group" and not has_groups(open_items(source, root)):
-            continue
-        data = open_classes(source, root, audio.data.classes)
-        for split, items in data.items.items():
-            for item in items:
-                name = _file_of(item.clip)
-                row = {"file": name, "label": item.clip.label, "speaker": item.group}
-                rows.setdefault(name, row)[rule] = split
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ("file", "label", "speaker", *RULES), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows[name] for name in sorted(rows))
-    write_atomically(out / SPLITS, text.getvalue())
+    write_atomically(path, json.dumps(settings, indent=2) + "\n")
 
 
 def _file_of(clip: Any) -> str:

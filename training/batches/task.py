@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
-from training.batches.batch_maker import Batches, BatchShard, DrawnBatches, Sampler
+from training.batches.batch_maker import Batches, DrawnBatches, Sampler
 from training.batches.cached_batches import CachedBatches, open_cache
 from training.batches.epoch_sampler import EpochSampler, PictureSampler
 from training.batches.features import FeatureMaker, measure_features
 from training.batches.keyword_sampler import KeywordSampler, TrainingSources, blocked_words
 from training.batches.word_sampler import WordSampler
-from training.config.cluster import ALONE, Cluster
 from training.config.recipe import Recipe
 from training.config.sections import UNCHANGED
 from training.datasets import aligned_speech, folders, twelve_class
@@ -114,8 +113,8 @@ class Task:
         if self.recipe.cache.path:
             CachedBatches(self.recipe, open_cache(self.recipe))
 
-    def training_batches(self, cluster: Cluster = ALONE) -> Batches:
-        """Return what makes the training batches, or one worker's rows of them.
+    def training_batches(self) -> Batches:
+        """Return what makes the training batches.
 
         Raises
         ------
@@ -123,9 +122,8 @@ class Task:
             If data are missing or do not fit the recipe.
         """
         if self.recipe.cache.path:
-            return CachedBatches(self.recipe, open_cache(self.recipe), cluster)
-        batches = DrawnBatches(self.drawn_recipe, self.sampler(), self.inputs)
-        return batches if cluster.n_workers == 1 else BatchShard(batches, cluster)
+            return CachedBatches(self.recipe, open_cache(self.recipe))
+        return DrawnBatches(self.drawn_recipe, self.sampler(), self.inputs)
 
     @cached_property
     def _maker(self) -> FeatureMaker:

@@ -6,6 +6,7 @@ recipe is the log energy of the darkest colour, and ``mean + std`` that of the b
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +21,8 @@ from training.datasets import folders
 FloatArray = NDArray[np.float32]
 Picture = NDArray[np.uint8]
 SUFFIXES = frozenset({".png"})
-# What `kws-train pictures` writes first and last.
-SETTINGS, SPLITS = "pictures.json", "splits.csv"
+# What `kws-train pictures` writes first.
+SETTINGS = "pictures.json"
 
 # Viridis (van der Walt and Smith, CC0) at 17 levels 0, 1/16, ... 1. Straight lines between
 # them stay within 6 of 255 of its 256 colours, and are exact in numpy and in a network alike.
@@ -84,13 +85,15 @@ def find_pictures(root: Path) -> list[PictureClip]:
             f"{root}: expected a folder of pictures, found none; "
             "write them with kws-train pictures RECIPE"
         )
-    if (root / SETTINGS).is_file() and not (root / SPLITS).is_file():
+    files = folders.audio_files(root, suffixes=SUFFIXES)
+    # An interrupted writer leaves a file whose name begins with a dot.
+    clips = [PictureClip(path, path.parent.name) for path in files if path.name[0] != "."]
+    settings = root / SETTINGS
+    if settings.is_file() and len(clips) < json.loads(settings.read_text())["n_pictures"]:
         raise ConfigError(
             f"{root}: not all pictures are written; run kws-train pictures again to continue"
         )
-    files = folders.audio_files(root, suffixes=SUFFIXES)
-    # An interrupted writer leaves a file whose name begins with a dot.
-    return [PictureClip(path, path.parent.name) for path in files if not path.name.startswith(".")]
+    return clips
 
 
 def colour(levels: FloatArray) -> FloatArray:

@@ -43,7 +43,7 @@ def open_classes(config: SourceConfig, root: Path, classes: tuple[str, ...] = ()
         If the source cannot be read, a class has no clips, or a split cannot be made.
     """
     items = open_items(config, root)
-    if config.split == "group" and not has_groups(items):
+    if config.split == "group" and len({item.group for item in items}) == len(items):
         raise ConfigError(
             f"{root}: split by group: expected clips that share a speaker or a recording, got "
             f"{len(items)} that share none; name them, or take source.split = 'random'"
@@ -74,11 +74,6 @@ def open_items(config: SourceConfig, root: Path) -> list[Item]:
     kept_back = folders.listed_for_testing(root)
     names = [f"{item.clip.label}/{item.clip.path.name}" for item in items]
     return [item for item, name in zip(items, names) if name not in kept_back]
-
-
-def has_groups(items: Sequence[Item]) -> bool:
-    """Whether any two clips share a speaker or recording."""
-    return len({item.group for item in items}) < len(items)
 
 
 def fold_split(folds: Sequence[str], config: SourceConfig) -> dict[str, str]:

@@ -27,15 +27,16 @@ Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 AHEAD = 6
 
 _batches: Batches | None = None
+_cluster = ALONE
 
 
 def _start(recipe: Recipe, cluster: Cluster) -> None:
     """Open the sources in the worker process."""
-    global _batches
+    global _batches, _cluster
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # The matrices are small: BLAS threads would only compete with TensorFlow's.
     threadpool_limits(1)
-    _batches = open_task(recipe).training_batches(cluster)
+    _batches, _cluster = open_task(recipe).training_batches(), cluster
 
 
 def _end_with_parent() -> None:
@@ -48,7 +49,9 @@ def _end_with_parent() -> None:
 
 def _make(epoch: int, step: int) -> Batch:
     assert _batches is not None
-    return _batches.make(epoch, step)
+    features, targets = _batches.make(epoch, step)
+    rows = _cluster.rows(len(targets))
+    return features[rows], targets[rows]
 
 
 class BatchPrefetcher:

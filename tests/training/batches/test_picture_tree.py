@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
@@ -17,7 +16,6 @@ pytest.importorskip("sklearn", reason="a random split needs the extra [train]")
 from PIL import Image
 
 from kws.errors import ConfigError
-from training.batches import picture_tree
 from training.batches.picture_tree import on_audio, write_pictures
 from training.cli.train import main
 from training.config import recipe as recipes
@@ -68,11 +66,6 @@ def written(audio, tmp_path_factory) -> Path:
     return out
 
 
-def rows_of(tree: Path) -> list[dict[str, str]]:
-    with open(tree / "splits.csv", newline="") as handle:
-        return list(csv.DictReader(handle))
-
-
 def test_every_clip_becomes_a_picture_of_its_class(written):
     """
     LABEL/NAME.png, 64 x 64 in three colours, and nothing half-written beside them.
@@ -84,7 +77,7 @@ def test_every_clip_becomes_a_picture_of_its_class(written):
         for number in range(2 * N_SPEAKERS)
     ]
 
-    assert sorted([*expected, "pictures.json", "splits.csv"]) == names
+    assert sorted([*expected, "pictures.json"]) == names
     with Image.open(written / expected[0]) as image:
         assert ("PNG", "RGB", (64, 64)) == (image.format, image.mode, image.size)
 
@@ -105,8 +98,8 @@ def test_time_runs_to_the_right_and_frequency_upwards():
 
 def test_a_second_call_continues_where_the_first_stopped(audio, tmp_path, monkeypatch):
     """
-    Broken off after seven pictures, the rest is written by the next call and the seven stay; the
-    split table comes last, and without it the pictures are not read.
+    Broken off after seven pictures, the rest is written by the next call and the seven stay;
+    incomplete pictures are not read.
     """
     out = tmp_path / "pictures"
     recipe = load(audio, out)
@@ -162,44 +155,41 @@ def test_two_files_of_one_name_are_refused(audio, tmp_path):
         write_pictures(load(tmp_path), tmp_path / "out")
 
 
-@pytest.mark.parametrize("rule", picture_tree.RULES)
-def test_the_table_tells_the_split_that_training_makes(audio, written, rule):
+@pytest.mark.parametrize("rule", ["random", "group"])
+def test_pictures_are_split_as_their_audio_is(audio, written, rule):
     """
-    A fifth of each class validates; the same by the table, by the pictures and by the audio.
+    A fifth of each class validates; the same clips by the pictures and by the audio.
     """
-    by_table = {row["file"]: row[rule] for row in rows_of(written)}
     recipe = load(audio, written, **{"source.split": rule})
     of_audio = on_audio(recipe)
-
+    found = []
     for source, root in ((recipe.source, written), (of_audio.source, audio)):
         data = open_classes(source, root)
         assert WORDS == data.labels
-        found = {
-            f"{clip.label}/{clip.path.stem}.png": split
-            for split in data.items
-            for clip in data.clips(split)
-        }
-        assert by_table == found
+        found.append(
+            {
+                (clip.label, clip.path.stem): split
+                for split in data.items
+                for clip in data.clips(split)
+            }
+        )
+
+    assert found[0] == found[1]
     for word in WORDS:
-        of_word = [split for name, split in by_table.items() if name.startswith(word)]
+        of_word = [split for (label, _), split in found[0].items() if label == word]
         assert 2 == of_word.count("validation")
 
 
 def test_clips_without_known_speakers_have_no_speaker_split(tmp_path):
     """
-    The table is written all the same, with that column empty; training by speaker is refused.
+    A split by speaker is refused where no two clips share one.
     """
     for word in WORDS:
         (tmp_path / word).mkdir()
         for number in range(5):
             soundfile.write(tmp_path / word / f"{word}{number}.wav", np.zeros(16_000), 16_000)
-    recipe = load(tmp_path, tmp_path / "out")
 
-    assert 10 == write_pictures(recipe, tmp_path / "out")
-
-    rows = rows_of(tmp_path / "out")
-    assert {""} == {row["group"] for row in rows}
-    assert {"training", "validation"} == {row["random"] for row in rows}
+    assert 10 == write_pictures(load(tmp_path, tmp_path / "out"), tmp_path / "out")
     with pytest.raises(ConfigError, match="split by group: expected clips that share a speaker"):
         write_pictures(load(tmp_path, **{"source.split": "group"}), tmp_path / "other")
 
