@@ -6,16 +6,13 @@ import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from kws.errors import ConfigError
 from training.datasets import folders
 from training.datasets.clips import Clip
 from training.datasets.folders import speaker_of
-from training.datasets.npz_clips import open_archive
+from training.datasets.npz_clips import read_archive
 from training.datasets.spectrogram_images import find_pictures
 
 # Accepted names of each column, the preferred one first.
@@ -29,27 +26,12 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 TABLES = ("index.csv", "meta/esc50.csv", "labels.csv")
 
 
-class SourceClip(Protocol):
-    """A labelled example that is read on demand."""
-
-    @property
-    def label(self) -> str:
-        """Its class."""
-
-    @property
-    def path(self) -> Path:
-        """Its file, for tables and messages."""
-
-    def read(self) -> NDArray[np.int16]:
-        """Return mono int16 ``(n_samples,)`` at 16 kHz."""
-
-
 @dataclass(frozen=True)
 class Item:
     """A clip with its group and fold."""
 
     clip: Any
-    """A `SourceClip`, or a picture."""
+    """Has a label, a path and `read()`: mono int16 at 16 kHz, or a picture."""
 
     group: str
     """Speaker or source recording; a split by group keeps its clips together."""
@@ -109,10 +91,9 @@ def open_table(root: Path, **_: Any) -> list[Item]:
 
 def open_npz(root: Path, *, sample_rate: int = 16_000) -> list[Item]:
     """Return the clips of an `.npz`, with its ``group_vals`` and ``fold_vals`` if it has them."""
-    archive = open_archive(root, sample_rate=sample_rate)
     return [
         Item(clip, group or str(clip.index), fold)
-        for clip, group, fold in zip(archive.clips, archive.groups, archive.folds)
+        for clip, group, fold in read_archive(root, sample_rate=sample_rate)
     ]
 
 

@@ -42,7 +42,7 @@ def embed_clips(
     Parameters
     ----------
     backbone : Backbone
-    clips : sequence of SourceClip
+    clips : sequence of labelled clips
     short : {"pad", "tile"}
         What to do with clips shorter than a window.
     cache : Path

@@ -1,4 +1,4 @@
-"""Archives with `wav_vals` and `label_vals`: mapped, safe, and at any rate."""
+"""Archives with `wav_vals` and `label_vals`: safe, and at any rate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from kws.errors import AudioError, ConfigError
 from training.datasets import labelled_clips as sources
-from training.datasets import npz_clips
 
 TONE = (0.5 * np.sin(2 * np.pi * 440 * np.arange(8_000) / 8_000)).astype(np.float32)
 TWO = {"wav_vals": np.zeros((2, 5), np.int16), "label_vals": np.array(["a", "b"])}
@@ -42,16 +41,6 @@ def test_clips_and_labels_come_out_as_stored(write, rng, compressed):
         item.clip.path.relative_to(path.parent).as_posix() for item in items
     ]
     np.testing.assert_array_equal([item.clip.read() for item in items], waves)
-
-
-def test_stored_archive_is_mapped_and_not_loaded(write):
-    """
-    Samples that are stored as they are stay on disk until a clip is read.
-    """
-    path = write(wav_vals=np.zeros((4, 100), np.int16), label_vals=np.array(list("abcd")))
-
-    assert isinstance(npz_clips._samples(path), np.memmap)
-    assert not npz_clips._samples(path).flags.writeable
 
 
 def test_floats_of_another_rate_are_resampled(write):
