@@ -19,7 +19,7 @@ EXAMPLE = (
     '{"cluster": {"worker": ["10.0.0.1:4711", "10.0.0.2:4711"]}, '
     '"task": {"type": "worker", "index": 0}}'
 )
-ADDRESS = re.compile(r"[^\s/]+:\d{1,5}")
+ADDRESS = re.compile(r"[^\s/]+:(\d{1,5})")
 CONNECT_S = 2.0
 RETRY_S = 0.2
 
@@ -77,47 +77,30 @@ def read_cluster(environment: Mapping[str, str] = os.environ) -> Cluster:
         return ALONE
     try:
         table = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise _wrong("JSON", f"{error} in {text!r}") from error
-    jobs = table.get("cluster", {}) if isinstance(table, dict) else None
-    if not isinstance(jobs, dict):
-        raise _wrong('an object with "cluster" and "task"', text)
-    if set(jobs) - {"chief", "worker"}:
-        raise _wrong("cluster: worker, and optionally chief", ", ".join(sorted(jobs)))
-    members = {
-        (job, index): address
-        for job in ("chief", "worker")
-        for index, address in enumerate(_addresses(jobs, job))
-    }
-    addresses = tuple(members.values())
-    if len(set(addresses)) < len(addresses):
-        raise _wrong("a different address for each worker", ", ".join(addresses))
-    if not members:
-        return ALONE
-    cluster = Cluster(addresses, _index(table.get("task"), list(members)))
-    return cluster if cluster.n_workers > 1 else ALONE
-
-
-def _addresses(jobs: Mapping[str, Any], job: str) -> list[str]:
-    given = jobs.get(job, [])
-    right = isinstance(given, list) and all(
-        isinstance(one, str) and ADDRESS.fullmatch(one) and 0 < int(one.rpartition(":")[2]) < 65_536
-        for one in given
-    )
-    if not right or (job == "chief" and len(given) > 1):
-        expected = "one" if job == "chief" else "a list of"
-        raise _wrong(f'cluster: {job}: {expected} "host:port"', json.dumps(given))
-    return list(given)
-
-
-def _index(task: Any, members: list[tuple[str, int]]) -> int:
-    """Return the position of this worker among all of them."""
-    try:
+        jobs = table.get("cluster", {})
+        members = {
+            (job, index): address
+            for job in ("chief", "worker")
+            for index, address in enumerate(jobs.get(job, ()))
+        }
+        if not members:
+            return ALONE
+        task = table["task"]
         # Some schedulers write the index as text, which TensorFlow accepts too.
-        return members.index((task["type"], int(task["index"])))
-    except (KeyError, TypeError, ValueError) as error:
-        choices = " or ".join(f"{job} {index}" for job, index in members)
-        raise _wrong(f"task: type and index of {choices}", json.dumps(task)) from error
+        place = list(members).index((task["type"], int(task["index"])))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _wrong("JSON with all workers and the task of this one", text) from error
+    addresses = tuple(members.values())
+    if set(jobs) - {"chief", "worker"} or not all(map(_is_address, addresses)):
+        raise _wrong('only workers, each as "host:port"', text)
+    if len(set(addresses)) < len(addresses):
+        raise _wrong("a different address for each worker", text)
+    return Cluster(addresses, place) if len(addresses) > 1 else ALONE
+
+
+def _is_address(one: Any) -> bool:
+    found = ADDRESS.fullmatch(one) if isinstance(one, str) else None
+    return found is not None and 0 < int(found[1]) < 65_536
 
 
 def _wrong(expected: str, got: str) -> ConfigError:

@@ -31,13 +31,27 @@ def expand_path(text: str, *, where: str) -> Path | None:
     return Path(path) if path else None
 
 
-def check_range(section: str, config: Any, names: str, low: float, high: float = 1e9) -> None:
-    """Raise `ConfigError` unless each of the space-separated settings lies in ``low..high``."""
+def check_range(
+    section: str, config: Any, names: str, low: float, high: float = 1e9, *, above: bool = False
+) -> None:
+    """Raise `ConfigError` unless each of the space-separated settings lies in ``low..high``.
+
+    With `above`, `low` itself is refused too.
+    """
     for name in names.split():
         value = getattr(config, name)
-        if not low <= value <= high:
-            expected = f"lie in {low:g}..{high:g}" if high < 1e9 else f"be at least {low:g}"
+        if not low <= value <= high or (above and value == low):
+            least = f"{'above' if above else 'at least'} {low:g}"
+            expected = f"lie in {low:g}..{high:g}" if high < 1e9 else f"be {least}"
             raise ConfigError(f"{section}.{name} must {expected}, got {value:g}")
+
+
+def check_choice(section: str, config: Any, name: str, known: tuple[str, ...]) -> None:
+    """Raise `ConfigError` unless a setting is one of `known`."""
+    if getattr(config, name) not in known:
+        raise ConfigError(
+            f"{section}.{name}: expected {' or '.join(known)}, got {getattr(config, name)!r}"
+        )
 
 
 @dataclass(frozen=True)
@@ -218,22 +232,16 @@ class SourceConfig:
     those of ``[frontend]``."""
 
     def __post_init__(self) -> None:
-        if self.kind and self.kind not in SOURCE_KINDS:
-            known = ", ".join(SOURCE_KINDS)
-            raise ConfigError(f"source.kind: expected one of {known}, got {self.kind!r}")
-        if self.split not in SPLIT_RULES:
-            known = ", ".join(SPLIT_RULES)
-            raise ConfigError(f"source.split: expected one of {known}, got {self.split!r}")
+        if self.kind:
+            check_choice("source", self, "kind", SOURCE_KINDS)
+        check_choice("source", self, "split", SPLIT_RULES)
         if self.kind == "words" and self.split != "lists":
             raise ConfigError(
                 "source.split: words are split by lists, and running speech by speaker; expected "
                 f"'lists', got {self.split!r}"
             )
-        if not 0 < self.validation_share < 1 or not 0 <= self.testing_share < 1:
-            raise ConfigError(
-                "source.validation_share must lie above 0 and below 1 and testing_share in 0..1, "
-                f"got {self.validation_share:g} and {self.testing_share:g}"
-            )
+        check_range("source", self, "validation_share", 0, above=True)
+        check_range("source", self, "testing_share", 0)
         if self.validation_share + self.testing_share >= 1:
             raise ConfigError("source: validation_share + testing_share must leave clips to train")
         both = set(map(str, self.validation_folds)) & set(map(str, self.testing_folds))

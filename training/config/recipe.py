@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -202,13 +203,5 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 def to_table(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe as plain dicts and lists, for JSON."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: plain(item) for key, item in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [plain(item) for item in value]
-        return value
-
-    table: dict[str, Any] = plain(dataclasses.asdict(recipe))
+    table: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(recipe)))
     return table

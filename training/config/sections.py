@@ -7,19 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kws.errors import ConfigError
-from training.config.data_sections import check_range
+from training.config.data_sections import check_choice, check_range
 
 PICTURE_SIZE = 64
 """Height and width of a spectrogram picture."""
 
 PICTURE_SHAPE = (PICTURE_SIZE, PICTURE_SIZE, 3)
-
-
-def _check_choice(section: str, config: Any, name: str, known: tuple[str, ...]) -> None:
-    if getattr(config, name) not in known:
-        raise ConfigError(
-            f"{section}.{name}: expected {' or '.join(known)}, got {getattr(config, name)!r}"
-        )
 
 
 @dataclass(frozen=True)
@@ -155,9 +148,8 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         check_range("fit", self, "epochs clips_per_epoch batch_size", 1)
-        _check_choice("fit", self, "keep", ("best", "last"))
-        if not 0 <= self.label_smoothing < 1:
-            raise ConfigError(f"fit.label_smoothing must lie in 0..1, got {self.label_smoothing}")
+        check_choice("fit", self, "keep", ("best", "last"))
+        check_range("fit", self, "label_smoothing", 0, 1)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -186,8 +178,7 @@ class CacheConfig:
     """Weight in the loss of the mean squared error of those features, which are normalised."""
 
     def __post_init__(self) -> None:
-        if self.feature_weight <= 0:
-            raise ConfigError(f"cache.feature_weight must be above 0, got {self.feature_weight}")
+        check_range("cache", self, "feature_weight", 0, above=True)
         if self.feature_teacher and not self.path:
             raise ConfigError(
                 "cache.feature_teacher needs a cache with the features of that embedding; "
@@ -256,9 +247,7 @@ class TransferConfig:
     stay within 0.0001; int8 layers need 0.1."""
 
     def __post_init__(self) -> None:
-        _check_choice("transfer", self, "head", ("logistic", "dense"))
-        _check_choice("transfer", self, "short", ("pad", "tile"))
-        _check_choice("transfer", self, "average", ("embeddings", "posteriors"))
-        for name in ("hidden", "windows", "inverse_penalty", "tolerance"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"transfer.{name} must be above 0, got {getattr(self, name)}")
+        check_choice("transfer", self, "head", ("logistic", "dense"))
+        check_choice("transfer", self, "short", ("pad", "tile"))
+        check_choice("transfer", self, "average", ("embeddings", "posteriors"))
+        check_range("transfer", self, "hidden windows inverse_penalty tolerance", 0, above=True)
