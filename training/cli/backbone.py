@@ -23,6 +23,7 @@ def add_parser(commands: Any) -> None:
         examples=EXAMPLES,
         text="export a trained run without its head, and the negatives, for kws-enroll",
     )
+    made.set_defaults(handler=backbone)
     made.add_argument(
         "run",
         type=Path,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from kws.cli import program
 from kws.errors import ConfigError
+from training.cli.recipe_arguments import add_recipe_arguments, load_recipe
 
 EXAMPLES = """\
   kws-train synthesise --out synthetic                  every word of the Speech Commands folder
@@ -19,53 +19,59 @@ EXAMPLES = """\
 """
 
 
-def add_parsers(commands: Any, add_recipe: Callable[[argparse.ArgumentParser], None]) -> None:
+def add_parsers(commands: Any) -> None:
     """Add the three commands."""
-    cache = program.add_command(
+    made = program.add_command(
         commands,
         "cache",
         examples=EXAMPLES,
         text="draw and augment clips onto disk, once for many runs; run again to continue",
     )
-    add_recipe(cache)
-    cache.add_argument("--out", type=Path, required=True, metavar="DIR")
-    cache.add_argument("--clips", type=int, default=200_000, help="how many (default: 200000)")
-    cache.add_argument("--processes", type=int, default=2, help="at a time (default: 2)")
-    soft_labels = program.add_command(
+    add_recipe_arguments(made)
+    made.add_argument("--out", type=Path, required=True, metavar="DIR")
+    made.add_argument("--clips", type=int, default=200_000, help="how many (default: 200000)")
+    made.add_argument("--processes", type=int, default=2, help="at a time (default: 2)")
+    made.set_defaults(handler=cache)
+    made = program.add_command(
         commands,
         "soft-labels",
         examples=EXAMPLES,
         text="write a teacher's posteriors, or a published embedding, for every clip of a cache",
     )
-    soft_labels.add_argument("cache", type=Path, metavar="CACHE")
-    soft_labels.add_argument("teachers", nargs="+", metavar="RUN|MODEL|speech-embedding")
-    soft_labels.add_argument("--processes", type=int, default=2, help="at a time (default: 2)")
-    synthesise = program.add_command(
+    made.add_argument("cache", type=Path, metavar="CACHE")
+    made.add_argument("teachers", nargs="+", metavar="RUN|MODEL|speech-embedding")
+    made.add_argument("--processes", type=int, default=2, help="at a time (default: 2)")
+    made.set_defaults(handler=soft_labels)
+    made = program.add_command(
         commands,
         "synthesise",
         examples=EXAMPLES,
         text="synthesise words with espeak-ng and flite, one folder a word",
     )
-    synthesise.add_argument("words", nargs="*", metavar="WORD", help="default: those of --like")
-    synthesise.add_argument(
+    made.set_defaults(handler=synthesise)
+    made.add_argument("words", nargs="*", metavar="WORD", help="default: those of --like")
+    made.add_argument(
         "--like",
         type=Path,
         metavar="DIR",
         help="take the words of this folder (default: $KWS_DATA/speech_commands)",
     )
-    synthesise.add_argument("--out", type=Path, required=True, metavar="DIR")
-    synthesise.add_argument("--clips", type=int, default=60, help="of each word (default: 60)")
-    synthesise.add_argument("--seed", type=int, default=1, help="of the voices (default: 1)")
+    made.add_argument("--out", type=Path, required=True, metavar="DIR")
+    made.add_argument("--clips", type=int, default=60, help="of each word (default: 60)")
+    made.add_argument("--seed", type=int, default=1, help="of the voices (default: 1)")
 
 
-def cache(arguments: argparse.Namespace, load: Callable[[argparse.Namespace], Any]) -> int:
+def cache(arguments: argparse.Namespace) -> int:
     """Draw the clips of a recipe into a cache."""
     from training.batches.clip_cache import SHARD_CLIPS
     from training.batches.draw_cache import draw_cache
     from training.cli.terminal import show_steps
 
     shards = draw_cache(
-        load(arguments), arguments.out, n_clips=arguments.clips, n_processes=arguments.processes
+        load_recipe(arguments),
+        arguments.out,
+        n_clips=arguments.clips,
+        n_processes=arguments.processes,
     )
     n_shards = show_steps("drawing", shards)
     print(f"{arguments.out}: {n_shards * SHARD_CLIPS} clips, {n_shards} shard(s)")

@@ -36,6 +36,7 @@ def add_parser(commands: Any) -> None:
         examples=EXAMPLES,
         text="int8 .tflite files and manifest from a run; streaming model and C source of a model",
     )
+    made.set_defaults(handler=export)
     made.add_argument(
         "source",
         metavar="RUN|MODEL",

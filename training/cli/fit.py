@@ -8,16 +8,15 @@ import logging
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kws.cli import program
 from kws.errors import ConfigError, KwsError
+from training.cli.recipe_arguments import add_recipe_arguments, load_recipe
 
 if TYPE_CHECKING:
     from training.config.cluster import Cluster
-    from training.config.recipe import Recipe
 
 EXAMPLES = """\
   KWS_DATA=data kws-train fit simple --out runs/simple
@@ -28,12 +27,13 @@ EXAMPLES = """\
 """
 
 
-def add_parser(commands: Any, add_recipe: Callable[[argparse.ArgumentParser], None]) -> None:
+def add_parser(commands: Any) -> None:
     """Add the command to those of kws-train."""
     made = program.add_command(
         commands, "fit", examples=EXAMPLES, text="train by a recipe into a folder of its own"
     )
-    add_recipe(made)
+    add_recipe_arguments(made)
+    made.set_defaults(handler=fit)
     made.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/RECIPE)")
     made.add_argument(
         "--resume", action="store_true", help="continue after the last finished epoch"
@@ -48,10 +48,11 @@ def add_parser(commands: Any, add_recipe: Callable[[argparse.ArgumentParser], No
     made.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
-def fit(arguments: argparse.Namespace, recipe: Recipe) -> int:
+def fit(arguments: argparse.Namespace) -> int:
     """Train and print where the weights are."""
     from training.config.cluster import read_cluster
 
+    recipe = load_recipe(arguments)
     if recipe.transfer.backbone:
         raise ConfigError(
             f"{recipe.name}: trains a head on {recipe.transfer.backbone}, whose own weights stay; "

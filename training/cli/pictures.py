@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from kws.cli import program
 from kws.errors import ConfigError
+from training.cli.recipe_arguments import add_recipe_arguments, load_recipe
 
 EXAMPLES = """\
   kws-train pictures cnn2d-pictures-random             into the folder that the recipe reads
@@ -16,27 +16,26 @@ EXAMPLES = """\
 """
 
 
-def add_parser(commands: Any, add_recipe: Callable[[argparse.ArgumentParser], None]) -> None:
+def add_parser(commands: Any) -> None:
     """Add the command."""
-    pictures = program.add_command(
+    made = program.add_command(
         commands,
         "pictures",
         examples=EXAMPLES,
         text="write the spectrograms of clips as PNG, one folder a class; run again to continue",
     )
-    add_recipe(pictures)
-    pictures.add_argument(
-        "--out", type=Path, metavar="DIR", help="default: the recipe's data.clips"
-    )
-    pictures.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    add_recipe_arguments(made)
+    made.set_defaults(handler=pictures)
+    made.add_argument("--out", type=Path, metavar="DIR", help="default: the recipe's data.clips")
+    made.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
-def pictures(arguments: argparse.Namespace, load: Callable[[argparse.Namespace], Any]) -> int:
+def pictures(arguments: argparse.Namespace) -> int:
     """Write the pictures and print how many."""
     from training.batches.picture_tree import write_pictures
     from training.cli.terminal import progress_bar
 
-    recipe = load(arguments)
+    recipe = load_recipe(arguments)
     out = arguments.out or recipe.data.path("clips")
     if out is None:
         raise ConfigError(f"recipe {recipe.name}: data.clips is empty; name a folder with --out")

@@ -5,18 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kws.cli import program
 from kws.errors import MissingDependencyError
-from training.cli import backbone as backbone_command
-from training.cli import cache as caching
-from training.cli import export as exporting
-from training.cli import fit as fitting
-from training.cli import pictures as picturing
-from training.cli import transfer as transferring
+from training.cli import backbone, cache, export, fit, pictures, transfer
+from training.cli.recipe_arguments import add_recipe_arguments, load_recipe
 
 if TYPE_CHECKING:
     from training.config.recipe import Recipe
@@ -55,22 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(arguments: argparse.Namespace) -> int:
-    commands = {
-        "backbone": backbone_command.backbone,
-        "cache": lambda arguments: caching.cache(arguments, _load),
-        "fetch": _fetch,
-        "fit": lambda arguments: fitting.fit(arguments, _load(arguments)),
-        "hard-negatives": _hard_negatives,
-        "export": exporting.export,
-        "pictures": lambda arguments: picturing.pictures(arguments, _load),
-        "recipes": _recipes,
-        "show": _show,
-        "synthesise": caching.synthesise,
-        "soft-labels": caching.soft_labels,
-        "transfer": lambda arguments: transferring.transfer(arguments, _load),
-    }
     try:
-        return commands[arguments.command](arguments)
+        code: int = arguments.handler(arguments)
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] in ("kws", "training"):
             raise
@@ -78,6 +60,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             f"kws-train {arguments.command} needs {error.name}; "
             "pip install '.[train]' in a checkout of kws"
         ) from error
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,26 +70,28 @@ def _parser() -> argparse.ArgumentParser:
         examples=EXAMPLES,
     )
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    fitting.add_parser(commands, _add_recipe)
+    fit.add_parser(commands)
     _add_hard_negatives(commands)
-    backbone_command.add_parser(commands)
-    caching.add_parsers(commands, _add_recipe)
-    exporting.add_parser(commands)
-    picturing.add_parser(commands, _add_recipe)
-    transferring.add_parser(commands, _add_recipe)
+    backbone.add_parser(commands)
+    cache.add_parsers(commands)
+    export.add_parser(commands)
+    pictures.add_parser(commands)
+    transfer.add_parser(commands)
     _add_recipes(commands)
     _add_show(commands)
     _add_fetch(commands)
     return made
 
 
+def _add(commands: Any, name: str, handler: Callable[..., int], text: str) -> Any:
+    made = program.add_command(commands, name, examples=EXAMPLES, text=text)
+    made.set_defaults(handler=handler)
+    return made
+
+
 def _add_hard_negatives(commands: Any) -> None:
-    made = program.add_command(
-        commands,
-        "hard-negatives",
-        examples=EXAMPLES,
-        text="list the windows of running speech that a trained run takes for keywords",
-    )
+    text = "list the windows of running speech that a trained run takes for keywords"
+    made = _add(commands, "hard-negatives", _hard_negatives, text)
     made.add_argument("run", type=Path, metavar="RUN", help="folder of a training run")
     made.add_argument("--out", type=Path, required=True, metavar="CSV")
     made.add_argument(
@@ -115,9 +100,7 @@ def _add_hard_negatives(commands: Any) -> None:
 
 
 def _add_recipes(commands: Any) -> None:
-    made = program.add_command(
-        commands, "recipes", examples=EXAMPLES, text="list the recipes that ship"
-    )
+    made = _add(commands, "recipes", _recipes, "list the recipes that ship")
     made.add_argument(
         "--table", action="store_true", help="build each network: parameters and multiplications"
     )
@@ -125,20 +108,13 @@ def _add_recipes(commands: Any) -> None:
 
 
 def _add_show(commands: Any) -> None:
-    made = program.add_command(
-        commands, "show", examples=EXAMPLES, text="draw what a recipe's augmentation does to clips"
-    )
-    _add_recipe(made)
+    made = _add(commands, "show", _show, "draw what a recipe's augmentation does to clips")
+    add_recipe_arguments(made)
     made.add_argument("--out", type=Path, default=Path("augmentation.png"), metavar="PNG")
 
 
 def _add_fetch(commands: Any) -> None:
-    made = program.add_command(
-        commands,
-        "fetch",
-        examples=EXAMPLES,
-        text="download a data set or YAMNet, checked by SHA-256",
-    )
+    made = _add(commands, "fetch", _fetch, "download a data set or YAMNet, checked by SHA-256")
     made.add_argument("what", choices=("speech-commands", "yamnet"))
     made.add_argument(
         "--version",
@@ -151,25 +127,6 @@ def _add_fetch(commands: Any) -> None:
     made.add_argument("--out", type=Path, default=Path("data"), metavar="DIR")
     made.add_argument("--url", help="another place to download the same file from")
     made.add_argument("--sha256", help="of a file that is packed differently, with --url")
-
-
-def _add_recipe(made: argparse.ArgumentParser) -> None:
-    made.add_argument("recipe", metavar="RECIPE", help="a shipped recipe or a .toml file")
-    made.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar="SECTION.KEY=VALUE",
-        help="change one setting of the recipe; may be repeated",
-    )
-
-
-def _load(arguments: argparse.Namespace) -> Recipe:
-    from training.config import recipe as recipes
-
-    overrides = dict(recipes.parse_override(text) for text in arguments.overrides)
-    return recipes.load(arguments.recipe, overrides=overrides)
 
 
 def _hard_negatives(arguments: argparse.Namespace) -> int:
@@ -193,14 +150,14 @@ def _recipes(arguments: argparse.Namespace) -> int:
     rows: list[dict[str, Any]] = []
     for name in recipes.names():
         recipe = recipes.load(name)
-        backbone = recipe.transfer.backbone
+        trained_on = recipe.transfer.backbone
         row: dict[str, Any] = {
             "name": name,
-            "model": backbone or recipe.model.name,
+            "model": trained_on or recipe.model.name,
             "description": recipe.description,
         }
         # The cost of a backbone is in its file, which may be absent.
-        has_cost = arguments.table and not backbone
+        has_cost = arguments.table and not trained_on
         rows.append({**row, **_cost(recipe)} if has_cost else row)
     if arguments.json:
         program.print_json({"recipes": rows})
@@ -227,7 +184,7 @@ def _show(arguments: argparse.Namespace) -> int:
     check_picture(arguments.out, "--out")
     from training.batches.preview import draw_augmentation
 
-    draw_augmentation(_load(arguments), arguments.out)
+    draw_augmentation(load_recipe(arguments), arguments.out)
     print(arguments.out)
     return 0
 
@@ -235,13 +192,11 @@ def _show(arguments: argparse.Namespace) -> int:
 def _fetch(arguments: argparse.Namespace) -> int:
     from training.datasets.download import fetch_speech_commands, fetch_yamnet
 
+    mirror = {"url": arguments.url, "sha256": arguments.sha256}
     if arguments.what == "yamnet":
-        print(fetch_yamnet(arguments.out, url=arguments.url, sha256=arguments.sha256))
-        return 0
-    root = fetch_speech_commands(
-        arguments.out, version=arguments.data_version, url=arguments.url, sha256=arguments.sha256
-    )
-    print(root)
+        print(fetch_yamnet(arguments.out, **mirror))
+    else:
+        print(fetch_speech_commands(arguments.out, version=arguments.data_version, **mirror))
     return 0
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kws.cli import program
+from training.cli.recipe_arguments import add_recipe_arguments, load_recipe
 
 if TYPE_CHECKING:
     from training.config.recipe import Recipe
@@ -27,7 +27,7 @@ EXAMPLES = """\
 FOLDS = "folds.json"
 
 
-def add_parser(commands: Any, add_recipe: Callable[[argparse.ArgumentParser], None]) -> None:
+def add_parser(commands: Any) -> None:
     """Add the command to those of kws-train."""
     made = program.add_command(
         commands,
@@ -35,7 +35,8 @@ def add_parser(commands: Any, add_recipe: Callable[[argparse.ArgumentParser], No
         examples=EXAMPLES,
         text="fit a small classifier to the embeddings of a trained network, and measure it",
     )
-    add_recipe(made)
+    add_recipe_arguments(made)
+    made.set_defaults(handler=transfer)
     made.add_argument(
         "--out", type=Path, metavar="DIR", help="for scores and model (default: runs/RECIPE)"
     )
@@ -57,12 +58,12 @@ def add_parser(commands: Any, add_recipe: Callable[[argparse.ArgumentParser], No
     made.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
-def transfer(arguments: argparse.Namespace, load: Callable[..., Recipe]) -> int:
+def transfer(arguments: argparse.Namespace) -> int:
     """Embed all clips, fit and score the head, and export it if asked."""
     from training.cli.terminal import progress_bar
     from training.transfer.pipeline import embed_recipe
 
-    recipe = load(arguments)
+    recipe = load_recipe(arguments)
     out = arguments.out or Path("runs") / recipe.name
     data = embed_recipe(
         recipe,
