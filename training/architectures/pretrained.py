@@ -69,11 +69,9 @@ def speech_embedding_weights() -> list[tuple[FloatArray, FloatArray]]:
     found = []
     for node in graph.operators:
         if graph.op_name(node) == "CONV_2D":
-            kernel, bias = (graph.constant(int(index)) for index in node.inputs[1:3])
-            assert kernel is not None
-            assert bias is not None
+            kernel, bias = (np.asarray(graph.constant(int(index))) for index in node.inputs[1:3])
             # TFLite keeps (filters, time, mel, channels).
-            found.append((np.asarray(kernel).transpose(1, 2, 3, 0), np.asarray(bias)))
+            found.append((kernel.transpose(1, 2, 3, 0), bias))
     return found
 
 

@@ -103,7 +103,7 @@ def change_speed(samples: FloatArray, factor: float) -> FloatArray:
     return np.interp(positions, np.arange(n), samples, left=0.0, right=0.0).astype(np.float32)
 
 
-def read_rooms(root: Path | None, *, max_samples: int = 8_000) -> list[FloatArray]:
+def read_rooms(root: Path | None) -> list[FloatArray]:
     """Return room responses from the first arrival on, unit energy, at most half a second."""
     if root is None or not root.is_dir():
         return []
@@ -113,7 +113,7 @@ def read_rooms(root: Path | None, *, max_samples: int = 8_000) -> list[FloatArra
             continue
         response = Clip(path, "room").read().astype(np.float32)
         start = int(np.argmax(np.abs(response)))
-        response = response[max(0, start - 8) : start + max_samples]
+        response = response[max(0, start - 8) : start + 8_000]
         rooms.append(response / np.sqrt(np.sum(response**2)))
     return rooms
 

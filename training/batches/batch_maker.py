@@ -23,15 +23,11 @@ class Sampler(Protocol):
         """Return augmented clips with the indices of their labels."""
 
 
-class Batches(Protocol):
-    """Makes training batches: the same for the same seed, also after a resume."""
-
-    def make(self, epoch: int, step: int) -> tuple[FloatArray, FloatArray]:
-        """Return normalised features, a network's input, and targets ``(batch, n_labels)``."""
-
-
 class DrawnBatches:
-    """Batches of clips that a sampler draws; `inputs` makes the network's input of them."""
+    """Batches of clips that a sampler draws: the same for the same seed, also after a resume.
+
+    `inputs` turns stacked clips into the network's input.
+    """
 
     def __init__(
         self, recipe: Recipe, sampler: Sampler, inputs: Callable[[NDArray[Any]], FloatArray]

@@ -63,8 +63,7 @@ class CachedBatches:
         config = self._recipe.augmentation
         rng = np.random.default_rng((self._recipe.seed, epoch, step))
         chosen = self._chosen(epoch, step)
-        gains = [self._gain(rng) for _ in chosen]
-        samples = np.stack([self._clip(int(clip), gain) for clip, gain in zip(chosen, gains)])
+        samples = np.stack([self._with_gain(self._samples.row(int(n)), rng) for n in chosen])
         features = self._features.windows(samples, n_frames=self._recipe.model.window_frames)
         targets = self._targets(chosen)
         if features.ndim == 3:
@@ -82,23 +81,18 @@ class CachedBatches:
             soft = np.mean(each, axis=0)
             if not data.classes:
                 soft = without_false_keywords(soft, self._labels[chosen], len(data.keywords))
-            targets = blended(targets, soft, self._recipe.cache.teacher_weight)
+            weight = self._recipe.cache.teacher_weight
+            targets = np.float32(1 - weight) * targets + np.float32(weight) * soft
         if self._teacher_features:
             targets = np.concatenate([targets, self._teacher_features.of(chosen)], axis=1)
         return targets
 
-    def _gain(self, rng: np.random.Generator) -> float | None:
-        """Draw a factor on a clip, or None to leave it as it is."""
+    def _with_gain(self, samples: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.int16]:
         config = self._recipe.augmentation
         if rng.random() >= config.gain_probability:
-            return None
-        # The cached clip has a drawn gain already; half of the range again varies each pass.
-        return float(10.0 ** (rng.uniform(*config.gain_db_range) / 40.0))
-
-    def _clip(self, index: int, gain: float | None) -> NDArray[np.int16]:
-        samples = self._samples.row(index)
-        if gain is None:
             return samples
+        # The cached clip has a drawn gain already; half of the range again varies each pass.
+        gain = 10.0 ** (rng.uniform(*config.gain_db_range) / 40.0)
         return to_int16(samples.astype(np.float32) * np.float32(gain))
 
     def _chosen(self, epoch: int, step: int) -> NDArray[np.intp]:
@@ -145,27 +139,13 @@ def without_false_keywords(
     """Return soft labels whose false keywords are given to the clip's own label.
 
     A hard negative is one because a network like the teacher takes it for a keyword: its soft
-    label would teach that very mistake.
-
-    Parameters
-    ----------
-    soft : ndarray
-        float32 ``(n, n_labels)``, the keywords first.
-    labels : ndarray
-        ``(n,)``: the true labels of the clips.
-    n_keywords : int
-        Clips with labels from here on hold no keyword.
+    label would teach that very mistake. The keywords are the first `n_keywords` of the labels.
     """
     corrected = soft.copy()
     rows = np.flatnonzero(labels >= n_keywords)
     corrected[rows, :n_keywords] = 0
     corrected[rows, labels[rows]] += soft[rows, :n_keywords].sum(axis=1)
     return corrected
-
-
-def blended(hard: FloatArray, soft: FloatArray, weight: float) -> FloatArray:
-    """Return targets ``(n, n_labels)``: `weight` of the soft labels, the rest of the hard ones."""
-    return np.float32(1 - weight) * hard + np.float32(weight) * soft
 
 
 def _check_fits(recipe: Recipe, cache: ClipCache) -> None:

@@ -158,6 +158,8 @@ def fill_shards(
     Shards that exist are kept, so that a repeated call continues. Processes begin with
     ``start(*arguments)`` and call ``write_shard(cache, shard, kind)``.
     """
+    if n_processes < 1:
+        raise ConfigError(f"--processes: expected at least 1, got {n_processes}")
     others = set(multiprocessing.active_children())
     missing = cache.missing(kind)
     n_done = cache.n_shards - len(missing)
@@ -180,12 +182,6 @@ def fill_shards(
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
             raise
-
-
-def check_positive(option: str, value: int) -> None:
-    """Raise ConfigError for a number below 1."""
-    if value < 1:
-        raise ConfigError(f"{option}: expected at least 1, got {value}")
 
 
 def save_array(path: Path, array: NDArray[Any]) -> None:

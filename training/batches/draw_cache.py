@@ -19,7 +19,6 @@ from training.batches.clip_cache import (
     SAMPLES,
     SHARD_CLIPS,
     ClipCache,
-    check_positive,
     fill_shards,
     save_array,
 )
@@ -49,8 +48,9 @@ def draw_cache(
         If a number is below 1, `out` holds a cache of another recipe, data are missing, or the
         recipe is a classification task.
     """
-    check_positive("--clips", n_clips)
-    check_positive("--processes", n_processes)
+    for option, value in (("--clips", n_clips), ("--processes", n_processes)):
+        if value < 1:
+            raise ConfigError(f"{option}: expected at least 1, got {value}")
     task = open_task(recipe, measure=True)
     task.label_sampler()
     recipe = task.recipe

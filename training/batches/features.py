@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,49 +19,29 @@ from training.datasets.clips import fit_length
 FloatArray = NDArray[np.float32]
 
 
-def _log_mel(config: FrontendConfig) -> ClipFeatures:
-    return ClipFeatures(config, LogMelTransform(config, rfft=scipy.fft.rfft, dtype=np.float32))
-
-
-def _spectrogram(config: FrontendConfig) -> ClipFeatures:
-    return ClipFeatures(config, SpectrogramTransform(config, rfft=scipy.fft.rfft, dtype=np.float32))
-
-
-# The runtime's own features of a recording, with frames in float32, at half the cost.
-KINDS: dict[str, Callable[[FrontendConfig], ClipFeatures]] = {
-    "log_mel": _log_mel,
-    "spectrogram": _spectrogram,
-    "waveform": ClipFeatures,
-}
+def float32_features(config: FrontendConfig) -> ClipFeatures:
+    """Return the runtime's own features of a recording, with frames in float32 at half the cost."""
+    if config.kind == "waveform":
+        return ClipFeatures(config)
+    kind = LogMelTransform if config.kind == "log_mel" else SpectrogramTransform
+    return ClipFeatures(config, kind(config, rfft=scipy.fft.rfft, dtype=np.float32))
 
 
 class FeatureMaker:
     """Turns samples into a network's input: ``(feature - mean) / std``.
 
     Not thread-safe: work arrays are kept from call to call.
-
-    Parameters
-    ----------
-    config : FrontendConfig
-        Which features.
     """
 
     def __init__(self, config: FrontendConfig) -> None:
         self.config = config
-        self._whole = KINDS[config.kind](config)
+        self._whole = float32_features(config)
         self._mean, self._std = np.float32(config.mean), np.float32(config.std)
 
     def frames(self, samples: NDArray[np.int16]) -> FloatArray:
-        """Return the normalised frames of a whole recording.
+        """Return the normalised frames ``(n_frames, n_bands)`` of a whole recording.
 
-        Parameters
-        ----------
-        samples : ndarray of int16, shape (n_samples,)
-            At the rate of clips (`Recipe.clip_rate`), which may be a multiple of the front end's.
-
-        Returns
-        -------
-        frames : ndarray of float32, shape (n_frames, n_bands)
+        `samples` have the rate of clips (`Recipe.clip_rate`), maybe a multiple of the front end's.
         """
         return (self._whole(samples) - self._mean) / self._std
 

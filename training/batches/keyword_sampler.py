@@ -127,13 +127,11 @@ class KeywordSampler:
         # The square root is a compromise between drawing by word and by clip.
         counts = np.sqrt([len(sources.cut_words[word]) for word in self._cut_words])
         self._cut_weights = counts / counts.sum() if len(counts) else counts
-        unknown = self._config.unknown_weight if self._can_draw_unknown() else 0.0
+        can_draw_unknown = self._unknown_words or self._cut_words or sources.windows.spans
+        unknown = self._config.unknown_weight if can_draw_unknown else 0.0
         silence = self._config.silence_weight if sources.noise.recordings else 0.0
         weights = np.array([1.0] * len(self._config.keywords) + [unknown, silence])
         self._weights = weights / weights.sum()
-
-    def _can_draw_unknown(self) -> bool:
-        return bool(self._unknown_words or self._cut_words or self._sources.windows.spans)
 
     def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.int16], int]:
         """Return samples ``(clip_rate,)``, one second, and the index of their label."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
-from training.batches.batch_maker import Batches, DrawnBatches, Sampler
+from training.batches.batch_maker import DrawnBatches, Sampler
 from training.batches.cached_batches import CachedBatches, open_cache
 from training.batches.epoch_sampler import EpochSampler, PictureSampler
 from training.batches.features import FeatureMaker, measure_features
@@ -70,39 +70,21 @@ class Task:
         raise NotImplementedError
 
     def label_sampler(self) -> KeywordSampler:
-        """Return what draws single clips by label.
-
-        Raises
-        ------
-        ConfigError
-            If an epoch of this task takes each clip once instead.
-        """
+        """Return what draws single clips; `ConfigError` where an epoch takes each clip once."""
         raise ConfigError(
             f"recipe {self.recipe.name}: a cache holds clips drawn by word, not those of a "
             "classification task"
         )
 
     def class_data(self) -> ClassData:
-        """Return labelled audio clips with groups and folds.
-
-        Raises
-        ------
-        ConfigError
-            If the recipe is about keywords or pictures.
-        """
+        """Return labelled audio clips with groups and folds; `ConfigError` without classes."""
         raise ConfigError(
             f"{self.recipe.name}: expected a recipe whose source.kind is folders, csv or npz, got "
             f"{self.recipe.source.kind!r}"
         )
 
     def keyword_free_speech(self) -> list[tuple[Utterance, list[tuple[int, int]]]]:
-        """Return utterances of running speech, each with its (start, end) spans without keywords.
-
-        Raises
-        ------
-        ConfigError
-            If the recipe has no keywords, or names no running speech.
-        """
+        """Return utterances with their (start, end) spans without keywords, if there are any."""
         raise ConfigError(
             f"{self.recipe.name}: expected a recipe with keywords and running speech, got a "
             "classification task; hard negatives belong to keywords"
@@ -113,7 +95,7 @@ class Task:
         if self.recipe.cache.path:
             CachedBatches(self.recipe, open_cache(self.recipe))
 
-    def training_batches(self) -> Batches:
+    def training_batches(self) -> DrawnBatches | CachedBatches:
         """Return what makes the training batches.
 
         Raises
@@ -224,7 +206,11 @@ class ClassTask(Task):
     """A classification task whose labels are those of the data; an epoch takes each clip once."""
 
     def __init__(self, recipe: Recipe) -> None:
-        self.data = self._open(recipe)
+        if recipe.data.more_clips:
+            raise ConfigError(
+                "data.more_clips: a classification task has one folder; leave it empty"
+            )
+        self.data = open_classes(recipe.source, recipe.data.root(), recipe.data.classes)
         n_steps = -(-len(self.data.clips("training")) // recipe.fit.batch_size)
         super().__init__(
             replace(
@@ -233,13 +219,6 @@ class ClassTask(Task):
                 fit=replace(recipe.fit, clips_per_epoch=n_steps * recipe.fit.batch_size),
             )
         )
-
-    def _open(self, recipe: Recipe) -> ClassData:
-        if recipe.data.more_clips:
-            raise ConfigError(
-                "data.more_clips: a classification task has one folder; leave it empty"
-            )
-        return open_classes(recipe.source, recipe.data.root(), recipe.data.classes)
 
     def clips(self, split: str) -> list[Any]:
         """Return the clips of a split."""
@@ -318,13 +297,8 @@ KINDS: dict[str, type[Task]] = {
 def open_task(recipe: Recipe, *, measure: bool = False) -> Task:
     """Return the task of a recipe; audio is read only when it is asked for.
 
-    Parameters
-    ----------
-    recipe : Recipe
-        Data, labels, splits and augmentation.
-    measure : bool
-        Measure mean and standard deviation of the training features and put them into the task's
-        recipe, where ``source.normalisation_clips`` asks for it.
+    With `measure`, mean and standard deviation of the training features are measured and put into
+    the task's recipe, where ``source.normalisation_clips`` asks for it.
 
     Raises
     ------

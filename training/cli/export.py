@@ -11,7 +11,7 @@ import numpy as np
 from kws import models
 from kws.audio.files import read_file
 from kws.cli import program
-from kws.errors import ConfigError, MissingDependencyError, ModelError
+from kws.errors import ConfigError, ModelError
 from kws.features.frontends import ClipFeatures
 from kws.manifest import ModelManifest, read_manifest
 from training.cli.terminal import check_picture
@@ -196,13 +196,8 @@ def _draw(manifest: ModelManifest, picture: Path) -> None:
 
 
 def _write_c_source(manifest: Path, out: Path) -> list[Path]:
-    try:
-        from training.export.c_source import write_c_source
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            f"kws-train export --c-array needs {error.name}; pip install ai-edge-litert "
-            "(Python 3.10 and newer, 64 bit)"
-        ) from error
+    from training.export.c_source import write_c_source
+
     return write_c_source(read_manifest(manifest), out)
 
 

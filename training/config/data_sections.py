@@ -149,36 +149,18 @@ class DataConfig:
         return self.classes or (*self.keywords, UNKNOWN, SILENCE)
 
     def path(self, name: str) -> Path | None:
-        """Return the expanded path of a source, or None if it is left out.
-
-        Raises
-        ------
-        ConfigError
-            If the path names a variable that is not set.
-        """
+        """Return the path of a source by `expand_path`, or None if it is left out."""
         return expand_path(getattr(self, name), where=f"data.{name}")
 
     def root(self) -> Path:
-        """Return the expanded path of `clips`, which every recipe needs.
-
-        Raises
-        ------
-        ConfigError
-            If it is empty, or names a variable that is not set.
-        """
+        """Return the path of `clips`, which every recipe needs: `ConfigError` if it is empty."""
         root = self.path("clips")
         if root is None:
             raise ConfigError("data.clips: expected a folder or a file, got an empty path")
         return root
 
     def roots(self) -> tuple[Path, ...]:
-        """Return the expanded paths of `clips` and `more_clips`.
-
-        Raises
-        ------
-        ConfigError
-            If one of them is empty, or names a variable that is not set.
-        """
+        """Return the paths of `clips` and `more_clips`; `ConfigError` if one is empty."""
         more = [expand_path(text, where="data.more_clips") for text in self.more_clips]
         if None in more:
             raise ConfigError("data.more_clips: expected folders, got an empty path")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kws.errors import ConfigError
 from kws.files import write_atomically
@@ -13,41 +11,21 @@ from training.config import recipe as recipes
 from training.config.recipe import Recipe
 
 
-@dataclass(frozen=True)
 class RunFolder:
-    """Names of the files of a run."""
+    """The files of a run."""
 
-    path: Path
-
-    @property
-    def recipe(self) -> Path:
-        """The settings of the run, as JSON."""
-        return self.path / "recipe.json"
-
-    @property
-    def best(self) -> Path:
-        """Averaged weights of the epoch that the recipe keeps: the best, or the last."""
-        return self.path / "best.weights.h5"
-
-    @property
-    def state(self) -> Path:
-        """The whole training state after the last finished epoch, optimizer included."""
-        return self.path / "last.keras"
-
-    @property
-    def history(self) -> Path:
-        """Loss and accuracy of each epoch."""
-        return self.path / "history.csv"
-
-    @property
-    def curves(self) -> Path:
-        """The history as a picture."""
-        return self.path / "curves.png"
-
-    @property
-    def tensorboard(self) -> Path:
-        """Folder of TensorBoard's logs."""
-        return self.path / "tensorboard"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        # The settings of the run.
+        self.recipe = path / "recipe.json"
+        # Averaged weights of the epoch that the recipe keeps: the best, or the last.
+        self.best = path / "best.weights.h5"
+        # The whole training state after the last finished epoch, optimizer included.
+        self.state = path / "last.keras"
+        # Loss and accuracy of each epoch, as a table, as a picture and for TensorBoard.
+        self.history = path / "history.csv"
+        self.curves = path / "curves.png"
+        self.tensorboard = path / "tensorboard"
 
     def check(self, recipe: Recipe, *, resume: bool) -> None:
         """Check that the folder is free, or holds the run that is to be resumed.
@@ -57,7 +35,6 @@ class RunFolder:
         ConfigError
             If a run is there already and `resume` is false, or its recipe differs.
         """
-        table = recipes.to_table(recipe)
         if not self.recipe.is_file():
             return
         if not resume:
@@ -65,16 +42,15 @@ class RunFolder:
                 f"{self.path}: holds a run already; continue with --resume or name another --out"
             )
         # Through a recipe, so that a run from before a setting was invented has its default.
-        if recipes.to_table(self.read_recipe()) != table:
+        if recipes.to_table(self.read_recipe()) != recipes.to_table(recipe):
             raise ConfigError(
                 f"{self.path}: its recipe.json differs from the recipe given; name another --out"
             )
 
     def start(self, recipe: Recipe) -> None:
         """Make the folder and write the recipe into it; called when nothing can fail any more."""
-        text = json.dumps(recipes.to_table(recipe), indent=2)
         self.path.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.recipe, text)
+        write_atomically(self.recipe, json.dumps(recipes.to_table(recipe), indent=2))
 
     def read_recipe(self) -> Recipe:
         """Return the recipe that made this run.
@@ -86,5 +62,4 @@ class RunFolder:
         """
         if not self.recipe.is_file():
             raise ConfigError(f"{self.path}: expected the folder of a training run (recipe.json)")
-        table: dict[str, Any] = json.loads(self.recipe.read_text())
-        return recipes.from_table(table, where=str(self.recipe))
+        return recipes.from_table(json.loads(self.recipe.read_text()), where=str(self.recipe))

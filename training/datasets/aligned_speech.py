@@ -14,7 +14,7 @@ import soundfile
 
 from kws.config import UNKNOWN
 from kws.errors import ConfigError
-from training.datasets.clips import Clip
+from training.datasets.clips import SAMPLE_RATE, Clip
 
 # Homophones of a keyword are neither keyword nor unknown, and two of them share one class.
 HOMOPHONES = {
@@ -101,11 +101,10 @@ def read_utterances(root: Path, split: str) -> list[Utterance]:
     if not table.is_file() or not folder.is_dir():
         raise ConfigError(f"{root}: expected {split}/ and {split}.words.csv in it")
     words = read_word_times(table)
-    utterances = []
-    for path in sorted(folder.glob("*.wav")):
-        n_samples = soundfile.info(str(path)).frames
-        utterances.append(Utterance(path, tuple(words.get(path.stem, ())), n_samples))
-    return utterances
+    return [
+        Utterance(path, tuple(words.get(path.stem, ())), soundfile.info(str(path)).frames)
+        for path in sorted(folder.glob("*.wav"))
+    ]
 
 
 def sounds_like(keywords: tuple[str, ...]) -> frozenset[str]:
@@ -136,21 +135,16 @@ def cut_words(
     return dict(cuts)
 
 
-def free_spans(
-    utterance: Utterance, *, exclude: frozenset[str], min_samples: int = 16_000
-) -> list[tuple[int, int]]:
-    """Return the (start, end) stretches of an utterance without the words of `exclude`."""
+def free_spans(utterance: Utterance, *, exclude: frozenset[str]) -> list[tuple[int, int]]:
+    """Return the (start, end) stretches of a second or more without the words of `exclude`."""
     spans = []
     start = 0
-    for word in (*utterance.words, None):
-        blocked = word is None or word.text in exclude
-        end = utterance.n_samples if word is None else word.start - MARGIN_SAMPLES
-        if blocked:
-            if end - start >= min_samples:
-                spans.append((start, end))
-            if word is not None:
-                start = word.end + MARGIN_SAMPLES
-    return spans
+    for word in utterance.words:
+        if word.text in exclude:
+            spans.append((start, word.start - MARGIN_SAMPLES))
+            start = word.end + MARGIN_SAMPLES
+    spans.append((start, utterance.n_samples))
+    return [(start, end) for start, end in spans if end - start >= SAMPLE_RATE]
 
 
 def read_hard_windows(table: Path, root: Path, *, n_samples: int = 16_000) -> list[Clip]:

@@ -18,7 +18,7 @@ AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3"})
 MAX_FILES_PER_WORD = 134_217_727
 
 
-def split_of(name: str, *, validation_percent: float = 10, testing_percent: float = 10) -> str:
+def split_of(name: str) -> str:
     """Return the split of a file by Speech Commands' hash rule (Warden 2018, section 7).
 
     Everything after ``_nohash_`` is left out of the hash, so that all recordings of a speaker
@@ -27,11 +27,7 @@ def split_of(name: str, *, validation_percent: float = 10, testing_percent: floa
     speaker = re.sub(r"_nohash_.*$", "", Path(name).name)
     digest = int(hashlib.sha1(speaker.encode()).hexdigest(), 16)
     percent = digest % (MAX_FILES_PER_WORD + 1) * (100.0 / MAX_FILES_PER_WORD)
-    if percent < validation_percent:
-        return "validation"
-    if percent < validation_percent + testing_percent:
-        return "testing"
-    return "training"
+    return "validation" if percent < 10 else "testing" if percent < 20 else "training"
 
 
 def scan(*roots: Path) -> dict[str, list[Clip]]:

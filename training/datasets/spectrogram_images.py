@@ -60,26 +60,25 @@ class PictureClip:
     n_samples = None
 
     def read(self) -> Picture:
-        """Return it as uint8 ``(64, 64, 3)``, upright.
+        """Return it as uint8 ``(64, 64, 3)``, upright; `ConfigError` if it is something else."""
+        from PIL import Image
 
-        Raises
-        ------
-        ConfigError
-            If the file is no picture of that size.
-        """
-        return read_picture(self.path)
+        try:
+            with Image.open(self.path) as image:
+                picture = np.asarray(image.convert("RGB"))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise ConfigError(f"{self.path}: expected a picture: {error}") from error
+        if picture.shape != PICTURE_SHAPE:
+            height, width = picture.shape[:2]
+            raise ConfigError(
+                f"{self.path}: expected {PICTURE_SIZE} x {PICTURE_SIZE} pixels, "
+                f"got {width} x {height}"
+            )
+        return picture
 
 
 def find_pictures(root: Path) -> list[PictureClip]:
-    """Return the pictures of a one-folder-a-class tree, by file; the folder's name is the label.
-
-    Pictures from `kws-train pictures` must be complete.
-
-    Raises
-    ------
-    ConfigError
-        If there are none, or writing them was interrupted.
-    """
+    """Return the pictures of a one-folder-a-class tree; those of `kws-train pictures` complete."""
     if not root.is_dir():
         raise ConfigError(
             f"{root}: expected a folder of pictures, found none; "
@@ -168,29 +167,6 @@ def write_picture(picture: Picture, path: Path) -> None:
         Image.fromarray(picture).save(temporary)
 
 
-def read_picture(path: Path) -> Picture:
-    """Return a picture as uint8 ``(64, 64, 3)``.
-
-    Raises
-    ------
-    ConfigError
-        If the file is no picture, or one of another size.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            picture = np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ConfigError(f"{path}: expected a picture: {error}") from error
-    if picture.shape != PICTURE_SHAPE:
-        height, width = picture.shape[:2]
-        raise ConfigError(
-            f"{path}: expected {PICTURE_SIZE} x {PICTURE_SIZE} pixels, got {width} x {height}"
-        )
-    return picture
-
-
 def network_input(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return pictures ``(n, 64, 64, 3)`` as the network takes them: 0..1, time before frequency.
 
@@ -205,6 +181,8 @@ def change_picture(picture: Picture, config: PictureConfig, rng: np.random.Gener
 
     Pixels from outside the picture are as dark as silence.
     """
+    from PIL import Image
+
     zoom, shear, flip = (1.0, 1.0), 0.0, 1.0
     if rng.random() < config.shear_probability:
         shear = rng.uniform(-config.shear, config.shear)
@@ -214,13 +192,8 @@ def change_picture(picture: Picture, config: PictureConfig, rng: np.random.Gener
         flip = -1.0
     if (zoom, shear, flip) == ((1.0, 1.0), 0.0, 1.0):
         return picture
-    return _transformed(picture, np.array([[flip / zoom[0], shear], [0, 1 / zoom[1]]]))
-
-
-def _transformed(picture: Picture, matrix: np.ndarray) -> Picture:
-    """Return the picture whose point p, relative to the middle, shows the point ``matrix @ p``."""
-    from PIL import Image
-
+    # A point p, relative to the middle, shows the point ``matrix @ p`` of the given picture.
+    matrix = np.array([[flip / zoom[0], shear], [0, 1 / zoom[1]]])
     middle = np.array([picture.shape[1] / 2, picture.shape[0] / 2])
     offset = middle - matrix @ middle
     changed = Image.fromarray(picture).transform(

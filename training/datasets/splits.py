@@ -77,13 +77,7 @@ def open_items(config: SourceConfig, root: Path) -> list[Item]:
 
 
 def fold_split(folds: Sequence[str], config: SourceConfig) -> dict[str, str]:
-    """Return the split of each fold, shifted by the config's `turn`.
-
-    Raises
-    ------
-    ConfigError
-        If a validation or testing fold does not exist.
-    """
+    """Return the split of each fold, shifted by the config's `turn`."""
     there = sorted(set(folds), key=lambda fold: (len(fold), fold))
     split = dict.fromkeys(there, TRAINING)
     for name, chosen in ((VALIDATION, config.validation_folds), (TESTING, config.testing_folds)):

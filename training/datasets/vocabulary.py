@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +38,7 @@ class Vocabulary:
     windows: SpeechWindows
     """Random seconds of the running speech for training."""
 
-    validation: list[Any]
+    validation: list[Clip]
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -76,9 +75,10 @@ def open_vocabulary(data: DataConfig, source: SourceConfig, words: WordsConfig) 
     cuts = aligned_speech.cut_words(training, exclude=spoken, min_samples=least)
     recorded = excluded.without(by_label(splits["training"]))
     windows = SpeechWindows.from_utterances(training, exclude=spoken)
+    has_noise = noise.noise_files(root) or data.path("environment")
     others = (
         *((UNKNOWN,) if words.unknown_share and windows.spans else ()),
-        *((SILENCE,) if words.silence_share and has_noise(data, root) else ()),
+        *((SILENCE,) if words.silence_share and has_noise else ()),
     )
     labels = chosen_labels(word_classes(recorded, cuts, words), data, others, root=root)
     synthetic = data.path("synthetic")
@@ -138,21 +138,10 @@ def is_frequent(cuts: list[Clip], words: WordsConfig) -> bool:
     return len(cuts) >= words.min_cuts and len(speakers) >= words.min_speakers
 
 
-def has_noise(data: DataConfig, root: Path) -> bool:
-    """Whether there are recordings for the silence class."""
-    return bool(noise.noise_files(root) or data.path("environment"))
-
-
 def chosen_labels(
     classes: list[str], data: DataConfig, others: tuple[str, ...], *, root: Path
 ) -> tuple[str, ...]:
-    """Return the labels in output order: `classes`, then `others`; ``data.classes`` picks some.
-
-    Raises
-    ------
-    ConfigError
-        If a named class has no clips, or there are fewer than two words.
-    """
+    """Return the labels in output order: `classes`, then `others`; ``data.classes`` picks some."""
     labels = (*classes, *others)
     if missing := [label for label in data.classes if label not in labels]:
         raise ConfigError(
@@ -173,17 +162,15 @@ def validation_clips(
     labels: tuple[str, ...],
     words: WordsConfig,
     root: Path,
-) -> list[Any]:
-    """Return the validation clips, with unknown and silent ones in the shares of training.
-
-    Raises
-    ------
-    ConfigError
-        If there are none.
-    """
+) -> list[Clip]:
+    """Return the validation clips, with unknown and silent ones in the shares of training."""
     rng = np.random.default_rng(twelve_class.DEFAULT_SEED)
-    clips: list[Any] = [clip for word in labels for clip in recorded.get(word, ())]
-    clips += [WordInWindow(clip) for word in labels for clip in cuts.get(word, ())]
+    clips = [clip for word in labels for clip in recorded.get(word, ())]
+    clips += [
+        WordInWindow(clip.path, clip.label, clip.start, clip.n_samples)
+        for word in labels
+        for clip in cuts.get(word, ())
+    ]
     if not clips:
         raise ConfigError(f"{root}: no clip of {', '.join(labels[:3])}, ... is left for validation")
     n_words = len(clips) / (1 - words.unknown_share - words.silence_share)
@@ -204,40 +191,17 @@ def only(clips: ByWord, labels: tuple[str, ...]) -> dict[str, list[Clip]]:
 SNR_DB = 25.0
 
 
-@dataclass(frozen=True)
-class WordInWindow:
+class WordInWindow(Clip):
     """A cut word in the middle of a second of soft synthetic noise, the same each time.
 
     Digital silence around it would be unlike any recording and any training clip.
     """
 
-    clip: Clip
-
-    @property
-    def label(self) -> str:
-        """The word."""
-        return self.clip.label
-
-    @property
-    def path(self) -> Path:
-        """The recording it was cut from."""
-        return self.clip.path
-
-    @property
-    def start(self) -> int:
-        """First sample of the cut in the recording."""
-        return self.clip.start
-
-    @property
-    def n_samples(self) -> int | None:
-        """Samples of the cut."""
-        return self.clip.n_samples
-
     def read(self) -> NDArray[np.int16]:
         """Return mono int16 ``(16_000,)`` at 16 kHz, or the cut itself if it is longer."""
-        samples = self.clip.read()
+        samples = super().read()
         missing = max(0, SAMPLE_RATE - len(samples))
         whole = np.pad(samples, (missing // 2, missing - missing // 2)).astype(np.float32)
-        seed = zlib.crc32(f"{self.clip.path.name} {self.clip.start}".encode())
+        seed = zlib.crc32(f"{self.path.name} {self.start}".encode())
         background = noise.coloured(np.random.default_rng(seed), len(whole))
         return to_int16(noise.add_noise(whole, background, SNR_DB))

@@ -20,7 +20,7 @@ from kws.files import write_atomically
 from training import architectures
 from training.architectures import pretrained
 from training.architectures.embedding_output import find
-from training.batches.clip_cache import ClipCache, check_positive
+from training.batches.clip_cache import ClipCache
 from training.config import recipe as recipes
 from training.distillation.teachers import FloatTeacher, write_predictions
 from training.tflite.convert import convert_float
@@ -41,7 +41,6 @@ def write_embeddings(
     MissingDependencyError
         If the package with its weights is not installed.
     """
-    check_positive("--processes", n_processes)
     published = find(name)
     recipe = recipes.load(published.recipe)
     model = architectures.build(

@@ -16,7 +16,7 @@ from kws.errors import ConfigError, KwsError
 from kws.files import sha256, write_atomically
 from kws.manifest import ModelManifest
 from training.architectures.recipe_model import trained_model
-from training.batches.clip_cache import ClipCache, check_positive
+from training.batches.clip_cache import ClipCache
 from training.config.run_folder import RunFolder
 from training.distillation.teachers import FinishedTeacher, FloatTeacher, write_predictions
 from training.tflite.convert import convert_float
@@ -35,7 +35,6 @@ def soft_labels_of_run(
         If the run has no weights or other labels than the cache, or if other weights have made
         the soft labels of this name.
     """
-    check_positive("--processes", n_processes)
     name, recipe = run.path.resolve().name, run.read_recipe()
     model = trained_model(run)
     _check_labels(cache, recipe.data.labels, where=str(run.path))
@@ -55,7 +54,6 @@ def soft_labels_of_model(
         If it has other labels than the cache, or if other weights have made the soft labels of
         this name.
     """
-    check_positive("--processes", n_processes)
     if Path(manifest.name).name != manifest.name:
         raise KwsError(f"{manifest.path}: expected a name without slashes, got {manifest.name}")
     _check_labels(cache, manifest.labels, where=str(manifest.path))

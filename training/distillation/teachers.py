@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Protocol
+from typing import Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,23 +21,8 @@ FloatArray = NDArray[np.float32]
 CLIPS_AT_ONCE = 256
 
 
-class TeacherModel(Protocol):
-    """Predicts something for each clip."""
-
-    def predict(self, samples: NDArray[np.int16]) -> FloatArray:
-        """Return the predictions for clips ``(n, n_samples)``, one row per clip."""
-
-
 class FloatTeacher:
-    """A trained network in float, on one thread.
-
-    Parameters
-    ----------
-    content : bytes
-        The network as a float .tflite file.
-    recipe : Recipe
-        Its recipe, for the front end.
-    """
+    """A trained network, `content` of a float .tflite file, on one thread."""
 
     def __init__(self, content: bytes, recipe: Recipe) -> None:
         self._features = FeatureMaker(recipe.frontend)
@@ -73,19 +58,16 @@ class FinishedTeacher:
         return np.stack([self._model.predict(window) for window in windows])
 
 
+TeacherModel = Union[FloatTeacher, FinishedTeacher]
+
+
 def write_predictions(
     cache: ClipCache, make_teacher: Callable[[], TeacherModel], *, kind: str, n_processes: int
 ) -> Iterator[tuple[int, int]]:
     """Write a teacher's predictions for every clip as float16; yield (shards done, all shards).
 
-    Existing shards of this `kind` stay, so the same call continues after an interruption.
-
-    Parameters
-    ----------
-    make_teacher : callable
-        Called once in each process; must be picklable.
-    kind : str
-        Which array of the cache to write, as in ``NNNNN.KIND.npy``.
+    Existing shards ``NNNNN.KIND.npy`` stay, so the same call continues after an interruption.
+    Each process calls `make_teacher` once; it must be picklable.
     """
     yield from fill_shards(
         cache,

@@ -20,7 +20,7 @@ from kws.inference.interpreter import open_model
 from kws.inference.quantization import FrameQuantizer, dequantize
 from kws.inference.stream_model import NEXT, STATE
 from kws.models import FIRMWARE_MODELS
-from training.batches.features import KINDS as FLOAT32_FEATURES
+from training.batches.features import float32_features
 from training.embedding.truncate import truncate
 from training.tflite.stream_rewrite import make_streaming
 
@@ -198,7 +198,7 @@ class WordEmbedder(Embedder):
     def __init__(self, description: WordBackbone) -> None:
         super().__init__(description.truncated())
         # The runtime's features in float32, as the shipped negatives were made: half the cost.
-        self._features = FLOAT32_FEATURES[description.frontend.kind](description.frontend)
+        self._features = float32_features(description.frontend)
         self.description = description
         self.hop_s = description.hop_s
         made = make_streaming(

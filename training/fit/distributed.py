@@ -38,19 +38,9 @@ VALIDATION_BATCH = 256
 
 
 class Workers:
-    """All workers of a cluster, joined. Each must make the same calls in the same order.
+    """All workers of TF_CONFIG, joined. Each must make the same calls in the same order.
 
-    Parameters
-    ----------
-    cluster : Cluster
-        Equal to TF_CONFIG, which TensorFlow reads itself.
-    timeout_s : float
-        Longest wait for the other workers at the start.
-
-    Raises
-    ------
-    WorkerError
-        If a worker is missing. All methods raise it if one is lost.
+    All methods raise `WorkerError` if a worker is lost, the constructor if one is missing.
     """
 
     joined = False
@@ -165,9 +155,8 @@ class _Step:
         train = tf.function(self._train_graph, input_signature=signature, autograph=False)
         with _synchronized_normalisation(model):
             self._train = train.get_concrete_function()
-        self._evaluate = tf.function(
-            self._evaluate_graph, input_signature=signature, autograph=False
-        )
+        evaluate = self._evaluate_graph
+        self._evaluate = tf.function(evaluate, input_signature=signature, autograph=False)
 
     def train(self, features: NDArray[np.float32], targets: NDArray[np.float32]) -> FloatArray:
         """Take one step; return (loss, right answers, clips) of the whole batch."""

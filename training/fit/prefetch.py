@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from training.batches.batch_maker import Batches
+from training.batches.batch_maker import DrawnBatches
+from training.batches.cached_batches import CachedBatches
 from training.batches.clip_cache import no_interrupts
 from training.batches.task import Task, open_task
 from training.config.cluster import ALONE, Cluster
@@ -26,7 +27,7 @@ Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 # Batches made ahead, 2 MB each: enough to bridge a slow one.
 AHEAD = 6
 
-_batches: Batches | None = None
+_batches: DrawnBatches | CachedBatches | None = None
 _cluster = ALONE
 
 

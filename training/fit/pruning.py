@@ -118,24 +118,11 @@ def pruned_weights(
 def choose_filters(
     values: Matrix, weight: FloatArray, n_filters: int
 ) -> tuple[NDArray[np.intp], Matrix, Matrix]:
-    """Return which filters to keep, and how to reconstruct all of them.
+    """Return which filters to keep, and `basis` and `rest`: ``all = kept @ basis + rest``.
 
-    Each choice is the filter that explains most of what the chosen ones do not yet explain,
-    weighted by how much the next layer uses it.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n, n_all)
-        Output of all filters at many places.
-    weight : ndarray, shape (n_all,)
-        Squared weights of the next layer.
-
-    Returns
-    -------
-    kept : ndarray, shape (n_filters,)
-    basis : ndarray, shape (n_filters, n_all)
-    rest : ndarray, shape (n_all,)
-        ``all = kept @ basis + rest`` by least squares.
+    Each choice is the filter that explains most of what the chosen ones do not yet explain of
+    `values` ``(n, n_all)``, the outputs at many places. It is weighted by how much the next layer
+    uses it: `weight` ``(n_all,)`` holds that layer's squared weights.
     """
     mean = values.mean(axis=0)
     centred = values - mean

@@ -18,9 +18,9 @@ from training.config import recipe as recipes
 from training.datasets.clips import fit_length
 from training.datasets.folders import scan
 from training.datasets.spectrogram_images import (
+    PictureClip,
     make_picture,
     network_input,
-    read_picture,
     write_picture,
 )
 from training.tflite.convert import convert_int8
@@ -45,7 +45,7 @@ def through_png(levels: np.ndarray, folder: Path) -> np.ndarray:
     paths = [folder / f"{number}.png" for number in range(len(levels))]
     for path, window in zip(paths, levels):
         write_picture(make_picture(window), path)
-    return network_input(np.stack([read_picture(path) for path in paths]))
+    return network_input(np.stack([PictureClip(path, "").read() for path in paths]))
 
 
 def int8_pictures(levels: np.ndarray) -> np.ndarray:

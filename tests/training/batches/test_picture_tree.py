@@ -20,9 +20,9 @@ from training.batches.picture_tree import on_audio, write_pictures
 from training.cli.train import main
 from training.config import recipe as recipes
 from training.datasets.spectrogram_images import (
+    PictureClip,
     make_picture,
     network_input,
-    read_picture,
     write_picture,
 )
 from training.datasets.splits import open_classes
@@ -227,10 +227,10 @@ def test_what_is_no_picture_of_that_size_is_named(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(b"text")
     with pytest.raises(ConfigError, match=r"a\.png: expected a picture"):
-        read_picture(path)
+        PictureClip(path, "").read()
     Image.new("RGB", (80, 64)).save(path)
     with pytest.raises(ConfigError, match=r"a\.png: expected 64 x 64 pixels, got 80 x 64"):
-        read_picture(path)
+        PictureClip(path, "").read()
     with pytest.raises(ConfigError, match="write them with kws-train pictures RECIPE"):
         open_classes(load(tmp_path).source, tmp_path / "none")
 

@@ -17,7 +17,7 @@ from kws import KeywordSpotter, log_mel, models
 from kws.errors import ConfigError, KwsError
 from training.architectures.recipe_model import build_model, trained_model
 from training.batches import draw_cache
-from training.batches.cached_batches import CachedBatches, blended, without_false_keywords
+from training.batches.cached_batches import CachedBatches, without_false_keywords
 from training.batches.clip_cache import SAMPLES, ClipCache
 from training.batches.features import FeatureMaker
 from training.cli import train
@@ -149,7 +149,6 @@ def test_targets_blend_hard_and_soft_labels(labelled, clips):
     assert 3 <= negative.sum() < len(hard)
     np.testing.assert_array_equal(np.zeros((negative.sum(), 2)), soft[negative, :2])
     assert (soft[~negative, :2] > 0).all()
-    np.testing.assert_allclose([[0.25, 0.75]], blended(*np.float32([[[1, 0]], [[0, 1]]]), 0.75))
 
 
 def test_false_keywords_of_a_teacher_go_to_the_true_label():
