@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("scipy", reason="training needs the extra [eval]")
 
 
-from training.batches.batch_maker import Batches
+from training.batches.batch_maker import DrawnBatches
 from training.batches.keyword_sampler import KeywordSampler
 from training.batches.task import open_task
 from training.config import recipe as recipes
@@ -46,5 +46,5 @@ def make_sampler(recipe: Recipe) -> KeywordSampler:
     return open_task(recipe).label_sampler()
 
 
-def make_batches(recipe: Recipe) -> Batches:
+def make_batches(recipe: Recipe) -> DrawnBatches:
     return open_task(recipe).training_batches()

@@ -156,20 +156,14 @@ def _check_fits(recipe: Recipe, cache: ClipCache) -> None:
             f"{cache.path}: drawn with other settings in [source] or [words] than the recipe's; "
             "draw another cache"
         )
-    if drawn.data.labels != recipe.data.labels:
-        raise ConfigError(
-            f"{cache.path}: expected the recipe's labels, {', '.join(recipe.data.labels)}, "
-            f"got {', '.join(drawn.data.labels)}"
-        )
-    if drawn.clip_samples != recipe.clip_samples:
-        raise ConfigError(
-            f"{cache.path}: expected clips of {recipe.clip_samples} samples, "
-            f"got {drawn.clip_samples}"
-        )
-    for name in ORIGIN:
-        theirs, ours = getattr(drawn.data, name), getattr(recipe.data, name)
+    pairs = {
+        f"data.{name}": (getattr(drawn.data, name), getattr(recipe.data, name)) for name in ORIGIN
+    }
+    pairs["labels"] = (drawn.data.labels, recipe.data.labels)
+    pairs["samples of a clip"] = (drawn.clip_samples, recipe.clip_samples)
+    for name, (theirs, ours) in pairs.items():
         if theirs != ours:
             raise ConfigError(
-                f"{cache.path}: drawn with data.{name} = {theirs!r}, but the recipe says {ours!r}; "
-                f"draw another cache, or --set data.{name}"
+                f"{cache.path}: drawn with {name} = {theirs!r}, but the recipe says {ours!r}; "
+                "draw another cache, or change the recipe with --set"
             )

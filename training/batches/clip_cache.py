@@ -14,7 +14,7 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -111,20 +111,14 @@ class ShardRows:
                 f"{cache.file(missing[0], kind)}: not there; "
                 "write soft labels with kws-train soft-labels CACHE RUN"
             )
-        self._shard_clips = cache.shard_clips
-
-        @lru_cache(OPEN_SHARDS)
-        def open_map(shard: int) -> NDArray[Any]:
-            mapped: NDArray[Any] = np.load(cache.file(shard, kind), mmap_mode="r")
-            return mapped
-
-        self._map = open_map
+        self._cache, self._kind = cache, kind
+        self._open = lru_cache(OPEN_SHARDS)(partial(np.load, mmap_mode="r"))
 
     def row(self, clip: int) -> NDArray[Any]:
         """Return the row of a clip, by its number in the cache."""
-        shard, place = divmod(clip, self._shard_clips)
+        shard, place = divmod(clip, self._cache.shard_clips)
         # A copy: a row of the map would keep its file open.
-        return np.array(self._map(shard)[place])
+        return np.array(self._open(self._cache.file(shard, self._kind))[place])
 
     def rows(self, clips: NDArray[np.intp]) -> NDArray[Any]:
         """Return the stacked rows of several clips."""

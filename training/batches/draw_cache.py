@@ -82,7 +82,6 @@ def _same_clips(there: dict[str, Any], wanted: dict[str, Any]) -> bool:
 
     Clips depend on data and augmentation, not on network and training.
     """
-    wanted = json.loads(json.dumps(wanted))
     sections = ("seed", "data", "source", "words", "augmentation")
     return there["shard_clips"] == wanted["shard_clips"] and all(
         there["recipe"].get(key) == wanted["recipe"][key] for key in sections
