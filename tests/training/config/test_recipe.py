@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("scipy", reason="training needs the extra [eval]")
 
+from kws import models
 from kws.errors import ConfigError
 from training.config import recipe as recipes
 from training.config.recipe import Recipe
@@ -40,6 +41,16 @@ def test_every_shipped_recipe_loads(name):
     assert recipes.to_table(recipes.from_table(table, where="table")) == table
     assert len(recipe.description) > 10
     assert recipe.frontend.n_frames(recipe.window_samples) >= recipe.model.window_frames
+
+
+@pytest.mark.parametrize("name", ["tiny", "default", "large"])
+def test_the_recipe_in_a_shipped_manifest_loads(name):
+    """
+    What a shipped model was trained with can be read, and trained, today.
+    """
+    recipe = recipes.from_table(dict(models.load(name).training["recipe"]), where=name)
+
+    assert name == recipe.name
 
 
 def test_what_is_missing_has_its_default(written):
