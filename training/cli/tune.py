@@ -18,8 +18,8 @@ from kws.spotter import KeywordSpotter
 from training.cli.terminal import check_picture, command_line, open_spotter, progress_bar
 
 if TYPE_CHECKING:
+    from training.tuning.operating_point import OperatingPoint
     from training.tuning.tune import TuneConfig
-    from training.tuning.tune_report import Tuned
 
 EXAMPLES = """\
   kws-eval tune --model default --audio quiet-speech quiet-noise --misses words --fa-per-hour 1
@@ -52,14 +52,8 @@ def add_parsers(commands: Any) -> None:
         required=True,
         nargs="+",
         metavar="DIR",
-        help="audio without keywords; the speaker is the file name before the first hyphen",
-    )
-    made.add_argument(
-        "--truth",
-        type=Path,
-        nargs="+",
-        metavar="CSV",
-        help="one for each --audio folder (default: the truth.csv in it)",
+        help="audio without keywords (its truth.csv may name spans to ignore); the speaker is the "
+        "file name before the first hyphen",
     )
     made.add_argument(
         "--misses",
@@ -80,12 +74,7 @@ def _add_choices(made: argparse.ArgumentParser) -> None:
         help="tune on this half and report on the other; both-ways: each in turn, with pooled "
         "reports and a final tuning on all speakers; none: tune on all (default: half-a)",
     )
-    made.add_argument(
-        "--rule",
-        choices=("shrunk", "common", "counts", "margin"),
-        default="shrunk",
-        help="how thresholds follow from the false accepts of a few hours (default: shrunk)",
-    )
+    program.add_renamed_option(made, "--rule", "--own-share (0: one threshold for all keywords)")
     to_try: tuple[tuple[str, type, list[Any] | None, str], ...] = (
         ("--smoothing-ms", int, [200, 300, 400, 500], "default: 200 to 500"),
         ("--suppression-ms", int, None, "default: that of the model, 300, 500, 700"),
@@ -102,9 +91,8 @@ def _add_choices(made: argparse.ArgumentParser) -> None:
         )
     limits = (
         ("--fa-per-hour", 1.0, "false accepts of all keywords together"),
-        ("--own-share", 0.25, "for shrunk: share of each keyword's own best offset, 0 to 1"),
+        ("--own-share", 0.25, "share of each keyword's own best offset, 0 to 1"),
         ("--max-latency-s", 0.3, "highest median latency after the end of the word"),
-        ("--floor", 0.2, "lowest threshold"),
     )
     for name, default, text in limits:
         help_text = f"{text} (default: {default:g})"
@@ -125,21 +113,23 @@ def tune(arguments: argparse.Namespace) -> int:
     """Tune, report, and write the manifest."""
     from training.tuning.posterior_cache import default_cache
     from training.tuning.tune_report import draw_tuning, tune_and_report
-    from training.tuning.tuning_audio import AudioFolders, read_audio
+    from training.tuning.tuning_audio import read_audio, with_one_speaker
 
     if arguments.picture:
         check_picture(arguments.picture)
     config = _config(arguments)
     spotter = open_spotter(arguments, hop_ms=arguments.hop_ms)
-    quiet = AudioFolders.of(arguments.audio, arguments.truth)
-    words = AudioFolders.of([arguments.misses] if arguments.misses else [])
+    quiet: list[Path] = arguments.audio
+    words = [arguments.misses] if arguments.misses else []
     posteriors = arguments.cache or default_cache()
     read = partial(read_audio, spotter, quiet, words, cache=posteriors, progress=progress_bar)
-    tuned = tune_and_report(cache(read), spotter.manifest, config, split=arguments.split_speakers)
+    point, tuned = tune_and_report(
+        cache(read), spotter.manifest, config, split=arguments.split_speakers
+    )
     report = {
-        **_about(tuned, spotter, arguments),
-        "heard_whole_in_both_halves": [*quiet.of_one_speaker(), *words.of_one_speaker()],
-        **tuned.report,
+        **_about(point, spotter, arguments),
+        "heard_whole_in_both_halves": with_one_speaker([*quiet, *words]),
+        **tuned,
         "command": command_line(),
     }
     if arguments.picture:
@@ -157,7 +147,6 @@ def tune(arguments: argparse.Namespace) -> int:
 
 
 def _config(arguments: argparse.Namespace) -> TuneConfig:
-    from training.tuning.threshold_rules import RuleConfig
     from training.tuning.tune import TuneConfig
 
     return TuneConfig(
@@ -166,12 +155,13 @@ def _config(arguments: argparse.Namespace) -> TuneConfig:
         suppression_ms=tuple(arguments.suppression_ms or ()),
         context_weights=tuple(arguments.context_weights),
         max_latency_s=arguments.max_latency_s,
-        floor=arguments.floor,
-        rule=RuleConfig(arguments.rule, arguments.own_share),
+        own_share=arguments.own_share,
     )
 
 
-def _about(tuned: Tuned, spotter: KeywordSpotter, arguments: argparse.Namespace) -> dict[str, Any]:
+def _about(
+    point: OperatingPoint, spotter: KeywordSpotter, arguments: argparse.Namespace
+) -> dict[str, Any]:
     """Return the model, the operating point and the audio, for the report."""
     manifest = spotter.manifest
     return {
@@ -179,7 +169,7 @@ def _about(tuned: Tuned, spotter: KeywordSpotter, arguments: argparse.Namespace)
         "model_sha256": manifest.window.sha256,
         "mode": spotter.model.mode,
         "hop_ms": spotter.hop_ms,
-        **tuned.point.as_table(manifest),
+        **point.as_table(manifest),
         "audio": [folder.name for folder in arguments.audio],
         "misses": arguments.misses.name if arguments.misses else None,
     }

@@ -1,27 +1,22 @@
-"""Rules that choose thresholds for future audio from false accepts counted in a few hours.
+"""Choose thresholds for future audio from false accepts counted in a few hours.
 
 Counting alone overfits. A threshold just above the highest false peak of one hour is exceeded in
-every second new hour, so ten such thresholds let about ten false accepts through.
-`docs/evaluation.md` compares the rules on held-out speakers.
+every second new hour, so ten such thresholds let about ten false accepts through. So all keywords
+get one level, plus a share of each keyword's own best offset; `docs/experiments.md` compares this
+with other rules on held-out speakers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.errors import ConfigError
-
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-RULES = ("shrunk", "common", "counts", "margin")
-# "margin": distance of a threshold above the highest false peak that it rejects.
-MARGIN = 0.02
-# "shrunk": budget at which each keyword's offset is estimated. At this rate an hour and a half of
+# Budget at which each keyword's offset is estimated. At this rate an hour and a half of
 # audio gives more than a dozen false accepts, enough to compare keywords.
 LEARN_PER_HOUR = 10.0
 # Number of highest false peaks that the tail is fitted to.
@@ -30,52 +25,12 @@ TAIL_PEAKS = 20
 HIGHEST = 0.9975
 
 
-@dataclass(frozen=True)
-class RuleConfig:
-    """How thresholds are chosen."""
-
-    rule: str = "shrunk"
-    """``counts``: per-keyword thresholds with the fewest misses at the counted false accepts.
-    ``margin``: the same, each threshold 0.02 higher. ``common``: one threshold for all keywords.
-    ``shrunk``: one level for all keywords plus a share of each keyword's own best offset."""
-
-    own_share: float = 0.25
-    """For ``shrunk``: 0 gives one threshold for all keywords, 1 each keyword's own best. Higher
-    values suit a model whose keywords score differently, and overfit more in few hours."""
-
-    def __post_init__(self) -> None:
-        if self.rule not in RULES:
-            raise ConfigError(f"rule: expected one of {', '.join(RULES)}, got {self.rule!r}")
-        if not 0 <= self.own_share <= 1:
-            raise ConfigError(f"--own-share: expected 0 to 1, got {self.own_share}")
-
-
-@dataclass(frozen=True)
-class Front:
-    """The Pareto front: every choice of thresholds that no other beats in both rate and cost.
-
-    Sorted by rising rate, and so by falling cost.
-    """
-
-    rates: FloatArray
-    """False accepts per hour of all keywords together."""
-
-    costs: FloatArray
-    """The cost to minimise: missed words, weighted by the caller."""
-
-    steps: NDArray[np.int64]
-    """Index of each keyword's threshold in the grid, shape (n_choices, n_keywords)."""
-
-    def at(self, budget: float) -> int:
-        """Return the index of the cheapest choice within a budget, else that of the lowest rate."""
-        return max(0, int(np.searchsorted(self.rates, budget * (1 + 1e-9), side="right")) - 1)
-
-
-def best_choices(rates: FloatArray, costs: FloatArray, *, max_rate: float) -> Front:
-    """Return the exact Pareto front of all combinations of thresholds.
+def cheapest_steps(rates: FloatArray, costs: FloatArray, *, budget: float) -> IntArray:
+    """Return the threshold of each keyword that costs least in all within a budget.
 
     A multiple-choice knapsack, small enough for an exact solution: the choices so far are combined
-    with every threshold of the next keyword, and dominated ones are dropped.
+    with every threshold of the next keyword, and only those of the Pareto front are kept. If no
+    choice is within the budget, the one with the lowest rate is returned.
 
     Parameters
     ----------
@@ -83,26 +38,24 @@ def best_choices(rates: FloatArray, costs: FloatArray, *, max_rate: float) -> Fr
         False accepts per hour of each keyword at each threshold.
     costs : ndarray of the same shape
         Cost in missed words.
-    max_rate : float
-        Choices above this rate are dropped, unless there are no others.
     """
-    front = Front(np.zeros(1), np.zeros(1), np.zeros((1, 0), dtype=np.int64))
+    limit = budget * (1 + 1e-9)
+    all_rates, all_costs = np.zeros(1), np.zeros(1)
+    chosen = np.zeros((1, 0), dtype=np.int64)
     # Lower bound of the rate of the keywords that follow.
     rest = np.append(np.cumsum(rates.min(axis=1)[::-1])[::-1], 0.0)
     for number, (rate, cost) in enumerate(zip(rates, costs)):
         steps = _undominated(rate, cost)
-        all_rates = (front.rates[:, None] + rate[steps]).ravel()
-        all_costs = (front.costs[:, None] + cost[steps]).ravel()
-        kept = _undominated(all_rates, all_costs)
-        affordable = all_rates[kept] + rest[number + 1] <= max_rate * (1 + 1e-9)
+        rate_sums = (all_rates[:, None] + rate[steps]).ravel()
+        cost_sums = (all_costs[:, None] + cost[steps]).ravel()
+        kept = _undominated(rate_sums, cost_sums)
+        affordable = rate_sums[kept] + rest[number + 1] <= limit
         kept = kept[affordable] if affordable.any() else kept[:1]
         before, step = np.divmod(kept, len(steps))
-        front = Front(
-            all_rates[kept],
-            all_costs[kept],
-            np.column_stack((front.steps[before], steps[step])),
-        )
-    return front
+        all_rates, all_costs = rate_sums[kept], cost_sums[kept]
+        chosen = np.column_stack((chosen[before], steps[step]))
+    # The front is sorted by falling cost.
+    return np.asarray(chosen[-1])
 
 
 def _undominated(rates: FloatArray, costs: FloatArray) -> NDArray[np.int64]:
@@ -122,7 +75,7 @@ def choose_steps(
     *,
     hours: float,
     budgets: Sequence[float],
-    config: RuleConfig,
+    own_share: float,
 ) -> list[IntArray]:
     """Return for each budget the index of each keyword's threshold in the grid.
 
@@ -138,13 +91,11 @@ def choose_steps(
         Duration of the audio in which the false accepts were counted.
     budgets : sequence of float
         False accepts per hour of all keywords together.
+    own_share : float
+        Share of each keyword's own best offset; 0 gives one threshold for all keywords. Higher
+        values suit a model whose keywords score differently, and overfit more in few hours.
     """
-    if config.rule in ("counts", "margin"):
-        rates = _falling(counts if config.rule == "counts" else _margin(counts, grid)) / hours
-        front = best_choices(rates, costs, max_rate=max(budgets))
-        return [front.steps[front.at(budget)] for budget in budgets]
-    share = config.own_share if config.rule == "shrunk" else 0.0
-    deviation = share * own_places(counts, costs, grid, hours=hours)
+    deviation = own_share * own_places(counts, costs, grid, hours=hours)
     heights = _heights(grid)
     levels = np.linspace(heights[0], heights[-1], 2 * len(grid))
     steps = np.searchsorted(heights, levels[:, None] + deviation - 1e-9)
@@ -164,10 +115,9 @@ def own_places(
     A height is -log(1 - threshold). Offsets are estimated at a generous budget, at which single
     false accepts matter little.
     """
-    rates = _falling(counts) / hours
-    front = best_choices(rates, costs, max_rate=LEARN_PER_HOUR)
+    steps = cheapest_steps(_falling(counts) / hours, costs, budget=LEARN_PER_HOUR)
     # The last step of the grid means "never" and is no offset.
-    steps = np.minimum(front.steps[front.at(LEARN_PER_HOUR)], len(grid) - 2)
+    steps = np.minimum(steps, len(grid) - 2)
     places = _heights(grid)[steps]
     return np.asarray(places - places.mean())
 
@@ -202,8 +152,3 @@ def _falling(counts: NDArray[np.generic]) -> FloatArray:
     return np.asarray(
         np.maximum.accumulate(np.asarray(counts, dtype=np.float64)[:, ::-1], axis=1)[:, ::-1]
     )
-
-
-def _margin(counts: IntArray, grid: FloatArray) -> IntArray:
-    lower = np.searchsorted(grid, grid - MARGIN - 1e-9, side="right") - 1
-    return counts[:, np.maximum(lower, 0)]

@@ -14,14 +14,15 @@ from training.evaluation.stream_scores import LATE_S, FileScores
 from training.evaluation.truth import IGNORE, Event
 
 IntArray = NDArray[np.int64]
+LOWEST = 0.2
 
 
-def threshold_grid(*, floor: float = 0.2) -> NDArray[np.float64]:
+def threshold_grid() -> NDArray[np.float64]:
     """Return the thresholds to choose from in rising order, dense towards 1 and up to 1.
 
     A confident model has most of its scores just below 1. At 1 a keyword practically never fires.
     """
-    steps = 1 - np.geomspace(1 - floor, 0.004, 120)
+    steps = 1 - np.geomspace(1 - LOWEST, 0.004, 120)
     return np.unique(np.append(np.round(steps, 3), 1.0))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from kws.errors import ConfigError
 from kws.manifest import ModelManifest
 from training.tuning.operating_point import OperatingPoint, tally
 from training.tuning.posterior_cache import MAX_SMOOTHING_MS, ScoreSettings
-from training.tuning.threshold_rules import RuleConfig, choose_steps
+from training.tuning.threshold_rules import choose_steps
 from training.tuning.threshold_sweep import Hops, SweepCounts, sweep_thresholds, threshold_grid
 from training.tuning.tuning_audio import AudioSet, TuningAudio
 
@@ -51,10 +51,8 @@ class TuneConfig:
     """Smoothing with a higher median latency after the end of the word is not used, unless all
     have a higher one."""
 
-    floor: float = 0.2
-    """Lowest threshold."""
-
-    rule: RuleConfig = field(default_factory=RuleConfig)
+    own_share: float = 0.25
+    """Share of each keyword's own best offset from the common level; see `choose_steps`."""
 
     def __post_init__(self) -> None:
         smoothing, suppression, weights = (
@@ -67,7 +65,7 @@ class TuneConfig:
         are_weights = all(0 <= value <= MAX_CONTEXT_WEIGHT for value in weights)
         for option, valid, expected, got in (
             ("fa-per-hour", self.fa_per_hour > 0, "above 0", self.fa_per_hour),
-            ("floor", 0 < self.floor < 0.99, "above 0 and below 0.99", self.floor),
+            ("own-share", 0 <= self.own_share <= 1, "0 to 1", self.own_share),
             ("max-latency-s", self.max_latency_s > 0, "above 0", self.max_latency_s),
             ("smoothing-ms", is_smoothing, f"above 0 and up to {MAX_SMOOTHING_MS}", smoothing),
             ("suppression-ms", is_suppression, "0 to 60000", suppression),
@@ -148,12 +146,12 @@ def _candidates(
     scoring: ScoreSettings,
 ) -> list[Candidate]:
     """Return the best thresholds for each suppression and budget."""
-    grid = threshold_grid(floor=config.floor)
+    grid = threshold_grid()
     quiet = _hops(audio.quiet, manifest, scoring)
     words = _hops(audio.words, manifest, scoring) if audio.words.files else None
     own_ms = manifest.decision.suppression_ms
     spans = set(config.suppression_ms or (own_ms, *SUPPRESSION_MS)) if words else {own_ms}
-    rule = config.rule if words else RuleConfig(rule="common")
+    own_share = config.own_share if words else 0.0
     ordered = sorted(budgets)
     found = []
     for suppression_ms in sorted(spans):
@@ -163,7 +161,7 @@ def _candidates(
         if words:
             costs = _costs(words, sweep_thresholds(words, grid, suppression_s=suppression_s))
         chosen = choose_steps(
-            counts, costs, grid, hours=audio.quiet.hours, budgets=ordered, config=rule
+            counts, costs, grid, hours=audio.quiet.hours, budgets=ordered, own_share=own_share
         )
         for budget, steps in zip(ordered, chosen):
             thresholds = [round(float(grid[step]), 3) for step in steps]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +26,14 @@ WAYS: dict[str, tuple[tuple[str | None, str | None], ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class Tuned:
-    """The operating point to use, and the report on it."""
-
-    point: OperatingPoint
-    report: dict[str, Any]
-
-
 def tune_and_report(
     read_audio: Callable[[str | None], TuningAudio],
     manifest: ModelManifest,
     config: TuneConfig,
     *,
     split: str,
-) -> Tuned:
-    """Tune on one part of the speakers and report on the other.
+) -> tuple[OperatingPoint, dict[str, Any]]:
+    """Tune on one part of the speakers; return the operating point and a report on the others.
 
     Parameters
     ----------
@@ -80,8 +71,7 @@ def tune_and_report(
     report = {
         "fa_per_hour": asked,
         "split": split,
-        "rule": config.rule.rule,
-        "own_share": config.rule.own_share,
+        "own_share": config.own_share,
         "ways": described,
         "tuning": own[asked].figures(keywords),
         "reporting": {"speakers": speakers, **reported[asked].figures(keywords)}
@@ -96,7 +86,7 @@ def tune_and_report(
             for budget in sorted(own)
         ],
     }
-    return Tuned(chosen, report)
+    return chosen, report
 
 
 def _add_outcomes(

@@ -42,76 +42,56 @@ class TuningAudio:
     """Test words."""
 
 
-@dataclass(frozen=True)
-class AudioFolders:
-    """Folders with their truth tables."""
+def read_folders(
+    spotter: KeywordSpotter,
+    folders: Sequence[Path],
+    half: str | None,
+    *,
+    cache: Path | None,
+    progress: Callable[[str], Any],
+) -> AudioSet:
+    """Return the posteriors and truth of the files of one half of each folder's speakers.
 
-    folders: tuple[Path, ...]
-    truths: tuple[Path | None, ...]
-
-    @classmethod
-    def of(cls, folders: Sequence[Path], truths: Sequence[Path] | None = None) -> AudioFolders:
-        """Pair folders with tables, by default with the ``truth.csv`` in each.
-
-        Raises
-        ------
-        ConfigError
-            If there are tables, but not one for each folder.
-        """
-        if truths and len(truths) != len(folders):
-            raise ConfigError("--truth: expected one table for each --audio folder")
-        found = [
-            folder / "truth.csv" if (folder / "truth.csv").is_file() else None for folder in folders
+    Files of the other half are not opened. `half` is one of `HALVES`, or None for all. A folder
+    with a single speaker cannot be split and belongs to both halves. The truth is the folder's
+    ``truth.csv``, if it has one.
+    """
+    files: list[Posteriors] = []
+    events: list[Event] = []
+    speakers: list[str] = []
+    for folder in folders:
+        paths = audio_in(folder)
+        names = [path.name for path in paths]
+        both = halves(speaker_of(path) for path in paths)
+        if half is not None and both[1]:
+            paths = [path for path in paths if speaker_of(path) in both[HALVES.index(half)]]
+        for path in progress(folder.name)(paths):
+            file = posteriors_of(spotter, path, cache=cache)
+            files.append(replace(file, file=str(path)))
+        table = folder / "truth.csv"
+        kept = {path.name: str(path) for path in paths}
+        events += [
+            replace(event, file=kept[event.file])
+            for event in (read_truth(table, files=names) if table.is_file() else ())
+            if event.file in kept
         ]
-        return cls(tuple(folders), tuple(truths or found))
+        speakers += sorted({speaker_of(path) for path in paths})
+    return AudioSet(tuple(files), tuple(events), tuple(speakers))
 
-    def read(
-        self,
-        spotter: KeywordSpotter,
-        half: str | None,
-        *,
-        cache: Path | None,
-        progress: Callable[[str], Any],
-    ) -> AudioSet:
-        """Return the posteriors of the files of one half of each folder's speakers.
 
-        Files of the other half are not opened. `half` is one of `HALVES`, or None for all. A
-        folder with a single speaker cannot be split and belongs to both halves.
-        """
-        files: list[Posteriors] = []
-        events: list[Event] = []
-        speakers: list[str] = []
-        for folder, table in zip(self.folders, self.truths):
-            paths = audio_in(folder)
-            names = [path.name for path in paths]
-            both = halves(speaker_of(path) for path in paths)
-            if half is not None and both[1]:
-                paths = [path for path in paths if speaker_of(path) in both[HALVES.index(half)]]
-            for path in progress(folder.name)(paths):
-                file = posteriors_of(spotter, path, cache=cache)
-                files.append(replace(file, file=str(path)))
-            kept = {path.name: str(path) for path in paths}
-            events += [
-                replace(event, file=kept[event.file])
-                for event in (read_truth(table, files=names) if table else ())
-                if event.file in kept
-            ]
-            speakers += sorted({speaker_of(path) for path in paths})
-        return AudioSet(tuple(files), tuple(events), tuple(speakers))
-
-    def of_one_speaker(self) -> list[str]:
-        """Return the folders with a single speaker, which belong to both halves."""
-        return [
-            folder.name
-            for folder in self.folders
-            if not halves(speaker_of(path) for path in audio_in(folder))[1]
-        ]
+def with_one_speaker(folders: Sequence[Path]) -> list[str]:
+    """Return the folders with a single speaker, which belong to both halves."""
+    return [
+        folder.name
+        for folder in folders
+        if not halves(speaker_of(path) for path in audio_in(folder))[1]
+    ]
 
 
 def read_audio(
     spotter: KeywordSpotter,
-    quiet: AudioFolders,
-    words: AudioFolders,
+    quiet: Sequence[Path],
+    words: Sequence[Path],
     half: str | None,
     *,
     cache: Path | None,
@@ -124,18 +104,18 @@ def read_audio(
     ConfigError
         If a keyword is spoken in the quiet audio, or none among the test words.
     """
-    background = quiet.read(spotter, half, cache=cache, progress=progress)
+    background = read_folders(spotter, quiet, half, cache=cache, progress=progress)
     spoken = [event for event in background.events if event.keyword != IGNORE]
     if spoken:
         raise ConfigError(
             f"{spoken[0].file}: expected audio without keywords except in {IGNORE} spans, got "
             f"{spoken[0].keyword!r} at {spoken[0].start_s:g} s"
         )
-    test_words = words.read(spotter, half, cache=cache, progress=progress)
+    test_words = read_folders(spotter, words, half, cache=cache, progress=progress)
     spoken_words = {event.keyword for event in test_words.events}
-    if words.folders and not spoken_words & set(spotter.keywords):
+    if words and not spoken_words & set(spotter.keywords):
         raise ConfigError(
-            f"{', '.join(map(str, words.folders))}: expected spoken keywords of "
+            f"{', '.join(map(str, words))}: expected spoken keywords of "
             f"{spotter.manifest.name}; is there a truth.csv?"
         )
     return TuningAudio(background, test_words)

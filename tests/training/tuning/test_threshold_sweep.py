@@ -60,10 +60,10 @@ def test_counts_are_those_of_the_policy(rng, suppression_s, hop_s):
 
 def test_grid_is_dense_towards_one_and_ends_there():
     """
-    Thresholds rise from the floor to 1, with at most the three digits of a manifest.
+    Thresholds rise from 0.2 to 1, with at most the three digits of a manifest.
     """
-    grid = threshold_grid(floor=0.4)
+    grid = threshold_grid()
 
-    assert (0.4, 1.0) == (grid[0], grid[-1])
+    assert (0.2, 1.0) == (grid[0], grid[-1])
     assert (np.diff(grid) > 0).all()
     assert grid[grid > 0.9].size > grid[(grid > 0.6) & (grid < 0.7)].size

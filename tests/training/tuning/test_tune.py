@@ -15,7 +15,7 @@ from training.cli.evaluate import main
 from training.evaluation.long_audio import run_file
 from training.tuning.operating_point import OperatingPoint, tally
 from training.tuning.posterior_cache import ScoreSettings, posteriors_of
-from training.tuning.tuning_audio import AudioFolders
+from training.tuning.tuning_audio import read_folders
 
 DEMO = models.FIRMWARE_MODELS / "demo.wav"
 RATE = 16_000
@@ -133,14 +133,13 @@ def test_the_half_for_the_report_is_not_opened(spotter, folders, cache):
     quiet, _ = folders
     for speaker in ("11", "13"):
         (quiet / f"{speaker}-000.wav").write_bytes(b"no audio")
-    audio = AudioFolders.of([quiet])
 
-    found = audio.read(spotter, "half-a", cache=cache, progress=lambda _: iter)
+    found = read_folders(spotter, [quiet], "half-a", cache=cache, progress=lambda _: iter)
 
     assert ("10", "12") == found.speakers
     assert 2 * 20 / 3600 == pytest.approx(found.hours)
     with pytest.raises(AudioError, match="11-000"):
-        audio.read(spotter, "half-b", cache=cache, progress=lambda _: iter)
+        read_folders(spotter, [quiet], "half-b", cache=cache, progress=lambda _: iter)
 
 
 def test_folders_of_one_name_are_counted_apart(spotter, folders, tmp_path):
@@ -149,9 +148,8 @@ def test_folders_of_one_name_are_counted_apart(spotter, folders, tmp_path):
     """
     _, words = folders
     shutil.copytree(words, tmp_path / "again" / "words")
-    part = AudioFolders.of([words, tmp_path / "again" / "words"]).read(
-        spotter, None, cache=None, progress=lambda _: iter
-    )
+    both = [words, tmp_path / "again" / "words"]
+    part = read_folders(spotter, both, None, cache=None, progress=lambda _: iter)
     decision = spotter.manifest.decision
     point = OperatingPoint(
         ScoreSettings(decision.smoothing_ms, None), decision.suppression_ms, spotter.thresholds
