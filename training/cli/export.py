@@ -14,7 +14,6 @@ from kws.cli import program
 from kws.errors import ConfigError, ModelError
 from kws.features.frontends import ClipFeatures
 from kws.manifest import ModelManifest, read_manifest
-from training.cli.terminal import check_picture
 
 if TYPE_CHECKING:
     from training.tflite.stream_rewrite import StreamingModel
@@ -23,7 +22,6 @@ EXAMPLES = """\
   kws-train export runs/default --out my_models           both models and the manifest
   kws-train export runs/default --float --out my_models   in float32, as default-float
   kws-train export default --hop-frames 2 --out fast      a streaming model with steps of 20 ms
-  kws-train export default --picture stream.png           what each layer computes and keeps
   kws-train export default --c-array --out firmware/src   C source for TFLite Micro
 """
 
@@ -67,12 +65,6 @@ def add_parser(commands: Any) -> None:
         help="speech on which a MODEL and its streaming model must agree (default: the demo)",
     )
     made.add_argument(
-        "--picture",
-        type=Path,
-        metavar="FILE",
-        help="draw what each layer of the streaming model computes and keeps (.png, .svg, .pdf)",
-    )
-    made.add_argument(
         "--c-array",
         action="store_true",
         help="also write C source for TFLite Micro: NAME_model.h and NAME_model.cc",
@@ -82,8 +74,6 @@ def add_parser(commands: Any) -> None:
 
 def export(arguments: argparse.Namespace) -> int:
     """Export a run, or add a streaming model or C source to a model."""
-    if arguments.picture:
-        check_picture(arguments.picture)
     report: dict[str, Any] = {}
     lines: list[str] = []
     if _is_run(arguments.source):
@@ -98,8 +88,6 @@ def export(arguments: argparse.Namespace) -> int:
             assert manifest.stream is not None
             report |= {"manifest": str(path), "sha256": manifest.stream.sha256, **_summary(made)}
             lines.append(_text(path, made))
-    if arguments.picture:
-        _draw(read_manifest(path), arguments.picture)
     if arguments.c_array:
         report["c_array"] = [str(file) for file in _write_c_source(path, out)]
         lines += report["c_array"]
@@ -160,7 +148,7 @@ def _exported_model(arguments: argparse.Namespace) -> Path:
         )
     if arguments.float:
         raise ConfigError(f"{source}: --float needs the training run; this model is made already")
-    if arguments.hop_frames is None and not (arguments.c_array or arguments.picture):
+    if arguments.hop_frames is None and not arguments.c_array:
         raise ConfigError(
             f"{source}: exported already; add --hop-frames for a streaming model, or --c-array for "
             "C source"
@@ -183,18 +171,6 @@ def _add_streaming_model(
     return add_streaming_model(manifest, frames, hop_frames=arguments.hop_frames, out=out)
 
 
-def _draw(manifest: ModelManifest, picture: Path) -> None:
-    from training.tflite.stream_picture import draw_streaming
-    from training.tflite.stream_rewrite import make_streaming
-
-    if manifest.stream is None:
-        raise ConfigError(f"--picture: {manifest.path} has no streaming model; add --hop-frames")
-    hop_frames = manifest.stream.hop_frames
-    made = make_streaming(manifest.read_form(manifest.window), hop_frames=hop_frames)
-    step_ms = manifest.frontend.duration_ms(hop_frames)
-    draw_streaming(made, picture, title=f"{manifest.name}: one step of {step_ms:g} ms")
-
-
 def _write_c_source(manifest: Path, out: Path) -> list[Path]:
     from training.export.c_source import write_c_source
 
@@ -202,14 +178,11 @@ def _write_c_source(manifest: Path, out: Path) -> list[Path]:
 
 
 def _summary(made: StreamingModel) -> dict[str, Any]:
-    """Return what a step costs and keeps, and the ratio that the layers' lengths let expect."""
-    convolutions = [layer for layer in made.layers if layer.macs and layer.n_steps > 1]
-    n_steps = sum(layer.n_steps for layer in convolutions)
+    """Return what a step costs and keeps."""
     return {
         "multiplications": made.macs,
         "window_multiplications": made.window_macs,
         "multiplications_ratio": round(made.macs / made.window_macs, 4),
-        "length_ratio": round(sum(layer.n_new for layer in convolutions) / n_steps, 4),
         "state_bytes": sum(int(np.prod(state.shape)) for state in made.states),
         "states": {state.name: list(state.shape) for state in made.states},
     }
@@ -220,8 +193,7 @@ def _text(path: Path, made: StreamingModel) -> str:
     lines = [
         f"{path}: streaming model equal to the non-streaming model at every hop",
         f"a step: {made.macs} multiplications, {100 * report['multiplications_ratio']:.1f} % of "
-        f"the window's {made.window_macs} (new over all steps of the layers: "
-        f"{100 * report['length_ratio']:.1f} %)",
+        f"the window's {made.window_macs}",
         f"kept from step to step: {report['state_bytes']} values",
     ]
     for state in made.states:

@@ -15,7 +15,6 @@ import numpy as np
 import tensorflow as tf
 
 import kws
-from kws.errors import KwsError
 from kws.files import sha256, write_atomically
 from kws.manifest import ModelManifest, WindowForm, write_manifest
 from training.architectures.recipe_model import trained_model
@@ -27,7 +26,7 @@ from training.config.run_folder import RunFolder
 from training.evaluation.clips import ClipScorer
 from training.evaluation.metrics import classification_report
 from training.tflite.convert import convert_float, convert_int8
-from training.tflite.stream_export import StreamDiffersError, add_streaming_model, stream_file
+from training.tflite.stream_export import ParityError, add_streaming_model, stream_file
 from training.tflite.stream_plan import NotStreamableError
 
 logger = logging.getLogger(__name__)
@@ -36,10 +35,6 @@ logger = logging.getLogger(__name__)
 MAX_FEATURE_DIFFERENCE = 0.05
 # Concatenated to compare the streaming model on: enough for every state to be used.
 MIN_CLIPS = 10
-
-
-class ParityError(KwsError, RuntimeError):
-    """The exported model is not close enough to the trained one."""
 
 
 def export(
@@ -110,8 +105,8 @@ def _write(manifest: ModelManifest, task: Task, out: Path, *, hop_frames: int) -
         try:
             add_streaming_model(manifest, frames, hop_frames=hop_frames, out=out)
             return
-        except StreamDiffersError as error:
-            raise StreamDiffersError(
+        except ParityError as error:
+            raise ParityError(
                 f"{error}; --hop-frames 0 exports the non-streaming model alone"
             ) from error
         except NotStreamableError as error:

@@ -22,8 +22,8 @@ logger = logging.getLogger(__name__)
 MAX_FLOAT_DIFFERENCE = 1e-4
 
 
-class StreamDiffersError(KwsError, RuntimeError):
-    """The streaming model computes other posteriors than the non-streaming one."""
+class ParityError(KwsError, RuntimeError):
+    """An exported model computes other posteriors than the one that it was made from."""
 
 
 def add_streaming_model(
@@ -46,7 +46,7 @@ def add_streaming_model(
     ------
     NotStreamableError
         If the network cannot stream, or not at this hop; nothing is written then.
-    StreamDiffersError
+    ParityError
         If one integer of one posterior differs; nothing is written then.
     """
     window = manifest.read_form(manifest.window)
@@ -108,7 +108,7 @@ def check_equality(manifest: ModelManifest, frames: NDArray[np.float32]) -> int:
 
     Raises
     ------
-    StreamDiffersError
+    ParityError
         If posteriors differ at any hop.
     """
     form = manifest.stream
@@ -130,7 +130,7 @@ def check_equality(manifest: ModelManifest, frames: NDArray[np.float32]) -> int:
     allowed = 0.0 if int8 else MAX_FLOAT_DIFFERENCE
     different = np.flatnonzero(~(np.abs(expected - got) <= allowed).all(axis=1))
     if len(different):
-        raise StreamDiffersError(
+        raise ParityError(
             f"{form.file}: expected the posteriors of the non-streaming model, got others at "
             f"{len(different)} of {len(expected)} hops, first at hop {different[0]}; "
             "please report this network"

@@ -37,35 +37,16 @@ class StreamState:
 
 
 @dataclass(frozen=True)
-class LayerSteps:
-    """How many steps of a layer a window has, and how many of them are new or kept."""
-
-    name: str
-    n_steps: int
-    n_new: int
-    n_kept: int
-    stride: int
-    macs: int
-    window_macs: int
-
-
-@dataclass(frozen=True)
 class StreamingModel:
     """A streaming model, its states and its cost."""
 
     content: bytes
     states: tuple[StreamState, ...]
-    layers: tuple[LayerSteps, ...]
+    macs: int
+    """Multiplications of a hop."""
 
-    @property
-    def macs(self) -> int:
-        """Multiplications of a hop."""
-        return sum(layer.macs for layer in self.layers)
-
-    @property
-    def window_macs(self) -> int:
-        """Multiplications of a whole window."""
-        return sum(layer.window_macs for layer in self.layers)
+    window_macs: int
+    """Multiplications of a whole window."""
 
 
 def make_streaming(content: bytes, *, hop_frames: int, where: str = "model") -> StreamingModel:
@@ -107,7 +88,7 @@ class _Rewriter:
         self._inputs: dict[str, int] = {}
         self._next_states: dict[str, int] = {}
         self._states: list[StreamState] = []
-        self._layers: list[LayerSteps] = []
+        self._macs = 0
         # A tensor that only reshapes another one keeps the name of that one.
         self._names: dict[int, str] = {graph.inputs[0]: INPUT}
         self._window_shapes = {index: graph.shape(index) for index in plan.timed}
@@ -125,7 +106,7 @@ class _Rewriter:
         graph.tensor(source).name = INPUT.encode()
         graph.tensor(output).name = OUTPUT.encode()
         content = graph.rebuild(inputs=self._inputs, outputs={OUTPUT: output, **self._next_states})
-        return StreamingModel(content, tuple(self._states), tuple(self._layers))
+        return StreamingModel(content, tuple(self._states), self._macs, sum(macs))
 
     def _rewrite(self, position: int, operator: Any, macs: int) -> None:
         """Append the operator, reading from what is held; a crop becomes a delay."""
@@ -143,11 +124,11 @@ class _Rewriter:
         if position in plan.local_ops:
             self._shorten(made)
             self._fit_shape_options(operator)
-            name = self._name(made, operator)
-            self._note_layer(made, name, macs)
-            self._hold(made, made, name)
-        elif macs:
-            self._layers.append(LayerSteps(graph.layer_name(made), 1, 1, 0, 0, macs, macs))
+            timed = self._plan.timed[made]
+            self._macs += macs * timed.n_new // timed.time.n_steps
+            self._hold(made, made, self._name(made, operator))
+        else:
+            self._macs += macs
 
     def _shorten(self, index: int) -> None:
         """Give a tensor the length of its new steps."""
@@ -216,14 +197,6 @@ class _Rewriter:
             # Without axes it would also remove the time axis of a single new step.
             dims = [axis for axis, size in enumerate(self._window_shapes[source]) if size == 1]
             options.squeezeDims = np.asarray(dims, dtype=np.int32)
-
-    def _note_layer(self, index: int, name: str, window_macs: int) -> None:
-        timed = self._plan.timed[index]
-        n_steps, n_new, stride = timed.time.n_steps, timed.n_new, timed.time.stride
-        macs = window_macs * n_new // n_steps
-        self._layers.append(
-            LayerSteps(name, n_steps, n_new, timed.n_kept, stride, macs, window_macs)
-        )
 
     def _name(self, index: int, operator: Any) -> str:
         source = int(operator.inputs[0])

@@ -24,8 +24,8 @@ from training.batches.task import open_task
 from training.cli import train
 from training.config.run_folder import RunFolder
 from training.export import export as exports
-from training.export.export import ParityError
 from training.fit import trainer as fits
+from training.tflite.stream_export import ParityError
 
 # Slow to import, and all on one fit: a machine under load needs its time.
 pytestmark = [

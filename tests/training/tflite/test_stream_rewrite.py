@@ -38,7 +38,7 @@ from kws.inference.window_model import WindowModel
 from kws.manifest import ModelManifest, WindowForm, read_manifest
 from training.tflite.convert import convert_float, convert_int8
 from training.tflite.graph import Graph
-from training.tflite.stream_export import StreamDiffersError, add_streaming_model, check_equality
+from training.tflite.stream_export import ParityError, add_streaming_model, check_equality
 from training.tflite.stream_plan import NotStreamableError
 from training.tflite.stream_rewrite import StreamingModel, make_streaming
 
@@ -221,7 +221,7 @@ def test_a_streaming_model_that_differs_is_found(manifest_of, speech, tmp_path):
     (tmp_path / streamed.stream.file).write_bytes(changed)
     damaged_manifest = replace(streamed, stream=replace(streamed.stream, sha256=sha256(changed)))
 
-    with pytest.raises(StreamDiffersError, match="expected the posteriors of the non-streaming"):
+    with pytest.raises(ParityError, match="expected the posteriors of the non-streaming"):
         check_equality(damaged_manifest, speech)
 
 
