@@ -93,12 +93,6 @@ def _add_learning_options(made: argparse._ArgumentGroup) -> None:
         help="your own audio without the words, such as the radio in the room; repeatable",
     )
     made.add_argument(
-        "--head",
-        choices=("logistic", "dense", "prototype"),
-        default="logistic",
-        help="classifier on the embedding (default: logistic)",
-    )
-    made.add_argument(
         "--backbone",
         default="words",
         metavar="NAME|PATH",

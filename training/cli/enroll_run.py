@@ -7,13 +7,14 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from kws.cli import program
 from kws.errors import ConfigError
-from training.cli.terminal import keeper
+from training.cli.terminal import ask_to_keep
 from training.datasets.clips import SAMPLE_RATE
 from training.datasets.synthetic_speech import synthesise
 from training.embedding.backbone import WordBackbone, WordEmbedder
@@ -23,7 +24,7 @@ from training.enrolment.enrol import Enroller
 from training.enrolment.guided_recording import microphone_blocks, record
 from training.enrolment.make_negatives import add_user_folders
 from training.enrolment.recordings import Recording, folders_of, read_recordings
-from training.enrolment.report import WordReport, write_report
+from training.enrolment.report import report_lines, word_report, write_report
 from training.enrolment.voices import LONGEST_S, N_VOICES, synthesise_voices
 from training.enrolment.write_model import ExportedModel, make_model, open_base
 
@@ -39,7 +40,6 @@ def enroll(arguments: argparse.Namespace) -> int:
     backbone = embedder.description
     base = open_base(arguments.add_to, backbone, words) if arguments.add_to else None
     config = EnrolmentConfig(
-        head=arguments.head,
         copies=arguments.copies,
         per_hour=arguments.fa_per_hour,
         seed=arguments.seed,
@@ -53,8 +53,8 @@ def enroll(arguments: argparse.Namespace) -> int:
         enroller = Enroller(embedder, negatives.without(words), config, progress=show)
         enrolment = enroller.enrol(recordings, voices=voices)
         show("writing the model", 0.95)
-        reports = {word: WordReport.of(enrolment, word) for word in words}
-        metrics = {"enrolment": {word: report.table() for word, report in reports.items()}}
+        reports = {word: word_report(enrolment, word) for word in words}
+        metrics = {"enrolment": reports}
         made = make_model(
             embedder, enrolment, config, arguments.out, name=name, metrics=metrics, base=base
         )
@@ -96,6 +96,7 @@ def _recordings(arguments: argparse.Namespace, words: list[str]) -> dict[str, li
 
 
 def _record(folders: Mapping[str, Path], arguments: argparse.Namespace) -> None:
+    ask = not arguments.yes and sys.stdin.isatty()
     device = arguments.device
     device = int(device) if device is not None and device.isdecimal() else device
     with microphone_blocks(device) as blocks:
@@ -106,7 +107,7 @@ def _record(folders: Mapping[str, Path], arguments: argparse.Namespace) -> None:
                 blocks,
                 n_recordings=arguments.record,
                 say=_say,
-                keep=keeper(ask=not arguments.yes and sys.stdin.isatty()),
+                keep=ask_to_keep if ask else lambda recording: True,
             )
 
 
@@ -167,21 +168,21 @@ def _progress() -> Iterator[Callable[[str, float], None]]:
 def _print_result(
     arguments: argparse.Namespace,
     made: ExportedModel,
-    reports: Mapping[str, WordReport],
+    reports: Mapping[str, dict[str, Any]],
     page: Path,
 ) -> None:
     if arguments.json:
         program.print_json(
             {
                 "model": str(made.manifest.path),
-                "words": {word: report.table() for word, report in reports.items()},
+                "words": reports,
                 "parity": round(made.max_difference, 4),
                 "report": str(page),
             }
         )
         return
-    for report in reports.values():
-        print("\n".join(report.lines()))
+    for word, report in reports.items():
+        print("\n".join(report_lines(word, report)))
     model = made.manifest.path
     print(f"{model}: posteriors within {made.max_difference:.3f} of the float head's")
     print(f"{page}: measurements and pictures")

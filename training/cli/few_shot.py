@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kws.cli import program
 from kws.errors import ConfigError
-from kws.files import sha256
-
-if TYPE_CHECKING:
-    from training.embedding.backbone import WordBackbone
 
 EXAMPLES = """\
   kws-eval few-shot computer jarvis --clips wake_words --speech dev_clean --out reports/few-shot
@@ -48,7 +43,6 @@ def add_parsers(commands: Any) -> None:
     made.add_argument("--backbone", default="words", metavar="NAME|PATH")
     made.add_argument("--counts", type=int, nargs="+", default=[1, 3, 5, 10, 20, 50])
     made.add_argument("--draws", type=int, default=10)
-    made.add_argument("--head", default="logistic", help="as in kws-enroll (default: logistic)")
     made.add_argument("--copies", type=int, default=60)
     made.add_argument("--fa-per-hour", type=float, default=0.5)
     made.add_argument("--voices", type=int, metavar="N", help="as in kws-enroll (default: 60)")
@@ -57,19 +51,19 @@ def add_parsers(commands: Any) -> None:
         type=Path,
         required=True,
         metavar="DIR",
-        help="where the study goes; an interrupted study in it is continued",
+        help="for trials.csv and table.md, written after each draw",
     )
 
 
 def few_shot(arguments: argparse.Namespace) -> int:
-    """Run the study, or continue it."""
+    """Run the study."""
     from training.embedding.backbone import WordBackbone, WordEmbedder
     from training.embedding.negatives import Negatives
     from training.enrolment.config import EnrolmentConfig
     from training.enrolment.few_shot_study import (
         FewShotStudy,
+        Trial,
         embed_speech,
-        read_trials,
         write_study,
     )
     from training.enrolment.voices import N_VOICES, synthesise_voices
@@ -77,13 +71,11 @@ def few_shot(arguments: argparse.Namespace) -> int:
     n_voices = N_VOICES if arguments.voices is None else arguments.voices
     if n_voices < 0:
         raise ConfigError(f"--voices: expected 0 or more, got {n_voices}")
-    config = EnrolmentConfig(arguments.head, arguments.copies, arguments.fa_per_hour)
+    config = EnrolmentConfig(arguments.copies, arguments.fa_per_hour)
     embedder = WordEmbedder(WordBackbone.read(arguments.backbone))
     backbone = embedder.description
     negatives = Negatives.read(backbone.negatives_path, backbone=backbone.sha256)
     recordings = {word: _recordings(word, arguments.clips) for word in arguments.words}
-    about = {**_about(arguments, backbone), "voices": n_voices, **asdict(config)}
-    trials = read_trials(arguments.out, about)
     voices = {
         word: synthesise_voices(
             found[: min(arguments.counts)],
@@ -95,29 +87,19 @@ def few_shot(arguments: argparse.Namespace) -> int:
         for word, found in recordings.items()
     }
     study = FewShotStudy(embedder, negatives, embed_speech(embedder, arguments.speech), config)
-    done = {(trial.word, trial.n_recordings, trial.draw) for trial in trials}
-    table = write_study(arguments.out, trials, config)
+    trials: list[Trial] = []
     for trial in study.trials(
-        recordings, counts=arguments.counts, draws=arguments.draws, voices=voices, done=done
+        recordings, counts=arguments.counts, draws=arguments.draws, voices=voices
     ):
         trials.append(trial)
         _tell(
             f"{trial.word}, {trial.n_recordings} recordings, draw {trial.draw}: "
             f"{100 * trial.missed:.1f} % missed, {trial.per_hour:.2f} false accepts per hour"
         )
-        # After each trial, so that an interruption loses nothing.
-        table = write_study(arguments.out, trials, config)
+        # After each trial, so that an interrupted study leaves its table.
+        table = write_study(arguments.out, trials)
     print(table)
     return 0
-
-
-def _about(arguments: argparse.Namespace, backbone: WordBackbone) -> dict[str, Any]:
-    return {
-        "backbone": backbone.sha256,
-        "negatives": sha256(backbone.negatives_path.read_bytes()),
-        "clips": [folder.name for folder in arguments.clips],
-        "speech": arguments.speech.name,
-    }
 
 
 def _recordings(word: str, folders: list[Path]) -> Any:

@@ -6,7 +6,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +74,8 @@ def check_picture(path: Path, option: str = "--picture") -> None:
         raise ConfigError(f"{option} {path}: there is no folder {path.parent}")
 
 
-def keeper(*, ask: bool) -> Callable[[Recording], bool]:
-    """Return what decides whether to keep a recording: always, or as the user answers."""
-    return _ask if ask else lambda recording: True
-
-
-def _ask(recording: Recording) -> bool:
+def ask_to_keep(recording: Recording) -> bool:
+    """Return whether the user keeps a recording, which they can play first."""
     while True:
         print(
             "  Enter keeps it, p plays it, r records it again: ",

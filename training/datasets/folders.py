@@ -94,6 +94,27 @@ def audio_files(root: Path, *, suffixes: frozenset[str] = AUDIO_SUFFIXES) -> lis
     return files
 
 
+def recordings_in(folder: Path, what: str = "audio files", *, deep: bool = False) -> list[Path]:
+    """Return the audio files of a folder, sorted; if `deep`, of the folders in it, too.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such folder, or it holds no audio.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: expected a folder with {what}, found no folder")
+    # Hidden files may be half written.
+    paths = sorted(
+        path
+        for path in (folder.rglob("*") if deep else folder.iterdir())
+        if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
+    )
+    if not paths:
+        raise ConfigError(f"{folder}: expected {what}, found none")
+    return paths
+
+
 def _read_lists(root: Path) -> dict[str, str] | None:
     """Return split by ``word/file`` from the list files, or None where there are none."""
     listed: dict[str, str] = {}

@@ -51,9 +51,14 @@ def open_backbone(config: TransferConfig) -> Backbone:
         return _yamnet(config)
     if path is not None and path.suffix == ".tflite" and path.is_file():
         return _waveform_backbone(path.stem, path, config, hop_samples=None)
-    backbone = _word_backbone(name if path is None or not path.is_file() else str(path), config)
+    names = shipped_names()
+    if name not in names and (path is None or not path.is_file()):
+        raise ConfigError(
+            f"transfer.backbone: expected {', '.join([*NAMED, *names])}, a run folder, "
+            f"or a .json or .tflite file, got {name!r}"
+        )
     check_single_window(config)
-    return backbone
+    return WordBackbone.read(name if name in names else str(path)).truncated(config.layers)
 
 
 def check_single_window(config: TransferConfig) -> None:
@@ -111,13 +116,3 @@ def _waveform_backbone(
         origin={"backbone": name, "file_sha256": sha256(content), "layers": list(config.layers)},
         **about,
     )
-
-
-def _word_backbone(name_or_path: str, config: TransferConfig) -> Backbone:
-    """Open an int8 backbone of this project, as `kws-enroll` uses it."""
-    if name_or_path not in shipped_names() and not Path(name_or_path).is_file():
-        raise ConfigError(
-            f"transfer.backbone: expected {', '.join([*NAMED, *shipped_names()])}, a run folder, "
-            f"or a .json or .tflite file, got {name_or_path!r}"
-        )
-    return WordBackbone.read(name_or_path).truncated(config.layers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from training.config.sections import TransferConfig
 
 FloatArray = NDArray[np.float32]
-SEED = 1
 POSITIVE_SHARE = 0.1
 """Weight of all positives of a word against all negatives: a few recordings must not drown."""
 
@@ -99,54 +98,6 @@ def fit_logistic(examples: Examples, *, inverse_penalty: float = 0.02) -> Head:
     estimator = LogisticRegression(C=inverse_penalty, max_iter=200, tol=1e-3)
     scaling = _scaling(examples.negatives, np.float32)
     return _fit(estimator, x, y, examples.words, scaling, sample_weight=weights)
-
-
-def fit_dense(examples: Examples, *, hidden: int = 32, epochs: int = 30) -> Head:
-    """Return a network with one hidden layer, trained by Adam."""
-    from sklearn.neural_network import MLPClassifier
-
-    rng = np.random.default_rng(SEED)
-    n_words, n_negatives = len(examples.words), len(examples.negatives)
-    # MLPClassifier takes no sample weights: positives are drawn repeatedly instead.
-    n_drawn = round(POSITIVE_SHARE * n_negatives)
-    rows = np.concatenate(
-        [rng.choice(np.flatnonzero(examples.labels == word), n_drawn) for word in range(n_words)]
-    )
-    x = np.concatenate([examples.positives[rows], examples.negatives])
-    y = np.concatenate([examples.labels[rows], np.full(n_negatives, n_words)])
-    estimator = MLPClassifier(
-        (hidden,), alpha=1e-2, batch_size=256, max_iter=epochs, random_state=SEED
-    )
-    return _fit(estimator, x, y, examples.words, _scaling(examples.negatives, np.float32))
-
-
-def fit_prototype(examples: Examples, *, shrinkage: float = 0.1) -> Head:
-    """Return one prototype per word: its mean, compared by Fisher's linear discriminant.
-
-    The covariance is that of the negatives, shrunk towards the identity. Only the mean of the
-    positives is used, so this head works best with one or two recordings.
-    """
-    mean, deviation = _scaling(examples.negatives, np.float32)
-    negatives = (examples.negatives - mean) / deviation
-    covariance = negatives.T @ negatives / len(negatives)
-    covariance = (1 - shrinkage) * covariance + shrinkage * np.eye(len(covariance))
-    columns, bias = [], []
-    for word in range(len(examples.words)):
-        rows = (examples.positives[examples.labels == word] - mean) / deviation
-        prototype = rows.mean(axis=0)
-        direction = np.linalg.solve(covariance, prototype)
-        columns.append(direction)
-        bias.append(-0.5 * prototype @ direction)
-    return Head(
-        examples.words, (_unscaled(np.stack(columns, axis=1), np.array(bias), mean, deviation),)
-    )
-
-
-WORD_HEADS: dict[str, Callable[[Examples], Head]] = {
-    "logistic": fit_logistic,
-    "dense": fit_dense,
-    "prototype": fit_prototype,
-}
 
 
 def fit_classes(

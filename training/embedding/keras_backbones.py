@@ -15,7 +15,6 @@ from training.architectures.embedding_output import pooling_layer
 from training.architectures.recipe_model import build_model, trained_model
 from training.config import recipe as recipes
 from training.config.recipe import Recipe
-from training.config.run_folder import RunFolder
 from training.config.sections import TransferConfig
 from training.embedding.backbone import Backbone
 from training.embedding.backbone_sources import check_single_window, run_of
@@ -47,7 +46,7 @@ def open_keras_backbone(config: TransferConfig) -> Backbone:
             attribution=("Speech embedding, Google (Lin et al. 2020), Apache-2.0",),
             origin={"backbone": "speech-embedding", "layers": list(taps)},
         )
-    recipe, model = open_run(run)
+    recipe, model = run.read_recipe(), trained_model(run)
     return _convert(
         embedding_model(model, config.layers),
         recipe,
@@ -61,17 +60,6 @@ def open_keras_backbone(config: TransferConfig) -> Backbone:
             "left_out": list(recipe.words.excluded),
         },
     )
-
-
-def open_run(run: RunFolder) -> tuple[Recipe, keras.Model]:
-    """Return the recipe of a run, and its network with the best weights.
-
-    Raises
-    ------
-    KwsError
-        If the run has no weights yet.
-    """
-    return run.read_recipe(), trained_model(run)
 
 
 def embedding_model(model: keras.Model, taps: Sequence[str] = ()) -> keras.Model:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kws.errors import ConfigError
-from training.embedding.heads import WORD_HEADS, Head
+from training.embedding.heads import Head
 from training.enrolment.calibration import ScoreTail
 from training.enrolment.recordings import Recording
 
@@ -17,9 +17,6 @@ THRESHOLD, SUPPRESSION_MS = 0.5, 800
 class EnrolmentConfig:
     """How words are enrolled."""
 
-    head: str = "logistic"
-    """One of `WORD_HEADS`."""
-
     copies: int = 60
     """Augmented copies of each recording."""
 
@@ -29,8 +26,6 @@ class EnrolmentConfig:
     seed: int = 1
 
     def __post_init__(self) -> None:
-        if self.head not in WORD_HEADS:
-            raise ConfigError(f"--head: expected one of {', '.join(WORD_HEADS)}, got {self.head!r}")
         if self.copies < 1:
             raise ConfigError(f"--copies: expected at least 1, got {self.copies}")
         if not 0 < self.per_hour <= 100:

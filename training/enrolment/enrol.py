@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kws.errors import ConfigError
 from training.embedding.backbone import WordEmbedder
-from training.embedding.heads import WORD_HEADS, Examples, Head, fit_logistic, stack
+from training.embedding.heads import Examples, Head, fit_logistic, stack
 from training.embedding.negatives import Negatives
 from training.enrolment.augmented_copies import windows
 from training.enrolment.calibration import ScoreTail, smoothed
@@ -128,7 +128,7 @@ class Enroller:
         positives = self._positives(aligned, voices or {})
         self._progress("fitting the head", 0.3)
         examples, rows, n_voices = self._examples(positives)
-        head = self._fit(examples)
+        head = fit_logistic(examples)
         self._progress("setting thresholds on speech", 0.5)
         held_out = self._held_out_logits(head, examples, rows)
         segments = self._negatives.speech_segments(held_out)
@@ -185,9 +185,6 @@ class Enroller:
             self._progress("embedding augmented copies", 0.3 * index / len(recordings))
         return parts
 
-    def _fit(self, examples: Examples) -> Head:
-        return WORD_HEADS[self._config.head](examples)
-
     def _examples(self, positives: _Positives) -> tuple[Examples, NDArray[np.intp], list[int]]:
         """Return examples with hard negatives, the negatives' rows, and the voices per word."""
         no_negatives = np.empty((0, self._embedder.size), np.float32)
@@ -198,8 +195,7 @@ class Enroller:
             examples, n_voices = positives.examples(negatives)
             rows = self._hardest(examples)
             negatives = self._embed_negatives(rows)
-        words, labels = examples.words, examples.labels
-        return Examples(words, examples.positives, labels, negatives), rows, n_voices
+        return replace(examples, negatives=negatives), rows, n_voices
 
     def _embed_negatives(self, rows: NDArray[np.intp]) -> FloatArray:
         return self._embedder.dequantize(self._negatives.windows(rows))
@@ -211,11 +207,7 @@ class Enroller:
         random = np.sort(rng.choice(n_windows, min(N_RANDOM, n_windows), replace=False))
         rows = random
         for _ in range(HARD_ROUNDS):
-            negatives = self._embed_negatives(rows)
-            # Logistic regression for every kind of head: it is fast and finds the same ones.
-            head = fit_logistic(
-                Examples(examples.words, examples.positives, examples.labels, negatives)
-            )
+            head = fit_logistic(replace(examples, negatives=self._embed_negatives(rows)))
             # Each word has its own hard negatives.
             order = np.argsort(self._logits(head), axis=0)[::-1]
             rows = np.union1d(random, order[: N_HARD // len(examples.words)])
@@ -239,12 +231,11 @@ class Enroller:
         fold = (ranks % SPEAKER_FOLDS)[self._negatives.segments]
         logits = self._logits(head)
         for number in range(SPEAKER_FOLDS):
-            others = examples.negatives[fold[rows] != number]
-            if not len(others) or not np.any(fold == number):
+            others = replace(examples, negatives=examples.negatives[fold[rows] != number])
+            if not len(others.negatives) or not np.any(fold == number):
                 continue
-            other = self._fit(Examples(examples.words, examples.positives, examples.labels, others))
             held = fold == number
-            logits[held] = (logits[held] + self._logits(other)[held]) / 2
+            logits[held] = (logits[held] + self._logits(fit_logistic(others))[held]) / 2
         return logits
 
     def _left_out_logits(
@@ -263,7 +254,7 @@ class Enroller:
             for fold in range(min(MAX_LEFT_OUT_FOLDS, len(best))):
                 indices = range(fold, n, MAX_LEFT_OUT_FOLDS)
                 examples, _ = positives.examples(negatives, left_out=(number, indices))
-                head = calibrate(self._fit(examples))
+                head = calibrate(fit_logistic(examples))
                 for index in indices:
                     best[index] = self._best_logit(head, recordings[index], number)
             logits[word] = best.tolist()

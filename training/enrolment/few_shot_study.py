@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +17,7 @@ from kws.errors import ConfigError
 from kws.files import write_atomically
 from training.datasets.aligned_speech import read_word_times
 from training.datasets.clips import Clip
-from training.datasets.folders import AUDIO_SUFFIXES, speaker_of
+from training.datasets.folders import recordings_in, speaker_of
 from training.embedding.backbone import WordEmbedder
 from training.embedding.heads import Head
 from training.embedding.negatives import Negatives
@@ -46,9 +44,6 @@ class Trial:
 
     per_hour: float
     """False accepts per hour of held-out speech, at the enrolled threshold."""
-
-    missed_at_rate: float
-    """Share that is missed at a threshold that makes the target false accepts on that speech."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +98,8 @@ class FewShotStudy:
         counts: Sequence[int],
         draws: int,
         voices: Mapping[str, Sequence[Recording]] | None = None,
-        done: Collection[tuple[str, int, int]] = (),
     ) -> Iterator[Trial]:
-        """Yield a trial for each word, number of recordings and draw that is not `done`.
+        """Yield a trial for each word, number of recordings and draw.
 
         Test recordings are by other speakers than the enrolled ones, as the file names tell.
         Synthesised `voices` are added to few recordings, as in `kws-enroll`.
@@ -120,19 +114,12 @@ class FewShotStudy:
                 raise ConfigError(
                     f"{word!r}: expected more than {max(counts)} recordings, got {len(found)}"
                 )
-            todo = [
-                (count, draw)
-                for count in counts
-                for draw in range(draws)
-                if (word, count, draw) not in done
-            ]
-            if not todo:
-                continue
             test = self._test_recordings(word, found)
             enroller = Enroller(self._embedder, self._negatives.without([word]), self._config)
-            for count, draw in todo:
+            for count in counts:
                 beside = (voices or {}).get(word, ()) if count < ENOUGH_RECORDINGS else ()
-                yield self._trial(enroller, test, count, draw, beside)
+                for draw in range(draws):
+                    yield self._trial(enroller, test, count, draw, beside)
 
     def _test_recordings(self, word: str, found: Sequence[Recording]) -> _TestRecordings:
         chosen = list(found)
@@ -180,14 +167,12 @@ class FewShotStudy:
         speech = [_scores(head, one) for one in test.speech]
         hop_s = self._embedder.hop_s
         hours = sum(len(one) for one in test.speech) * hop_s / 3600
-        threshold = threshold_for(speech, self._config.per_hour * hours, hop_s)
         return Trial(
             word=word,
             n_recordings=n_recordings,
             draw=draw,
             missed=float(np.mean(best < THRESHOLD)),
             per_hour=n_firings(speech, THRESHOLD, hop_s) / hours,
-            missed_at_rate=float(np.mean(best < threshold)),
         )
 
     def _embed(self, embeddings: NDArray[np.int8]) -> FloatArray:
@@ -207,30 +192,9 @@ def n_firings(scores: Sequence[FloatArray], threshold: float, hop_s: float) -> i
     )
 
 
-def threshold_for(scores: Sequence[FloatArray], most_firings: float, hop_s: float) -> float:
-    """Return the lowest threshold that fires at most so often."""
-    levels = np.unique(np.concatenate(scores))
-    low, high = 0, len(levels)
-    while low < high:
-        middle = (low + high) // 2
-        if n_firings(scores, float(levels[middle]), hop_s) <= most_firings:
-            high = middle
-        else:
-            low = middle + 1
-    return float(levels[low]) if low < len(levels) else float(levels[-1]) + 1e-6
-
-
 def embed_speech(embedder: WordEmbedder, folder: Path) -> list[Speech]:
-    """Return the embeddings of each audio file; ``FOLDER.words.csv`` beside it lists the words.
-
-    Raises
-    ------
-    ConfigError
-        If there is no audio.
-    """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
-    if not paths:
-        raise ConfigError(f"{folder}: expected audio files, found none")
+    """Return the embeddings of each audio file; ``FOLDER.words.csv`` beside it lists the words."""
+    paths = recordings_in(folder, deep=True)
     words: dict[str, frozenset[str]] = {}
     table = folder.parent / f"{folder.name}.words.csv"
     if table.is_file():
@@ -242,61 +206,24 @@ def embed_speech(embedder: WordEmbedder, folder: Path) -> list[Speech]:
     ]
 
 
-def read_trials(out: Path, about: Mapping[str, Any]) -> list[Trial]:
-    """Return the trials of an interrupted study, and record its settings in ``study.json``.
-
-    Raises
-    ------
-    ConfigError
-        If the study has other settings, or its table is damaged.
-    """
-    path, table = out / "study.json", out / "trials.csv"
-    text = json.dumps(about, indent=2)
-    if not path.is_file():
-        out.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text)
-        return []
-    if path.read_text(encoding="utf-8") != text:
-        raise ConfigError(f"{path}: this study has other settings; choose another --out")
-    if not table.is_file():
-        return []
-    with open(table, newline="", encoding="utf-8") as handle:
-        reader = csv.DictReader(handle)
-        try:
-            return [
-                Trial(
-                    row["word"],
-                    int(row["n_recordings"]),
-                    int(row["draw"]),
-                    *(float(row[name]) for name in ("missed", "per_hour", "missed_at_rate")),
-                )
-                for row in reader
-            ]
-        except (KeyError, TypeError, ValueError, csv.Error) as error:
-            raise ConfigError(
-                f"{table}: line {reader.line_num}: expected a trial, got: {error}; "
-                "remove the line, or choose another --out"
-            ) from error
-
-
-def write_study(out: Path, trials: Sequence[Trial], config: EnrolmentConfig) -> str:
+def write_study(out: Path, trials: Sequence[Trial]) -> str:
     """Write ``trials.csv`` and ``table.md`` into `out`; return the table."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, [field.name for field in fields(Trial)])
     writer.writeheader()
     writer.writerows(asdict(trial) for trial in trials)
+    out.mkdir(parents=True, exist_ok=True)
     write_atomically(out / "trials.csv", buffer.getvalue())
-    text = _table(trials, config)
+    text = _table(trials)
     write_atomically(out / "table.md", text + "\n")
     return text
 
 
-def _table(trials: Sequence[Trial], config: EnrolmentConfig) -> str:
+def _table(trials: Sequence[Trial]) -> str:
     """Return the trials as Markdown: mean ± standard deviation over the draws."""
     lines = [
-        f"| word | recordings | draws | missed, % | false accepts per hour | missed at "
-        f"{config.per_hour:g} per hour, % |",
-        "|---|--:|--:|--:|--:|--:|",
+        "| word | recordings | draws | missed, % | false accepts per hour |",
+        "|---|--:|--:|--:|--:|",
     ]
     order = list(dict.fromkeys(trial.word for trial in trials))
     places = sorted({(order.index(one.word), one.n_recordings) for one in trials})
@@ -305,7 +232,6 @@ def _table(trials: Sequence[Trial], config: EnrolmentConfig) -> str:
         cells = (
             _mean_and_spread([100 * one.missed for one in chosen], 1),
             _mean_and_spread([one.per_hour for one in chosen], 2),
-            _mean_and_spread([100 * one.missed_at_rate for one in chosen], 1),
         )
         lines.append(f"| {word} | {count} | {len(chosen)} | {' | '.join(cells)} |")
     return "\n".join(lines)

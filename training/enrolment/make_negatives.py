@@ -12,18 +12,13 @@ from numpy.typing import NDArray
 
 from kws.errors import ConfigError
 from training.datasets.clips import SAMPLE_RATE, Clip
-from training.datasets.folders import AUDIO_SUFFIXES, NOISE_FOLDER, speaker_of
+from training.datasets.folders import NOISE_FOLDER, recordings_in, speaker_of
 from training.embedding.backbone import WordEmbedder
 from training.embedding.negatives import KINDS, Negatives
 
 # Longest segment, in windows. Many short segments hold more different sounds than few long ones,
 # but each costs the steps of its first window.
 LONGEST = {"speech": 64, "word": 64, "noise": 12}
-STEP_UNIT = 1.0
-"""Steps are rounded to this multiple of their standard deviation.
-
-Coarse numbers compress better, which leaves room for more speech; noise moves a step by more."""
-
 MAX_USER_WINDOWS = 100_000
 """Windows kept of a user's own folders: more than two hours."""
 
@@ -50,63 +45,52 @@ class Segment:
     label: str
 
 
-class NegativeMaker:
-    """Turns folders of audio into segments.
+def segments(
+    embedder: WordEmbedder, folder: NegativeFolder, groups: dict[str, int], *, each_file: bool
+) -> Iterator[Segment]:
+    """Yield the segments of each file of a folder.
 
-    Each speaker is a group. With `each_file`, each file is.
+    Each speaker is a group; with `each_file`, each file is. `groups` gets the number of each.
+
+    Raises
+    ------
+    ConfigError
+        If there is no audio, or no file is as long as a window.
     """
-
-    def __init__(self, embedder: WordEmbedder, *, each_file: bool = False) -> None:
-        self._embedder = embedder
-        self._each_file = each_file
-        self._groups: dict[str, int] = {}
-
-    def segments(self, folder: NegativeFolder) -> Iterator[Segment]:
-        """Yield the segments of each file.
-
-        Raises
-        ------
-        ConfigError
-            If there is no audio, or no file is as long as a window.
-        """
-        paths = (path for path in folder.path.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)
-        files = sorted(paths)
-        if not files:
-            raise ConfigError(f"{folder.path}: expected audio files, found none")
-        backbone = self._embedder.description
-        longest = LONGEST[folder.kind]
-        is_empty = True
-        for path in files:
-            word = path.parent.name if folder.kind == "word" else ""
-            if word == NOISE_FOLDER:
-                continue
-            samples = Clip(path, word).read()
-            if word:
-                # A word said alone moves into the window and out of it.
-                samples = np.pad(samples, backbone.window_samples // 4)
-            steps = self._embedder.steps(samples)
-            name = str(path) if self._each_file else folder.kind + speaker_of(path)
-            group = self._groups.setdefault(name, len(self._groups))
-            for first in range(0, len(steps) - backbone.moments + 1, longest):
-                part = steps[first : first + longest + backbone.moments - 1]
-                is_empty = False
-                yield Segment(part, folder.kind, group, word.lower())
-        if is_empty:
-            raise ConfigError(
-                f"{folder.path}: expected audio of at least "
-                f"{backbone.window_samples / SAMPLE_RATE:.1f} s, found only shorter files"
-            )
+    backbone = embedder.description
+    longest = LONGEST[folder.kind]
+    is_empty = True
+    for path in recordings_in(folder.path, deep=True):
+        word = path.parent.name if folder.kind == "word" else ""
+        if word == NOISE_FOLDER:
+            continue
+        samples = Clip(path, word).read()
+        if word:
+            # A word said alone moves into the window and out of it.
+            samples = np.pad(samples, backbone.window_samples // 4)
+        steps = embedder.steps(samples)
+        name = str(path) if each_file else folder.kind + speaker_of(path)
+        group = groups.setdefault(name, len(groups))
+        for first in range(0, len(steps) - backbone.moments + 1, longest):
+            part = steps[first : first + longest + backbone.moments - 1]
+            is_empty = False
+            yield Segment(part, folder.kind, group, word.lower())
+    if is_empty:
+        raise ConfigError(
+            f"{folder.path}: expected audio of at least "
+            f"{backbone.window_samples / SAMPLE_RATE:.1f} s, found only shorter files"
+        )
 
 
 def make_negatives(
     embedder: WordEmbedder, folders: Sequence[NegativeFolder], *, seed: int = 1, command: str = ""
 ) -> Negatives:
     """Return the negatives that ship beside a backbone: segments drawn evenly from each folder."""
-    maker = NegativeMaker(embedder)
+    groups: dict[str, int] = {}
     rng = np.random.default_rng(seed)
     kept: list[Segment] = []
     for folder in folders:
-        found = list(maker.segments(folder))
+        found = list(segments(embedder, folder, groups, each_file=False))
         left = folder.n_windows
         for index in rng.permutation(len(found)):
             if left <= 0:
@@ -134,12 +118,14 @@ def add_user_folders(
     ConfigError
         If a folder holds no audio as long as a window.
     """
-    maker = NegativeMaker(embedder, each_file=True)
+    groups: dict[str, int] = {}
     first_group = int(shipped.groups.max(initial=0)) + 1
     found = [
         replace(segment, group=first_group + segment.group)
         for folder in folders
-        for segment in maker.segments(NegativeFolder("speech", folder, MAX_USER_WINDOWS))
+        for segment in segments(
+            embedder, NegativeFolder("speech", folder, MAX_USER_WINDOWS), groups, each_file=True
+        )
     ]
     order = np.random.default_rng(1).permutation(len(found))
     n_windows = np.array([len(found[i].steps) - shipped.moments + 1 for i in order])
@@ -148,19 +134,22 @@ def add_user_folders(
 
 
 def coarse(steps: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Return steps rounded to multiples of about their standard deviation."""
-    unit = max(1, round(STEP_UNIT * float(steps.std(axis=0).mean())))
+    """Return steps rounded to multiples of about their standard deviation.
+
+    Coarse numbers compress better, which leaves room for more speech; noise moves a step by more.
+    """
+    unit = max(1, round(float(steps.std(axis=0).mean())))
     rounded = np.round(steps.astype(np.float32) / unit) * unit
     return np.asarray(np.clip(rounded, -128, 127), np.int8)
 
 
-def _joined(segments: list[Segment], embedder: WordEmbedder, about: dict[str, Any]) -> Negatives:
+def _joined(parts: list[Segment], embedder: WordEmbedder, about: dict[str, Any]) -> Negatives:
     return Negatives(
-        steps=np.concatenate([one.steps for one in segments]),
-        lengths=np.array([len(one.steps) for one in segments], np.int32),
-        kinds=np.array([KINDS[one.kind] for one in segments], np.uint8),
-        groups=np.array([one.group for one in segments], np.int32),
-        labels=np.array([one.label for one in segments]),
+        steps=np.concatenate([one.steps for one in parts]),
+        lengths=np.array([len(one.steps) for one in parts], np.int32),
+        kinds=np.array([KINDS[one.kind] for one in parts], np.uint8),
+        groups=np.array([one.group for one in parts], np.int32),
+        labels=np.array([one.label for one in parts]),
         moments=embedder.description.moments,
         backbone=embedder.description.sha256,
         about=about,

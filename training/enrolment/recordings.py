@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kws.errors import AudioError, ConfigError
 from training.datasets.clips import SAMPLE_RATE, Clip
-from training.datasets.folders import AUDIO_SUFFIXES
+from training.datasets.folders import recordings_in
 from training.embedding.backbone import Embedder
 
 FloatArray = NDArray[np.float32]
@@ -71,20 +71,8 @@ def read_recordings(
     AudioError
         If a file cannot be read, or holds no word.
     """
-    if not folder.is_dir():
-        raise ConfigError(
-            f"{folder}: expected a folder with recordings of {word!r}, found no folder"
-        )
-    # Hidden files may be half written.
-    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
-    paths = sorted(path for path in visible if path.suffix.lower() in AUDIO_SUFFIXES)
-    if not paths:
-        raise ConfigError(
-            f"{folder}: expected recordings of {word!r} ({', '.join(sorted(AUDIO_SUFFIXES))}), "
-            "found none"
-        )
     found = []
-    for path in paths:
+    for path in recordings_in(folder, f"recordings of {word!r}"):
         try:
             found.append(checked(word, path, Clip(path, word).read()))
         except AudioError as error:
@@ -100,7 +88,7 @@ def folders_of(words: Sequence[str], clips: Path) -> dict[str, Path]:
     Raises
     ------
     ConfigError
-        If a word is invalid, is given twice, or has no folder.
+        If a word is invalid or is given twice.
     """
     for word in words:
         if not WORD.fullmatch(word):
@@ -110,11 +98,6 @@ def folders_of(words: Sequence[str], clips: Path) -> dict[str, Path]:
     found = {word: clips / word for word in words}
     if len(words) == 1 and not found[words[0]].is_dir():
         return {words[0]: clips}
-    for word, folder in found.items():
-        if not folder.is_dir():
-            raise ConfigError(
-                f"{folder}: expected a folder with recordings of {word!r}, found no folder"
-            )
     return found
 
 

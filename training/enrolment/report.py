@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,82 +19,49 @@ ENOUGH = 8
 """Recordings from which leaving one out is a useful test."""
 
 
-@dataclass(frozen=True)
-class WordReport:
-    """What was measured of one word."""
+def word_report(enrolment: Enrolment, word: str) -> dict[str, Any]:
+    """Return what was measured of one word, as plain JSON.
 
-    word: str
-    n_recordings: int
-    n_missed: int
-    """Recordings missed by a head fitted to the others."""
+    ``left_out_missed`` of ``left_out_tried`` recordings are missed by a head fitted to the others;
+    ``advice`` says what the user should do, or is empty.
+    """
+    tail, threshold = enrolment.tails[word], enrolment.thresholds[word]
+    left_out, confused = enrolment.left_out[word], enrolment.confused[word]
+    n_missed = sum(logit < 0 for logit in left_out)
+    n_recordings = len(enrolment.recordings[word])
+    return {
+        "recordings": n_recordings,
+        "voices": enrolment.voices.get(word, 0),
+        "left_out_missed": n_missed,
+        "left_out_tried": len(left_out),
+        "false_accepts_per_hour": round(tail.per_hour(threshold), 3),
+        "false_accepts_interval": [round(rate, 3) for rate in tail.interval(threshold)],
+        "confused": {other: round(share, 3) for other, share in confused},
+        "advice": _advice(n_recordings, n_missed, len(left_out), confused),
+    }
 
-    n_tried: int
-    per_hour: float
-    interval: tuple[float, float]
-    """95 % interval of the false accepts per hour."""
 
-    confused: tuple[tuple[str, float], ...]
-    advice: str
-    """What the user should do, or empty."""
-
-    n_voices: int = 0
-    """Synthesised voices used beside the recordings."""
-
-    @classmethod
-    def of(cls, enrolment: Enrolment, word: str) -> WordReport:
-        """Return the report of one word."""
-        tail, threshold = enrolment.tails[word], enrolment.thresholds[word]
-        left_out, confused = enrolment.left_out[word], enrolment.confused[word]
-        n_missed = sum(logit < 0 for logit in left_out)
-        n_recordings = len(enrolment.recordings[word])
-        return cls(
-            word=word,
-            n_recordings=n_recordings,
-            n_missed=n_missed,
-            n_tried=len(left_out),
-            per_hour=tail.per_hour(threshold),
-            interval=tail.interval(threshold),
-            confused=tuple(confused),
-            n_voices=enrolment.voices.get(word, 0),
-            advice=_advice(n_recordings, n_missed, len(left_out), confused),
-        )
-
-    def lines(self) -> list[str]:
-        """Return it as lines of text."""
-        low, high = self.interval
-        lines = []
-        if self.n_tried:
-            least, most = share_interval(self.n_missed, self.n_tried)
-            lines.append(
-                f"{self.word}: {self.n_missed} of {self.n_tried} recordings missed when left out "
-                f"(95 % interval: {100 * least:.0f} to {100 * most:.0f} %)"
-            )
-        else:
-            lines.append(f"{self.word}: one recording, so none could be left out for a test")
-        if self.n_voices:
-            lines.append(f"  {self.n_voices} similar synthesised voices were used too")
-        lines.append(
-            f"  about {self.per_hour:.1f} false accepts per hour of read speech "
-            f"({low:.1f} to {high:.1f})"
-        )
-        if self.confused:
-            mixed = ", ".join(f"{word} ({100 * share:.0f} %)" for word, share in self.confused)
-            lines.append(f"  fires on these words when said alone: {mixed}")
-        lines.append(f"  {self.advice or 'good: try it with kws-listen'}")
-        return lines
-
-    def table(self) -> dict[str, Any]:
-        """Return it for JSON."""
-        return {
-            "recordings": self.n_recordings,
-            "voices": self.n_voices,
-            "left_out_missed": self.n_missed,
-            "left_out_tried": self.n_tried,
-            "false_accepts_per_hour": round(self.per_hour, 3),
-            "false_accepts_interval": [round(rate, 3) for rate in self.interval],
-            "confused": {word: round(share, 3) for word, share in self.confused},
-            "advice": self.advice,
-        }
+def report_lines(word: str, report: Mapping[str, Any]) -> list[str]:
+    """Return the report of a word as lines of text."""
+    low, high = report["false_accepts_interval"]
+    n_missed, n_tried = report["left_out_missed"], report["left_out_tried"]
+    lines = [f"{word}: one recording, so none could be left out for a test"]
+    if n_tried:
+        least, most = share_interval(n_missed, n_tried)
+        lines = [
+            f"{word}: {n_missed} of {n_tried} recordings missed when left out "
+            f"(95 % interval: {100 * least:.0f} to {100 * most:.0f} %)"
+        ]
+    if report["voices"]:
+        lines.append(f"  {report['voices']} similar synthesised voices were used too")
+    lines.append(
+        f"  about {report['false_accepts_per_hour']:.1f} false accepts per hour of read speech "
+        f"({low:.1f} to {high:.1f})"
+    )
+    if confused := report["confused"]:
+        mixed = ", ".join(f"{other} ({100 * share:.0f} %)" for other, share in confused.items())
+        lines.append(f"  fires on these words when said alone: {mixed}")
+    return [*lines, f"  {report['advice'] or 'good: try it with kws-listen'}"]
 
 
 def _advice(n: int, missed: int, tried: int, confused: Sequence[tuple[str, float]]) -> str:
@@ -111,16 +77,21 @@ def _advice(n: int, missed: int, tried: int, confused: Sequence[tuple[str, float
 
 
 def write_report(
-    folder: Path, made: ExportedModel, enrolment: Enrolment, words: Mapping[str, WordReport]
+    folder: Path, made: ExportedModel, enrolment: Enrolment, reports: Mapping[str, dict[str, Any]]
 ) -> Path:
     """Write ``report.md`` and a picture per word into `folder`; return the path of the text."""
     folder.mkdir(parents=True, exist_ok=True)
     manifest = made.manifest
     lines = [f"# {manifest.name}", "", manifest.description, ""]
-    for number, (word, report) in enumerate(words.items()):
+    for number, (word, report) in enumerate(reports.items()):
         picture = folder / f"word-{number + 1}.png"
         _draw(picture, enrolment, word)
-        lines += [f"## {word}", "", *(f"* {line.strip()}" for line in report.lines()), ""]
+        lines += [
+            f"## {word}",
+            "",
+            *(f"* {line.strip()}" for line in report_lines(word, report)),
+            "",
+        ]
         lines += [f"![scores of {word}]({picture.name})", "", *_recordings(enrolment, word), ""]
     lines += [
         f"The posteriors of the exported model are within {made.max_difference:.3f} of the "

@@ -89,11 +89,11 @@ def clips_to_score(
         if split is None:
             return list(twelve_class.every_clip(root, labels))
         return list(twelve_class.balanced_split(root, labels, split, seed=seed))
+    kind = labelled_clips.detect(root)
     if source.kind == "words":
         # Words cut from running speech have no folder.
         labels = tuple(label for label in labels if (root / label).is_dir())
-    kind = labelled_clips.detect(root)
-    if kind == "csv" and source.kind == "folders" and root.is_dir():
+    elif source.kind == "folders" and kind == "csv" and root.is_dir():
         # A table in the folder does not change how the recipe reads it.
         kind = "folders"
     source = replace(source, kind=kind)

@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.audio.files import read_file
-from kws.errors import AudioError
 from kws.files import write_atomically
 from kws.spotter import KeywordSpotter
-from training.datasets.folders import AUDIO_SUFFIXES
+from training.datasets.folders import recordings_in
 from training.evaluation import plots
 from training.evaluation.stream_scores import FileScores, Tally, curve, summarise, tally_files
 from training.evaluation.truth import IGNORE, read_truth
@@ -67,21 +66,8 @@ def recorded_hops(spotter: KeywordSpotter) -> Iterator[HopLog]:
 
 
 def audio_in(folder: Path) -> list[Path]:
-    """Return the audio files of a folder in sorted order, or the one file that is given.
-
-    Raises
-    ------
-    AudioError
-        If there is no such folder, or it holds no audio.
-    """
-    if folder.is_file():
-        return [folder]
-    if not folder.is_dir():
-        raise AudioError(f"{folder}: expected a folder with audio files")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in AUDIO_SUFFIXES)
-    if not paths:
-        raise AudioError(f"{folder}: expected audio files, found none")
-    return paths
+    """Return the audio files of a folder in sorted order, or the one file that is given."""
+    return [folder] if folder.is_file() else recordings_in(folder)
 
 
 def run_file(spotter: KeywordSpotter, path: Path) -> FileScores:
@@ -118,7 +104,7 @@ def evaluate_stream(
 
     Raises
     ------
-    AudioError
+    KwsError
         If the folder holds no audio, or the truth does not fit it.
     """
     paths = audio_in(audio)

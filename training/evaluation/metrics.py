@@ -80,9 +80,7 @@ def rate_interval(count: int, hours: float) -> tuple[float, float]:
     return low / hours, high / hours
 
 
-def reliability(
-    truth: Sequence[int], posteriors: NDArray[np.float32], *, n_bins: int = N_BINS
-) -> dict[str, Any]:
+def reliability(truth: Sequence[int], posteriors: NDArray[np.float32]) -> dict[str, Any]:
     """Return accuracy by confidence, and the expected calibration error (Guo et al. 2017).
 
     Parameters
@@ -91,8 +89,6 @@ def reliability(
         Correct label of each row.
     posteriors : ndarray of float32, shape (n, n_labels)
         The confidence of a row is its largest posterior.
-    n_bins : int
-        Number of bins of equal width from 0 to 1.
 
     Returns
     -------
@@ -103,22 +99,20 @@ def reliability(
     """
     confidence = posteriors.max(axis=1).astype(np.float64)
     correct = posteriors.argmax(axis=1) == np.asarray(truth)
-    edges = np.linspace(0, 1, n_bins + 1)
-    place = np.clip(np.digitize(confidence, edges[1:-1], right=True), 0, n_bins - 1)
+    edges = np.linspace(0, 1, N_BINS + 1)
+    place = np.clip(np.digitize(confidence, edges[1:-1], right=True), 0, N_BINS - 1)
     bins: list[dict[str, Any]] = []
     error = 0.0
-    for index in range(n_bins):
+    for index, (low, high) in enumerate(zip(edges, edges[1:])):
         inside = place == index
         row: dict[str, Any] = {
-            "low": round(float(edges[index]), 6),
-            "high": round(float(edges[index + 1]), 6),
+            "low": round(float(low), 6),
+            "high": round(float(high), 6),
             "n": int(inside.sum()),
-            "confidence": None,
-            "accuracy": None,
+            "confidence": float(confidence[inside].mean()) if inside.any() else None,
+            "accuracy": float(correct[inside].mean()) if inside.any() else None,
         }
         if row["n"]:
-            row["confidence"] = float(confidence[inside].mean())
-            row["accuracy"] = float(correct[inside].mean())
             error += row["n"] / len(correct) * abs(row["accuracy"] - row["confidence"])
         bins.append(row)
     return {"expected_calibration_error": error, "bins": bins}

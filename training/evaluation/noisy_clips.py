@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kws.errors import ConfigError
 from training.datasets.clips import SAMPLE_RATE, Clip, fit_length, to_int16
-from training.datasets.folders import AUDIO_SUFFIXES
+from training.datasets.folders import recordings_in
 from training.datasets.noise import (
     ESC_FOLDS,
     PORTIONS,
@@ -104,9 +104,7 @@ def _whole_folders(folders: Sequence[Path]) -> HeldOutNoise:
     recordings = []
     sources = []
     for folder in folders:
-        paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
-        if not paths:
-            raise ConfigError(f"{folder}: expected recordings of noise, found none")
+        paths = recordings_in(folder, "recordings of noise", deep=True)
         recordings += [Clip(path, "noise").read() for path in paths]
         sources.append(f"{len(paths)} recordings of {folder.name}")
     return HeldOutNoise(NoiseRecordings(tuple(recordings)), tuple(sources))

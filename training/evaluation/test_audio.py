@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kws.errors import AudioError, ConfigError
+from kws.errors import ConfigError
 from training.datasets.aligned_speech import read_word_times, sounds_like
 from training.datasets.clips import SAMPLE_RATE, Clip
-from training.datasets.folders import AUDIO_SUFFIXES, halves, speaker_of
+from training.datasets.folders import AUDIO_SUFFIXES, halves, recordings_in, speaker_of
 from training.evaluation.mix_stream import (
     Background,
     StreamConfig,
@@ -155,16 +156,8 @@ def group(clips: Sequence[Clip], files: Sequence[Path], grouping: str) -> list[G
 
 def _recordings(paths: Sequence[Path]) -> list[Path]:
     """Return the given files, and the audio of the given folders in sorted order."""
-    files: list[Path] = []
-    for path in paths:
-        files += (
-            sorted(file for file in path.iterdir() if file.suffix.lower() in AUDIO_SUFFIXES)
-            if path.is_dir()
-            else [path]
-        )
-    if not files:
-        raise AudioError(f"{', '.join(map(str, paths))}: expected recordings, found none")
-    return files
+    found = [recordings_in(path) if path.is_dir() else [path] for path in paths]
+    return list(itertools.chain(*found))
 
 
 def _background(

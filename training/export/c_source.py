@@ -93,8 +93,8 @@ def _header_values(model: MicroModel, prefix: str) -> dict[str, str]:
         "decision": define(_decision(model.manifest)),
         "arena": _arena(model.arena, prefix),
         "n_states": str(len(model.states)),
-        "state_bytes": str(sum(state.input.n_bytes for state in model.states)),
-        "state_rank": str(max((len(state.input.shape) for state in model.states), default=1)),
+        "state_bytes": str(sum(before.n_bytes for before, _ in model.states)),
+        "state_rank": str(max((len(before.shape) for before, _ in model.states), default=1)),
         "n_ops": str(len(model.methods)),
         "add_ops": " ||\n      ".join(
             f"resolver.{method}() != kTfLiteOk" for method in model.methods
@@ -116,10 +116,9 @@ def _source_values(model: MicroModel) -> dict[str, str]:
         "thresholds": "\n".join(f"    {_literal(float(value))}," for value in thresholds),
         "context_weights": "\n".join(f"    {_literal(float(value))}," for value in weights),
         "states": "\n".join(
-            f"    {{{state.input.place}, {state.output.place}, {state.input.n_bytes}, "
-            f"{state.input.zero_point}, {_literal(state.input.shape)}}},  "
-            f"{_comment(state.input.name)}"
-            for state in model.states
+            f"    {{{before.place}, {after.place}, {before.n_bytes}, {before.zero_point}, "
+            f"{_literal(before.shape)}}},  {_comment(before.name)}"
+            for before, after in model.states
         ),
         "data_len": str(len(content)),
         "data": "\n".join("  " + " ".join(f"0x{x:02x}," for x in row) for row in rows),

@@ -44,14 +44,6 @@ class MicroTensor:
 
 
 @dataclass(frozen=True)
-class MicroState:
-    """A state: an output after one run, an input of the next one."""
-
-    input: MicroTensor
-    output: MicroTensor
-
-
-@dataclass(frozen=True)
 class MicroModel:
     """A model that TFLite Micro can run."""
 
@@ -60,7 +52,9 @@ class MicroModel:
     content: bytes
     frames: MicroTensor
     posterior: MicroTensor
-    states: tuple[MicroState, ...]
+    states: tuple[tuple[MicroTensor, MicroTensor], ...]
+    """An output after one run, which is an input of the next one: (input, output)."""
+
     methods: list[str]
     """Of the op resolver, one for each operator."""
 
@@ -91,7 +85,12 @@ def read_micro_model(manifest: ModelManifest, form: WindowForm | StreamForm) -> 
     _check_int8(graph, where=where)
     inputs = [_tensor(graph, index, place) for place, index in enumerate(graph.inputs)]
     outputs = [_tensor(graph, index, place) for place, index in enumerate(graph.outputs)]
-    states = _states(inputs, outputs, where=where)
+    by_name = {tensor.name: tensor for tensor in outputs}
+    states = tuple(
+        (tensor, by_name[f"{NEXT}{tensor.name[len(STATE) :]}"])
+        for tensor in inputs
+        if tensor.name.startswith(STATE)
+    )
     frames = [tensor for tensor in inputs if not tensor.name.startswith(STATE)]
     posteriors = [tensor for tensor in outputs if not tensor.name.startswith(NEXT)]
     n_frames = form.window_frames if isinstance(form, WindowForm) else form.hop_frames
@@ -140,29 +139,6 @@ def _tensor(graph: Graph, index: int, place: int) -> MicroTensor:
         scale=scales[0] if scales else 0.0,
         zero_point=zero_points[0] if zero_points else 0,
     )
-
-
-def _states(
-    inputs: list[MicroTensor], outputs: list[MicroTensor], *, where: str
-) -> tuple[MicroState, ...]:
-    """Return the pairs of state tensors; they must be equal except for their names."""
-    following = {tensor.name[len(NEXT) :]: tensor for tensor in outputs}
-    states = []
-    for tensor in inputs:
-        if not tensor.name.startswith(STATE):
-            continue
-        after = following.get(tensor.name[len(STATE) :])
-        if after is None or (after.shape, after.scale, after.zero_point) != (
-            tensor.shape,
-            tensor.scale,
-            tensor.zero_point,
-        ):
-            raise ModelError(
-                f"{where}: expected an output {NEXT}{tensor.name[len(STATE) :]} with the shape "
-                f"and scale of {tensor.name}, got {'another one' if after else 'none'}"
-            )
-        states.append(MicroState(tensor, after))
-    return tuple(states)
 
 
 def resolver_methods(op_names: Iterable[str], *, where: str) -> list[str]:

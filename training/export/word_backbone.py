@@ -15,11 +15,12 @@ from kws.errors import ConfigError
 from kws.files import sha256, write_atomically
 from training import architectures as models
 from training.architectures.embedding_output import pooling_layer
+from training.architectures.recipe_model import trained_model
 from training.batches.task import open_task
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
 from training.embedding.backbone import WordBackbone
-from training.embedding.keras_backbones import embedding_model, open_run
+from training.embedding.keras_backbones import embedding_model
 from training.tflite.convert import convert_int8
 
 
@@ -45,7 +46,7 @@ def export_word_backbone(
     """
     if moments < 1:
         raise ConfigError(f"--moments: expected at least 1, got {moments}")
-    recipe, model = open_run(run)
+    recipe, model = run.read_recipe(), trained_model(run)
     features = open_task(recipe).calibration_features()
     if moments > 1:
         network = concatenated_steps(model, recipe, moments)

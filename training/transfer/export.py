@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws import __version__
-from kws.errors import KwsError
 from kws.features.frontends import ClipFeatures, decimation_factor
 from kws.files import sha256
 from kws.inference.window_model import WindowModel
@@ -24,15 +23,13 @@ from training.config import recipe as recipes
 from training.config.recipe import Recipe
 from training.embedding.attach_head import attach_head
 from training.embedding.heads import Head
+from training.evaluation.metrics import classification_report
 from training.tflite.graph import Graph
+from training.tflite.stream_export import ParityError
 from training.transfer.embeddings import Progress, windows_of
-from training.transfer.pipeline import TransferData, clip_means, report_of
+from training.transfer.pipeline import TransferData, clip_means
 
 FloatArray = NDArray[np.float32]
-
-
-class ParityError(KwsError, RuntimeError):
-    """The exported model differs from the pipeline."""
 
 
 def export(
@@ -68,7 +65,9 @@ def export(
             manifest, data, clips, short=recipe.transfer.short, progress=progress
         )
         difference = check_parity(recipe, data, head, posteriors, clips)
-        report = report_of(clip_means(posteriors, counts), clips, split.labels)
+        truth = [split.labels.index(clip.label) for clip in clips]
+        predicted = clip_means(posteriors, counts).argmax(axis=1)
+        report = classification_report(truth, predicted, split.labels)
         figures = {
             "data": f"{Path(recipe.data.clips).name}, {len(split.labels)} classes",
             "split": name,
@@ -178,12 +177,4 @@ def _arithmetic(content: bytes) -> str:
     ends = [bool(graph.scale_and_zero_point(i)[0]) for i in (graph.inputs[0], graph.outputs[0])]
     if all(ends):
         return "Int8 throughout"
-    if any(ends):
-        return "Int8 up to the averaged layers, float32 after them"
-    weights = {
-        bool(graph.scale_and_zero_point(int(op.inputs[1]))[0])
-        for op in graph.operators
-        if graph.op_name(op) in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-    }
-    stored = "some weights stored in int8, " if True in weights else ""
-    return f"Float32, not int8: {stored}every activation in float32"
+    return "Int8 up to the averaged layers, float32 after" if any(ends) else "Float32, not int8"

@@ -17,7 +17,6 @@ from training.config.run_folder import RunFolder
 from training.embedding.backbone import Backbone
 from training.embedding.heads import Head, fit_classes
 from training.evaluation.clip_report import write_scores
-from training.evaluation.metrics import classification_report
 from training.transfer.embeddings import ClipEmbeddings, Progress, embed_clips
 
 FloatArray = NDArray[np.float32]
@@ -128,11 +127,3 @@ def fold_recipes(recipe: Recipe) -> dict[str, Recipe]:
         )
         for fold in folds
     }
-
-
-def report_of(
-    posteriors: FloatArray, clips: Sequence[Any], labels: Sequence[str]
-) -> dict[str, Any]:
-    """Return the `classification_report` of the posteriors of clips."""
-    truth = [labels.index(clip.label) for clip in clips]
-    return classification_report(truth, posteriors.argmax(axis=1), labels)

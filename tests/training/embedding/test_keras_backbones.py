@@ -10,9 +10,9 @@ import keras
 from support.small_recipes import recipe_for
 
 from kws.errors import ConfigError, KwsError
-from training.architectures.recipe_model import build_model
+from training.architectures.recipe_model import build_model, trained_model
 from training.config.run_folder import RunFolder
-from training.embedding.keras_backbones import embedding_model, open_run
+from training.embedding.keras_backbones import embedding_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -68,10 +68,10 @@ def test_a_run_is_opened_with_its_best_weights(recipe, model, features, tmp_path
     run = RunFolder(tmp_path / "run")
     run.start(recipe)
     with pytest.raises(KwsError, match="train at least one epoch first"):
-        open_run(run)
+        trained_model(run)
     model.save_weights(run.best)
 
-    _, opened = open_run(run)
+    opened = trained_model(run)
 
     np.testing.assert_allclose(
         model.predict(features, verbose=0), opened.predict(features, verbose=0), atol=1e-6

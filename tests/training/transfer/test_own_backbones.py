@@ -16,14 +16,14 @@ from support.small_recipes import recipe_for
 from kws.errors import ConfigError
 from kws.inference.interpreter import open_model
 from kws.manifest import read_manifest
-from training.architectures.recipe_model import build_model
+from training.architectures.recipe_model import build_model, trained_model
 from training.batches.features import FeatureMaker
 from training.config import recipe as recipes
 from training.config.run_folder import RunFolder
 from training.config.sections import TransferConfig
 from training.embedding.backbone import Embedder
 from training.embedding.backbone_sources import open_backbone
-from training.embedding.keras_backbones import embedding_model, open_keras_backbone, open_run
+from training.embedding.keras_backbones import embedding_model, open_keras_backbone
 from training.export.word_backbone import export_word_backbone
 from training.transfer.export import export
 from training.transfer.pipeline import embed_recipe, score
@@ -71,7 +71,7 @@ def test_a_run_gives_the_embeddings_of_its_network(trained, rng):
 
     found = Embedder(backbone).embed(windows)
 
-    recipe, model = open_run(trained)
+    recipe, model = trained.read_recipe(), trained_model(trained)
     features = FeatureMaker(recipe.frontend).windows(windows, n_frames=recipe.model.window_frames)
     expected = embedding_model(model, LAYERS).predict(features, verbose=0)
     assert (3, 16) == found.shape

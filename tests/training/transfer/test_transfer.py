@@ -21,8 +21,9 @@ from training.batches.task import open_task
 from training.cli import evaluate, train
 from training.config import recipe as recipes
 from training.embedding.backbone_sources import open_backbone
+from training.tflite.stream_export import ParityError
 from training.transfer.embeddings import windows_of
-from training.transfer.export import ParityError, check_parity, export, predict
+from training.transfer.export import check_parity, export, predict
 from training.transfer.pipeline import embed_recipe, fit_head, score
 
 RECIPE = """
