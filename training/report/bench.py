@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -44,18 +45,17 @@ def read_benches(
     """
     found: list[list[dict[str, Any]]] = [[] for _ in models]
     for path in paths:
-        report = _read(path)
+        measured = _read(path)
         taken = 0
-        for side in _sides(report, path):
-            for rows, model in zip(found, models):
-                if any(form.sha256.startswith(side["sha256"]) for form in model.forms.values()):
-                    rows.append(_row(side, report, path.name))
-                    taken += 1
+        for (sha256, row), (rows, model) in itertools.product(measured, zip(found, models)):
+            if any(form.sha256.startswith(sha256) for form in model.forms.values()):
+                rows.append(row)
+                taken += 1
         if not taken:
-            names = ", ".join(f"{side['model']} {side['sha256']}" for side in _sides(report, path))
             raise ConfigError(
                 f"--bench {path}: expected a measurement of one of the models of this report, "
-                f"got {names}; measure again with kws-bench --model MODEL --json"
+                f"got SHA-256 {', '.join(sha256 for sha256, _ in measured)}; measure again with "
+                "kws-bench --model MODEL --json"
             )
     return found
 
@@ -71,37 +71,26 @@ def run_bench(model: ReportModel) -> dict[str, Any]:
     }
     measured = measure([options], Plan(DEMO, SECONDS, N_ROUNDS), progress=lambda text: None)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    report = {"date": now, **measured}
+    report = {"date": now, "command": None, **measured}
     return _row(report, report, "measured for this report")
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Return checksum and figures of the model in a file, or of the two of a comparison."""
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"--bench {path}: expected the output of kws-bench --json, {error}"
         ) from error
-    sides = ("a", "b") if isinstance(report, dict) and "ratios" in report else ()
-    whole = isinstance(report, dict) and isinstance(report.get("machine"), dict)
-    if not whole or not all(isinstance(report.get(side), dict) for side in sides):
+    try:
+        sides = [report["a"], report["b"]] if "ratios" in report else [report]
+        return [(side["sha256"], _row(side, report, path.name)) for side in sides]
+    except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
-            f"--bench {path}: expected the output of kws-bench --json, got other JSON"
-        )
-    return report
-
-
-def _sides(report: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
-    """Return the measurements in a file: one model, or the two of a comparison."""
-    sides = [report["a"], report["b"]] if "ratios" in report else [dict(report)]
-    missing = sorted({"model", "sha256", *KEPT} - set.intersection(*map(set, sides)))
-    missing += sorted(set(OF_RUN) - {"date", "command"} - set(report))
-    if missing:
-        raise ConfigError(
-            f"--bench {path}: expected the output of this version of kws-bench; "
-            f"{', '.join(missing)} missing"
-        )
-    return sides
+            f"--bench {path}: expected the output of this version of kws-bench --json, got other "
+            f"JSON: {error}"
+        ) from error
 
 
 def _row(side: Mapping[str, Any], report: Mapping[str, Any], source: str) -> dict[str, Any]:
@@ -109,6 +98,6 @@ def _row(side: Mapping[str, Any], report: Mapping[str, Any], source: str) -> dic
     return {
         "source": source,
         **{name: side[name] for name in KEPT},
-        **{name: side.get(name, report.get(name)) for name in OF_RUN},
+        **{name: {**report, **side}[name] for name in OF_RUN},
         "machine": {name: machine.get(name) for name in OF_MACHINE},
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from kws import models
@@ -79,6 +78,7 @@ def open_models(
 def facts(model: ReportModel) -> dict[str, Any]:
     """Return size, multiplications, checksums and manifest figures of a model."""
     manifest = model.manifest
+    recipe = manifest.training.get("recipe")
     files = {name: manifest.read_form(form) for name, form in model.forms.items()}
     return {
         "model": manifest.name,
@@ -90,18 +90,13 @@ def facts(model: ReportModel) -> dict[str, Any]:
         "sha256": {name: form.sha256 for name, form in model.forms.items()},
         "bytes": {name: len(content) for name, content in files.items()},
         **_cost(manifest, files),
-        "recipe": _recipe(manifest),
+        "recipe": recipe.get("name") if isinstance(recipe, Mapping) else recipe,
         "manifest_metrics": {
             name: manifest.metrics.get(name) for name in ("accuracy", "n", "split", "data")
         },
         "runtime": model.scorer.model.opened.runtime,
         "runtime_version": model.scorer.model.opened.runtime_version,
     }
-
-
-def _recipe(manifest: ModelManifest) -> str | None:
-    recipe = manifest.training.get("recipe")
-    return recipe.get("name") if isinstance(recipe, Mapping) else recipe
 
 
 def _cost(manifest: ModelManifest, files: dict[str, bytes]) -> dict[str, Any]:
@@ -130,13 +125,9 @@ def _cost(manifest: ModelManifest, files: dict[str, bytes]) -> dict[str, Any]:
 def _titles(manifests: Sequence[ModelManifest]) -> list[str]:
     names = [manifest.name for manifest in manifests]
     return [
-        name if names.count(name) == 1 else f"{name} ({_folder(manifest.path)})"
+        name if names.count(name) == 1 else f"{name} ({manifest.path.resolve().parent.name})"
         for name, manifest in zip(names, manifests)
     ]
-
-
-def _folder(path: Path) -> str:
-    return path.resolve().parent.name
 
 
 def manifest_row(manifest: ModelManifest) -> dict[str, Any]:

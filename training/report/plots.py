@@ -79,8 +79,9 @@ def reliability(model: Model, index: int) -> Picture:
         upper.set(ylabel="accuracy, %", ylim=(0, 102), xlim=(0, 1))
         lower.set(ylabel="clips, %", xlabel="confidence")
         upper.grid(visible=True)
-        alt = f"Reliability of {model['title']}: expected calibration error {error:.1f} points"
-        return Picture(svg_data_uri(figure), alt, model["title"])
+        alt = f"Reliability of {model['title']}: accuracy against confidence in {len(bins)} bins"
+        caption = f"{model['title']}: expected calibration error {error:.2f} points"
+        return Picture(svg_data_uri(figure), alt, caption)
 
 
 def noise(models: Sequence[Model]) -> Picture:

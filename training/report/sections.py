@@ -88,7 +88,6 @@ def _clips(report: Report) -> list[Section]:
             "Reliability",
             (calibration,),
             tuple(plots.reliability(model, index) for index, model in enumerate(models)),
-            (tables.reliability(models),),
         ),
     ]
 

@@ -178,13 +178,6 @@ def noise(models: Sequence[Model]) -> Table:
     return Table(head, tuple(rows))
 
 
-def reliability(models: Sequence[Model]) -> Table:
-    """Return the calibration error of each model."""
-    errors = [model["reliability"]["expected_calibration_error"] for model in models]
-    rows = [(model["title"], f"{100 * error:.2f} points") for model, error in zip(models, errors)]
-    return Table(("", "expected calibration error"), tuple(rows))
-
-
 def streams(models: Sequence[Model]) -> list[Table]:
     """Return missed words by rate of false alarms, then by folder, then by keyword."""
     rates = [row["at_most_per_hour"] for row in models[0]["streams"]["at_most_per_hour"]]

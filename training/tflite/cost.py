@@ -10,17 +10,11 @@ from training.tflite.graph import Graph
 
 # Operators with weights whose multiplications are not counted here.
 NOT_COUNTED = frozenset(
-    {
-        "CONV_3D",
-        "CONV_3D_TRANSPOSE",
-        "LSTM",
-        "RNN",
-        "SVDF",
-        "BIDIRECTIONAL_SEQUENCE_LSTM",
+    (
+        *("CONV_3D", "CONV_3D_TRANSPOSE", "LSTM", "RNN", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM"),
+        *("UNIDIRECTIONAL_SEQUENCE_RNN", "BIDIRECTIONAL_SEQUENCE_LSTM"),
         "BIDIRECTIONAL_SEQUENCE_RNN",
-        "UNIDIRECTIONAL_SEQUENCE_LSTM",
-        "UNIDIRECTIONAL_SEQUENCE_RNN",
-    }
+    )
 )
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 

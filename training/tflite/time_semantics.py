@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -195,28 +195,21 @@ def _last_axis(graph: Graph, operator: Any, times: dict[int, TimeAxis]) -> Local
     return LocalOp(time) if same_rank and time.axis != len(graph.shape(source)) - 1 else None
 
 
-def _rules(rule: Rule, names: Sequence[str]) -> dict[str, Rule]:
-    return dict.fromkeys(names, rule)
-
-
 _ELEMENTWISE = (
-    *("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE", "PRELU"),
-    *("RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1", "LEAKY_RELU", "ELU", "GELU"),
-    *("LOGISTIC", "TANH", "HARD_SWISH", "ABS", "NEG", "SQUARE", "SQRT", "RSQRT"),
-    *("EXP", "LOG", "QUANTIZE", "DEQUANTIZE", "CAST"),
+    "ADD SUB MUL DIV MAXIMUM MINIMUM SQUARED_DIFFERENCE PRELU RELU RELU6 RELU_0_TO_1 RELU_N1_TO_1 "
+    "LEAKY_RELU ELU GELU LOGISTIC TANH HARD_SWISH ABS NEG SQUARE SQRT RSQRT EXP LOG QUANTIZE "
+    "DEQUANTIZE CAST"
 )
-MANY_INPUTS = {*_ELEMENTWISE, "CONCATENATION"}
-RULES: dict[str, Rule] = {
-    **_rules(
-        _convolution,
-        ("CONV_2D", "DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D"),
-    ),
-    **_rules(_elementwise, _ELEMENTWISE),
-    **_rules(_crop, ("STRIDED_SLICE", "SLICE")),
-    **_rules(_reshape, ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")),
-    **_rules(_transpose, ("TRANSPOSE",)),
-    **_rules(_reduce, ("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN")),
-    **_rules(_concatenate, ("CONCATENATION",)),
-    **_rules(_pad, ("PAD", "PADV2", "MIRROR_PAD")),
-    **_rules(_last_axis, ("SOFTMAX", "LOG_SOFTMAX", "FULLY_CONNECTED")),
+MANY_INPUTS = {*_ELEMENTWISE.split(), "CONCATENATION"}
+_NAMES: dict[Rule, str] = {
+    _convolution: "CONV_2D DEPTHWISE_CONV_2D AVERAGE_POOL_2D MAX_POOL_2D L2_POOL_2D",
+    _elementwise: _ELEMENTWISE,
+    _crop: "STRIDED_SLICE SLICE",
+    _reshape: "RESHAPE EXPAND_DIMS SQUEEZE",
+    _transpose: "TRANSPOSE",
+    _reduce: "MEAN SUM REDUCE_MAX REDUCE_MIN",
+    _concatenate: "CONCATENATION",
+    _pad: "PAD PADV2 MIRROR_PAD",
+    _last_axis: "SOFTMAX LOG_SOFTMAX FULLY_CONNECTED",
 }
+RULES = {name: rule for rule, names in _NAMES.items() for name in names.split()}

@@ -11,7 +11,6 @@ pytest.importorskip("jinja2", reason="the page needs the extra [eval]")
 from support.report_material import Page, run
 
 from kws import models
-from kws.errors import ConfigError
 from training.cli.evaluate import main
 from training.report import bench, published
 
@@ -149,26 +148,3 @@ def test_figures_are_those_of_the_papers():
     best, small = found["BC-ResNet-8", "float"], found["MicroNet-S", "int8"]
     assert (0.987, 89_100_000, 321_000) == (best["accuracy"], best["macs"], best["parameters"])
     assert (0.953, 115_000, None) == (small["accuracy"], small["bytes"], small["macs"])
-
-
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ('source = "nobody"', "expected a source"),
-        ('source = "a"\naccuracy = 0.97', "accuracy in %"),
-        ('source = "a"\nmacs = 1', "unknown key macs"),
-    ],
-)
-def test_invalid_points_are_refused(tmp_path, line, words):
-    """
-    A point without a source or with an invalid value is an error.
-    """
-    path = tmp_path / "points.toml"
-    accuracy = "" if "accuracy" in line else "accuracy = 97.0\n"
-    path.write_text(
-        f'[sources]\na = "somebody"\n[[point]]\nname = "x"\nset = "V2-12"\nform = "int8"\n'
-        f"{accuracy}{line}\n"
-    )
-
-    with pytest.raises(ConfigError, match=words):
-        published.points(path)
