@@ -74,7 +74,6 @@ def _add_choices(made: argparse.ArgumentParser) -> None:
         help="tune on this half and report on the other; both-ways: each in turn, with pooled "
         "reports and a final tuning on all speakers; none: tune on all (default: half-a)",
     )
-    program.add_renamed_option(made, "--rule", "--own-share (0: one threshold for all keywords)")
     to_try: tuple[tuple[str, type, list[Any] | None, str], ...] = (
         ("--smoothing-ms", int, [200, 300, 400, 500], "default: 200 to 500"),
         ("--suppression-ms", int, None, "default: that of the model, 300, 500, 700"),
