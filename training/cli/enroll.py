@@ -77,13 +77,25 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_learning_options(made: argparse._ArgumentGroup) -> None:
-    made.add_argument(
-        "--fa-per-hour",
-        type=float,
-        default=0.5,
-        metavar="X",
-        help="target false accepts per hour of speech, for each word (default: 0.5)",
+    numbers: tuple[tuple[str, type, float | None, str], ...] = (
+        (
+            "--fa-per-hour",
+            float,
+            0.5,
+            "target false accepts per hour of each word (default: 0.5)",
+        ),
+        ("--copies", int, 60, "augmented copies per recording (default: 60)"),
+        ("--seed", int, 1, "random seed of the copies (default: 1)"),
+        (
+            "--voices",
+            int,
+            None,
+            "synthesised voices for fewer than 5 recordings, if espeak-ng or flite is installed; "
+            "the 15 most similar ones are used (default: 60; 0: none)",
+        ),
     )
+    for name, kind, default, text in numbers:
+        made.add_argument(name, type=kind, default=default, metavar="N", help=text)
     made.add_argument(
         "--negatives",
         type=Path,
@@ -92,27 +104,8 @@ def _add_learning_options(made: argparse._ArgumentGroup) -> None:
         metavar="DIR",
         help="your own audio without the words, such as the radio in the room; repeatable",
     )
-    made.add_argument(
-        "--backbone",
-        default="words",
-        metavar="NAME|PATH",
-        help="embedding network (default: words)",
-    )
-    made.add_argument(
-        "--copies",
-        type=int,
-        default=60,
-        metavar="N",
-        help="augmented copies per recording (default: 60)",
-    )
-    made.add_argument(
-        "--voices",
-        type=int,
-        metavar="N",
-        help="synthesised voices for fewer than 5 recordings, if espeak-ng or flite is installed; "
-        "the 15 most similar ones are used (default: 60; 0: none)",
-    )
-    made.add_argument("--seed", type=int, default=1, help="random seed of the copies (default: 1)")
+    text = "embedding network (default: words)"
+    made.add_argument("--backbone", default="words", metavar="NAME|PATH", help=text)
 
 
 if __name__ == "__main__":

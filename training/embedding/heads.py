@@ -84,7 +84,7 @@ class Examples:
     """Float32 ``(m, size)``."""
 
 
-def fit_logistic(examples: Examples, *, inverse_penalty: float = 0.02) -> Head:
+def fit_logistic(examples: Examples) -> Head:
     """Return multinomial logistic regression, with each word weighted by `POSITIVE_SHARE`."""
     from sklearn.linear_model import LogisticRegression
 
@@ -95,7 +95,7 @@ def fit_logistic(examples: Examples, *, inverse_penalty: float = 0.02) -> Head:
     for word in range(n_words):
         rows = examples.labels == word
         weights[: len(rows)][rows] = POSITIVE_SHARE * n_negatives / max(1, rows.sum())
-    estimator = LogisticRegression(C=inverse_penalty, max_iter=200, tol=1e-3)
+    estimator = LogisticRegression(C=0.02, max_iter=200, tol=1e-3)
     scaling = _scaling(examples.negatives, np.float32)
     return _fit(estimator, x, y, examples.words, scaling, sample_weight=weights)
 

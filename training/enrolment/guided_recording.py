@@ -12,7 +12,6 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from kws.audio.capture_config import CaptureConfig
 from kws.audio.conditioning import Conditioner
 from kws.audio.microphone import Microphone
 from kws.errors import AudioError, DeviceError
@@ -35,9 +34,7 @@ class NothingSaidError(AudioError):
 
 
 @contextmanager
-def microphone_blocks(
-    device: int | str | None, config: CaptureConfig | None = None
-) -> Iterator[Iterator[NDArray[np.int16]]]:
+def microphone_blocks(device: int | str | None) -> Iterator[Iterator[NDArray[np.int16]]]:
     """Open the microphone; yield an iterator over its 20 ms blocks at 16 kHz, without DC offset.
 
     Raises
@@ -45,7 +42,7 @@ def microphone_blocks(
     DeviceError
         If it cannot be opened, or delivers no audio for 3 s.
     """
-    microphone = Microphone(device, config=config)
+    microphone = Microphone(device)
     try:
         yield _blocks(microphone, Conditioner(microphone.rate, SAMPLE_RATE))
     finally:

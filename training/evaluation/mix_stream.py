@@ -112,12 +112,12 @@ def mix_clips(
     return to_int16(mix), sorted(events, key=lambda event: event.start_s)
 
 
-def word_span(samples: FloatArray, *, below_db: float = 25.0) -> tuple[int, int]:
-    """Return first and last sample where 20 ms of a clip come within `below_db` of its peak."""
+def word_span(samples: FloatArray) -> tuple[int, int]:
+    """Return first and last sample where 20 ms of a clip come within 25 dB of its peak."""
     n_blocks = max(1, len(samples) // 320)
     blocks = samples[: n_blocks * 320].reshape(n_blocks, -1)
     energy = np.mean(np.square(blocks, dtype=np.float64), axis=1)
-    loud = np.flatnonzero(energy >= energy.max() * 10 ** (-below_db / 10))
+    loud = np.flatnonzero(energy >= energy.max() * 10**-2.5)
     return int(loud[0]) * 320, min(len(samples), (int(loud[-1]) + 1) * 320)
 
 
@@ -127,12 +127,12 @@ def write_stream(samples: NDArray[np.int16], path: Path) -> None:
         soundfile.write(str(temporary), samples, SAMPLE_RATE, subtype="PCM_16", format="WAV")
 
 
-def join(paths: Sequence[Path], *, gap_s: float = 0.3) -> tuple[NDArray[np.int16], list[float]]:
-    """Return recordings joined with short pauses, and the start of each in seconds."""
+def join(paths: Sequence[Path]) -> tuple[NDArray[np.int16], list[float]]:
+    """Return recordings joined with pauses of 0.3 s, and the start of each in seconds."""
     pieces: list[NDArray[np.int16]] = []
     starts: list[float] = []
     n_samples = 0
-    gap = np.zeros(int(gap_s * SAMPLE_RATE), dtype=np.int16)
+    gap = np.zeros(int(0.3 * SAMPLE_RATE), dtype=np.int16)
     for path in paths:
         starts.append(n_samples / SAMPLE_RATE)
         samples = Clip(path, "background").read()

@@ -163,14 +163,13 @@ def curve(
     labels: Sequence[str],
     *,
     suppression_s: float,
-    n_points: int = 50,
 ) -> list[dict[str, float | None]]:
     """Return missed words against false accepts as one threshold for all keywords rises."""
     keywords = [label for label in labels if not label.startswith("_")]
     hours = sum(scores.duration_s for scores in files) / 3600
     points: list[dict[str, float | None]] = []
     # Dense towards 1, where a confident model has most of its scores.
-    for threshold in 1 - np.geomspace(0.8, 0.004, n_points):
+    for threshold in 1 - np.geomspace(0.8, 0.004, 50):
         thresholds = dict.fromkeys(keywords, float(threshold))
         fired = (
             (file.file, replay(file, labels, thresholds, suppression_s=suppression_s))
