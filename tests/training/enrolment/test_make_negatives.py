@@ -77,4 +77,4 @@ def test_old_commands_name_the_new_ones(old, capsys):
     with pytest.raises(SystemExit, match="2"):
         train([old, "x"])
 
-    assert "renamed to" in capsys.readouterr().err
+    assert "replaced by" in capsys.readouterr().err
