@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 # From `close` to its end, even if the sound server hangs; sinks get at least the second number.
 CLOSE_S = 0.5
 LEAST_SINK_S = 0.1
+# Of 0.1. Assigning one would be ignored in silence.
+REMOVED_HOOKS = frozenset(("on_samples", "on_gap", "on_detection", "on_event", "on_tick"))
 
 
 class Listener:
@@ -80,6 +82,13 @@ class Listener:
         self._health = SignalHealth(self.spotter.sample_rate)
         self._losses = LossReport(self._notify, sample_rate=self.spotter.sample_rate)
         self._n_detections = self._lost = self._clipped = 0
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in REMOVED_HOOKS:
+            raise ConfigError(
+                f"Listener.{name}: replaced by Listener(spotter, sinks=[...]) with a kws.Sink"
+            )
+        super().__setattr__(name, value)
 
     def __enter__(self) -> Listener:
         self.open()

@@ -179,6 +179,14 @@ def test_a_closed_listener_is_an_error(watched):
         watched.listener.on("maybe", print)
 
 
+def test_a_removed_hook_names_its_replacement(watched):
+    """
+    A program of 0.1 that assigns a hook does not lose its events in silence.
+    """
+    with pytest.raises(ConfigError, match=r"Listener\.on_event: replaced by .*sinks"):
+        watched.listener.on_event = print
+
+
 def test_listening_goes_on_after_a_break(watched):
     """
     A caller who leaves the loop and soon returns misses nothing.
