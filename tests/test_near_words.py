@@ -19,6 +19,8 @@ from kws import KeywordSpotter, models
 from kws.audio.files import read_file
 from kws.audio.resample import Resampler
 
+pytestmark = pytest.mark.slow
+
 RATE = 16_000
 LEVEL = 2_000
 NEAR = ("honor", "awful", "gone", "upon", "often", "stopped")

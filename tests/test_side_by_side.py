@@ -11,6 +11,8 @@ import pytest
 
 pytest.importorskip("xdist", reason="tests run one after the other here")
 
+pytestmark = pytest.mark.slow
+
 # A small suite: a.py runs to its end before a process dies in the middle of b.py.
 CONFTEST = """
 def pytest_xdist_make_scheduler(config, log):

@@ -51,6 +51,7 @@ for turn in range(3):
 """
 
 
+@pytest.mark.slow
 def test_ten_losses_and_returns(server, word_clips, tmp_path):
     """
     Each loss and return is reported once; a word right after each return is detected, and the time

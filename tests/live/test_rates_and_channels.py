@@ -62,6 +62,7 @@ def test_microphones_of_any_rate_work(server, four_words):
     assert [(4, 0)] * 2 == [(each["detections"], each["lost_samples"]) for each in summaries]
 
 
+@pytest.mark.slow
 def test_one_channel_can_be_chosen(server, four_words, rng, tmp_path):
     """
     Words on the left and noise on the right: --channel 1 detects the words, --channel 2

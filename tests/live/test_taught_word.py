@@ -19,6 +19,8 @@ pytest.importorskip("ai_edge_litert.schema_py_generated", reason="needs the sche
 from kws.audio.files import read_file
 from kws.spotter import KeywordSpotter
 
+pytestmark = pytest.mark.slow
+
 N_RECORDINGS = 4
 
 

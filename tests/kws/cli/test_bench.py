@@ -112,6 +112,7 @@ def test_comparison_gives_ratios_of_the_two(pair, default_manifest):
 
 
 @pytest.mark.parametrize("mode", ["auto", "stream"])
+@pytest.mark.slow
 def test_a_model_is_measured_at_the_hop_of_its_stream_form(eight_frame_model, mode):
     """
     Without --hop-ms a model of 80 ms streams, and its hops are counted and doubted as such.
@@ -123,6 +124,7 @@ def test_a_model_is_measured_at_the_hop_of_its_stream_form(eight_frame_model, mo
     assert ("stream", 80, 17) == tuple(report[key] for key in ("mode", "hop_ms", "hops"))
 
 
+@pytest.mark.slow
 def test_two_hops_are_compared_by_the_second_of_audio(eight_frame_model, capsys):
     """
     Models of 100 and of 80 ms run each at its own hop, shown with its count; a warning says that

@@ -94,6 +94,7 @@ def test_multiplications_against_a_hand_count():
     assert 4_766_208 == n_macs(build_model(simple))
 
 
+@pytest.mark.slow
 def test_the_table_has_every_recipe(capsys):
     """
     kws-train recipes --table: parameters and multiplications of each recipe, except those that

@@ -251,6 +251,7 @@ def test_the_command_writes_where_the_recipe_reads(audio, tmp_path, capsys):
     assert {"pictures": str(tmp_path / "drawn"), "written": 20} == printed
 
 
+@pytest.mark.slow
 def test_show_draws_each_change(audio, written, tmp_path):
     """
     kws-train show: five rows of pictures, in a PNG.

@@ -27,6 +27,8 @@ from training.enrolment.config import Enrolment, EnrolmentConfig
 from training.enrolment.recordings import Recording
 from training.enrolment.write_model import make_model, merge_manifests, open_base
 
+pytestmark = pytest.mark.slow
+
 # At a hop of 100 ms windows of 98 and of 118 frames end at the same moments.
 FRAMES, NEWER, HOP = 118, 6, 8
 

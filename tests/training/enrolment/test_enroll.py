@@ -70,6 +70,7 @@ def test_the_model_is_like_any_other(enrolled):
     assert (enrolled / "report" / "word-1.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_the_words_of_default_stay_beside_it(spoken, tmp_path, capsys):
     """--add-to keeps the detections of the ten words and adds the new one."""
     code = enroll(
@@ -98,6 +99,7 @@ def test_the_words_of_default_stay_beside_it(spoken, tmp_path, capsys):
     assert 14 == result["words"]["computer"]["recordings"]
 
 
+@pytest.mark.slow
 def test_two_words_at_once(spoken, tmp_path, capsys):
     """Each of two words is detected as itself; the model's name joins them."""
     code = enroll(

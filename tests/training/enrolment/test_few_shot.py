@@ -18,6 +18,7 @@ from training.enrolment.config import SUPPRESSION_MS
 from training.enrolment.few_shot_study import n_firings
 
 
+@pytest.mark.slow
 def test_each_draw_is_a_row_of_the_table(spoken, tmp_path, capsys):
     """
     Two draws of three voices detect nearly all others.

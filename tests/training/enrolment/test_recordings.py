@@ -98,8 +98,9 @@ def test_folders_of_words(tmp_path):
 
     assert {"lamp": tmp_path / "lamp"} == folders_of(["lamp"], tmp_path)
     assert {"fan": tmp_path} == folders_of(["fan"], tmp_path)
-    with pytest.raises(ConfigError, match="recordings of 'fan'"):
-        folders_of(["lamp", "fan"], tmp_path)
+    folders = folders_of(["lamp", "fan"], tmp_path)
+    with pytest.raises(ConfigError, match="fan: expected a folder with recordings of 'fan'"):
+        read_recordings("fan", folders["fan"])
 
 
 @pytest.mark.parametrize("words", [["a/b"], ["../x"], [""], ["lamp", "lamp"], ["x" * 60], ["-x"]])

@@ -82,6 +82,7 @@ def test_voices_that_say_another_word_are_not_used(rng):
     assert [0] == n_alike
 
 
+@pytest.mark.slow
 def test_voices_are_added_to_few_recordings(spoken, tmp_path, capsys):
     """
     The voices are kept and reported; files of a run with other settings are ignored.
@@ -106,6 +107,7 @@ def test_voices_are_added_to_few_recordings(spoken, tmp_path, capsys):
     assert sum(len(_hits(str(mine / "computer.json"), path)) for path in others) <= 2
 
 
+@pytest.mark.slow
 def test_voices_raise_the_scores_of_other_speakers(embedder, negatives, spoken, tmp_path):
     """
     One recording with twenty voices scores most other speakers higher than one recording alone.

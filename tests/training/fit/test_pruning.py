@@ -55,6 +55,7 @@ def pruned(whole, filters, frames):
     return model
 
 
+@pytest.mark.slow
 def test_with_all_filters_the_embedding_is_unchanged(whole, frames):
     """Without pruning nothing changes."""
     model = pruned(whole, WHOLE, frames)
@@ -64,6 +65,7 @@ def test_with_all_filters_the_embedding_is_unchanged(whole, frames):
     )
 
 
+@pytest.mark.slow
 def test_with_fewer_filters_the_embedding_is_close(whole, frames):
     """Three quarters of the filters keep most of it, far more than as many random weights."""
     filters = [18, 36, 54, 72, 72]
