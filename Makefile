@@ -98,7 +98,7 @@ clean:  ## Remove the environments and what builds leave
 .venv/.installed: $(SOURCES) | .venv/bin/python
 	@echo "installing into .venv; the first time this takes a minute"
 	@rm -rf build
-	@if $(call is_true,$(IS_32BIT)); then \
+	@export PYTHONWARNINGS=ignore; if $(call is_true,$(IS_32BIT)); then \
 		.venv/bin/pip install $(PIP_FLAGS) $(REQUIREMENTS_32BIT) && \
 		.venv/bin/pip install $(PIP_FLAGS) --no-deps . ; \
 	else .venv/bin/pip install $(PIP_FLAGS) . ; fi

@@ -157,7 +157,7 @@ def overview(manifests: list[ModelManifest], link: str) -> str:
             )
         )
     head = (
-        *("model", "int8 file", "multiplications per hop"),
+        *("model", "int8 streaming model", "multiplications per hop"),
         "clips correct: clean / noise at 10 dB / 0 dB",
         *("words missed: noise at 10 dB", "words missed: other speech at 10 dB"),
         *("false alarms per hour: read speech and noise", "false alarms per hour: words in noise"),

@@ -137,7 +137,7 @@ def choose(devices: Sequence[InputDevice], wanted: int | str | None) -> InputDev
     """
     if not devices:
         raise DeviceError(
-            "no microphone: PortAudio knows no input device; plug one in, or check that the "
+            "no microphone: PortAudio finds no input device; plug one in, or check that the "
             "user may use it (group audio) and that a sound server runs"
         )
     if wanted is None:

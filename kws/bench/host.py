@@ -1,7 +1,7 @@
 """The machine of a measurement: what it is, and its clock, heat, load and throttling meanwhile.
 
 CPU names, clocks, temperatures and CPU times come from psutil and py-cpuinfo (``pip install
-'kws[bench]'``). Without them these fields are None.
+'.[bench]'``). Without them these fields are None.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 X86 = ("x86_64", "AMD64", "i386", "i686")
-EXTRA_HINT = "CPU name, clock, temperature and other processes unknown: pip install 'kws[bench]'"
+EXTRA_HINT = "CPU name, clock, temperature and other processes unknown: pip install '.[bench]'"
 # CPU features that int8 kernels use, by the kernel's names.
 INT8_FEATURES = (
     *("neon", "asimd", "asimddp", "i8mm", "sve"),

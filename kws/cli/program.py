@@ -12,7 +12,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 from kws import __version__
 from kws.errors import ConfigError, KwsError
@@ -29,9 +30,18 @@ class UsageError(ConfigError):
     """Options that exclude or need each other."""
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Exit with usage; name the option for a file given without one, a likely first try."""
+        name = message.rpartition(": ")[2]
+        if "unrecognized" in message and "--input" in self.format_help() and Path(name).is_file():
+            message += f"; to read a file: --input {name}"
+        super().error(message)
+
+
 def parser(name: str, description: str, *, examples: str) -> argparse.ArgumentParser:
     """Return a parser with `--version`, `--verbose` and examples below its help."""
-    made = argparse.ArgumentParser(
+    made = _Parser(
         prog=name,
         description=description,
         epilog=f"examples:\n{examples}",

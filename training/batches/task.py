@@ -234,7 +234,7 @@ class ClassTask(Task):
 
 
 class PictureTask(ClassTask):
-    """Spectrogram pictures in one folder a class."""
+    """Spectrogram pictures in one folder per class."""
 
     class_data = Task.class_data
 

@@ -46,7 +46,7 @@ def add_parsers(commands: Any) -> None:
         commands,
         "synthesise",
         examples=EXAMPLES,
-        text="synthesise words with espeak-ng and flite, one folder a word",
+        text="synthesise words with espeak-ng and flite, one folder per word",
     )
     made.set_defaults(handler=synthesise)
     made.add_argument("words", nargs="*", metavar="WORD", help="default: those of --like")

@@ -20,8 +20,8 @@ EXAMPLES = """\
   kws-listen --model my/computer.json
 """
 DESCRIPTION = (
-    "Make a model for your own words from a few recordings, on this machine only. Recordings "
-    "stay in OUT/recordings: a later run can add to them or use them again."
+    "Make a model for your own words from a few recordings, on this machine only. What "
+    "`--record` records stays in OUT/recordings: a later run can add to it or use it again."
 )
 
 

@@ -70,7 +70,9 @@ def _add_make_stream(commands: Any) -> None:
         "its loudest 300 ms, that of the background its RMS. The same seed gives the same audio.",
     )
     made.set_defaults(run=make_stream)
-    made.add_argument("--clips", type=Path, required=True, metavar="DIR", help="one folder a word")
+    made.add_argument(
+        "--clips", type=Path, required=True, metavar="DIR", help="one folder per word"
+    )
     made.add_argument("--split", choices=("training", "validation", "testing"))
     words = "yes,no,up,down,left,right,on,off,stop,go"
     text = "folders to draw from (default: the ten commands)"

@@ -22,7 +22,7 @@ def add_parser(commands: Any) -> None:
         commands,
         "pictures",
         examples=EXAMPLES,
-        text="write the spectrograms of clips as PNG, one folder a class; run again to continue",
+        text="write the spectrograms of clips as PNG, one folder per class; run again to continue",
     )
     add_recipe_arguments(made)
     made.set_defaults(handler=pictures)

@@ -62,7 +62,7 @@ class DataConfig:
     """
 
     clips: str = "$KWS_DATA/speech_commands"
-    """One folder a word. Speech Commands' list files decide the splits where they exist."""
+    """One folder per word. Speech Commands' list files decide the splits where they exist."""
 
     more_clips: tuple[str, ...] = ()
     """Further folders of the same data set, such as ``$KWS_DATA/speech_commands_more``, whose
@@ -109,7 +109,7 @@ class DataConfig:
     """How often a keyword cut from running speech is drawn, relative to a recording of it."""
 
     synthetic: str = ""
-    """Folder of synthesised words, one folder a word, from `kws-train synthesise`."""
+    """Folder of synthesised words, one folder per word, from `kws-train synthesise`."""
 
     synthetic_share: float = 0.0
     """Share of synthesised clips among those of a word that has any."""
@@ -176,9 +176,9 @@ class SourceConfig:
     """
 
     kind: str = ""
-    """``folders``: one folder a class. ``csv``: a table with file, label and fold, or a folder
+    """``folders``: one folder per class. ``csv``: a table with file, label and fold, or a folder
     that holds one (as ESC-50 does). ``npz``: ``wav_vals`` and ``label_vals``. ``pictures``:
-    one folder a class of PNG files, from `kws-train pictures`. ``words``: one folder a word, and
+    PNG files, one folder per class, from `kws-train pictures`. ``words``: one folder per word, and
     the frequent words of ``data.speech`` (``[words]``)."""
 
     split: str = "random"

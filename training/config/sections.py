@@ -81,7 +81,7 @@ class PictureConfig:
     """
 
     audio: str = "$KWS_DATA/speech_commands"
-    """One folder a class: the clips that `kws-train pictures` draws."""
+    """One folder per class: the clips that `kws-train pictures` draws."""
 
     shear_probability: float = 0.0
     shear: float = 0.2

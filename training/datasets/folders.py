@@ -80,7 +80,7 @@ def by_label(clips: Iterable[Clip]) -> dict[str, list[Clip]]:
 def audio_files(root: Path, *, suffixes: frozenset[str] = AUDIO_SUFFIXES) -> list[Path]:
     """Return every audio file one folder below `root`, sorted; `suffixes` may ask for others."""
     if not root.is_dir():
-        raise ConfigError(f"{root}: expected a folder with one folder a word, found none")
+        raise ConfigError(f"{root}: expected a folder with one folder per word, found none")
     files = [
         path
         for folder in sorted(root.iterdir())
@@ -90,7 +90,9 @@ def audio_files(root: Path, *, suffixes: frozenset[str] = AUDIO_SUFFIXES) -> lis
     ]
     if not files:
         what = "audio" if suffixes == AUDIO_SUFFIXES else " or ".join(sorted(suffixes))
-        raise ConfigError(f"{root}: expected {what} in one folder a word (WORD/x.wav), found none")
+        raise ConfigError(
+            f"{root}: expected {what} in one folder per word (WORD/x.wav), found none"
+        )
     return files
 
 

@@ -1,4 +1,4 @@
-"""Labelled clips of any origin: one folder a class, a table with folds, or an `.npz` archive."""
+"""Labelled clips of any origin: one folder per class, a table with folds, or an `.npz` archive."""
 
 from __future__ import annotations
 

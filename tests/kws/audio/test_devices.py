@@ -90,7 +90,7 @@ def test_without_any_device_the_message_says_what_to_check(wanted):
     """
     It is about the missing microphone, not about the choice.
     """
-    with pytest.raises(DeviceError, match="no microphone: PortAudio knows no input device; plug"):
+    with pytest.raises(DeviceError, match="no microphone: PortAudio finds no input device; plug"):
         choose([], wanted)
 
 

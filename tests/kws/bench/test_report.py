@@ -84,7 +84,7 @@ def test_a_quiet_board_raises_no_warning():
         ({"during__others_cores": 0.9}, "other processes used 0.9 cores"),
         ({"during__steal": 0.05}, "gave 5.0% of the time"),
         ({"during__involuntary_switches_per_s": 90.0}, "preempted 90 times"),
-        ({"extra_installed": False}, "pip install 'kws[bench]'"),
+        ({"extra_installed": False}, "pip install '.[bench]'"),
         ({"after__temperature_c": 81.5}, "hot: 81.5 °C"),
         ({"after__throttling": ["throttled"]}, "throttled during the run: throttled"),
         ({"before__throttling": ["under-voltage"]}, "throttled during the run: under-voltage"),

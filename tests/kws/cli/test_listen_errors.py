@@ -165,3 +165,13 @@ def test_mixed_or_invalid_thresholds_are_refused(given):
     """
     with pytest.raises(ConfigError, match="--threshold"):
         parse_thresholds(given)
+
+
+def test_a_file_without_its_option_is_answered_with_the_option(capsys):
+    """
+    `kws-listen demo.wav` is a likely first try.
+    """
+    with pytest.raises(SystemExit):
+        main([str(DEMO)])
+
+    assert capsys.readouterr().err.endswith(f"to read a file: --input {DEMO}\n")

@@ -161,7 +161,7 @@ def test_without_a_split_every_clip_of_the_models_classes_counts(exported, tree,
 
 def test_own_recordings_in_folders_can_be_scored(exported, tree, tmp_path, capsys):
     """
-    A model trained from a table scores a tree with one folder a class.
+    A model trained from a table scores a tree with one folder per class.
     """
     for path in sorted((tree / "audio").iterdir())[:3]:
         samples, rate = soundfile.read(path)

@@ -206,7 +206,7 @@ def test_clips_listed_for_testing_are_not_drawn(tmp_path, word_tree):
 
 def test_other_pictures_are_read(tmp_path):
     """
-    One folder a class of PNG files is enough; a grey one is read in colour.
+    One folder per class of PNG files is enough; a grey one is read in colour.
     """
     for word in WORDS:
         (tmp_path / word).mkdir()

@@ -55,7 +55,7 @@ def test_a_stream_is_scored_at_the_hop_of_the_model(capsys, eight_frame_model):
 
 def test_clips_counts_every_clip_without_a_split(capsys, tmp_path, clip_folder):
     """
-    One folder a label: accuracy, figures per label, confusion, pictures and predictions.
+    One folder per label: accuracy, figures per label, confusion, pictures and predictions.
     """
     code, report = run(
         capsys, "clips", "--model", "default", "--data", clip_folder, "--out", tmp_path / "out"

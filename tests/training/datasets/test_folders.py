@@ -145,9 +145,9 @@ def test_a_folder_without_words_is_named(tmp_path):
     """
     No folder, and a folder without audio, are different errors.
     """
-    with pytest.raises(ConfigError, match="expected a folder with one folder a word, found none"):
+    with pytest.raises(ConfigError, match="expected a folder with one folder per word, found none"):
         folders.scan(tmp_path / "none")
-    with pytest.raises(ConfigError, match="expected audio in one folder a word"):
+    with pytest.raises(ConfigError, match="expected audio in one folder per word"):
         folders.scan(tmp_path)
 
 

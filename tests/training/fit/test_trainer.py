@@ -137,7 +137,7 @@ def test_missing_data_are_an_error_before_training(tmp_path):
     """
     A missing folder is one clear error, and leaves no run.
     """
-    with pytest.raises(ConfigError, match="none: expected a folder with one folder a word"):
+    with pytest.raises(ConfigError, match="none: expected a folder with one folder per word"):
         trainer.fit(steady_recipe(tmp_path / "none"), tmp_path / "run", verbose=0)
     assert not (tmp_path / "run").exists()
 
