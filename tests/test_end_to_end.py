@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("tensorflow", reason="training needs the extra [train]")
 from support.small_recipes import PARAMS
 
 from kws.cli import listen, models
@@ -20,6 +18,7 @@ def test_a_recipe_becomes_a_model_that_listens(word_tree, tmp_path, capsys):
     """
     kws-train fit, kws-train export, kws-models, kws-eval clips and kws-listen follow on each other.
     """
+    pytest.importorskip("tensorflow", reason="training needs the extra [train]")
     counts = {word: {"training": 8, "validation": 4} for word in ("yes", "no", "cat")}
     clips: Path = word_tree(counts, noise_s=30)
     sets = {

@@ -118,6 +118,7 @@ def test_a_server_that_crashes_or_hangs_is_found_again(server, word_clips):
     assert code == 130
 
 
+@pytest.mark.slow
 def test_a_hanging_server_does_not_delay_the_end(server):
     """
     While the server hangs, noticed or not, Ctrl-C and SIGTERM end it with the summary and 130.

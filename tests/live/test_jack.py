@@ -84,6 +84,7 @@ def test_a_device_that_refuses_our_rate_is_resampled(jack, four_words, tmp_path)
     assert code == 130
 
 
+@pytest.mark.slow
 def test_a_jack_server_that_ends_ends_it(jack, tmp_path):
     """
     PortAudio cannot reconnect to JACK: that is one clear line and exit code 1, so that a service is

@@ -33,6 +33,7 @@ with Listener(spotter, device="pulse", system=NativeRate()) as listener:
 """
 
 
+@pytest.mark.slow
 def test_microphones_of_any_rate_work(server, four_words):
     """
     Words played to microphones of 44.1 and 48 kHz are detected, whether the sound server

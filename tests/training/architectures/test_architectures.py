@@ -22,6 +22,7 @@ from training.tflite.convert import convert_int8
 from training.tflite.stream_rewrite import make_streaming
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.timeout(240),
     pytest.mark.filterwarnings("ignore:Statistics for quantized inputs:UserWarning"),
     pytest.mark.filterwarnings(r"ignore:\s*Warning. tf.lite.Interpreter is deprecated"),
@@ -94,7 +95,6 @@ def test_multiplications_against_a_hand_count():
     assert 4_766_208 == n_macs(build_model(simple))
 
 
-@pytest.mark.slow
 def test_the_table_has_every_recipe(capsys):
     """
     kws-train recipes --table: parameters and multiplications of each recipe, except those that
@@ -109,7 +109,6 @@ def test_the_table_has_every_recipe(capsys):
     assert all(row["parameters"] > 5_000 for row in trained)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "shape"),
     [*((name, (98, 40)) for name in SMALL), ("conv1d", (800,)), ("conv1d_skip", (126, 13))],
@@ -144,7 +143,6 @@ def test_no_architecture_is_forgotten():
     assert sorted([*SMALL, *others]) == models.names()
 
 
-@pytest.mark.slow
 def test_a_valid_bc_resnet_streams(rng):
     """
     Without padding in time, and with dilations that leave steps, a hop takes an eighth of the work.

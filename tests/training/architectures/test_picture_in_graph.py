@@ -26,6 +26,7 @@ from training.datasets.spectrogram_images import (
 from training.tflite.convert import convert_int8
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore:Statistics for quantized inputs:UserWarning"),
     pytest.mark.filterwarnings(r"ignore:\s*Warning. tf.lite.Interpreter is deprecated"),

@@ -14,6 +14,8 @@ from training.architectures import pretrained
 from training.architectures.speech_embedding import FILTERS
 from training.fit import pruning
 
+pytestmark = pytest.mark.slow
+
 WHOLE = list(FILTERS)
 
 
@@ -55,7 +57,6 @@ def pruned(whole, filters, frames):
     return model
 
 
-@pytest.mark.slow
 def test_with_all_filters_the_embedding_is_unchanged(whole, frames):
     """Without pruning nothing changes."""
     model = pruned(whole, WHOLE, frames)
@@ -65,7 +66,6 @@ def test_with_all_filters_the_embedding_is_unchanged(whole, frames):
     )
 
 
-@pytest.mark.slow
 def test_with_fewer_filters_the_embedding_is_close(whole, frames):
     """Three quarters of the filters keep most of it, far more than as many random weights."""
     filters = [18, 36, 54, 72, 72]

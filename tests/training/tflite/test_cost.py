@@ -9,7 +9,7 @@ from kws.errors import ModelError
 from training.tflite.cost import file_cost
 
 # The converter's own words about quantization, and TensorFlow's about its interpreter.
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::UserWarning")]
 
 
 def converted(model) -> bytes:
@@ -19,7 +19,6 @@ def converted(model) -> bytes:
     return tf.lite.TFLiteConverter.from_keras_model(made).convert()
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("name", "params"),

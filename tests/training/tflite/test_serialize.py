@@ -16,6 +16,7 @@ from training.tflite.graph import Graph
 from training.tflite.serialize import DATA_ALIGNMENT
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:Statistics for quantized inputs:UserWarning"),
     pytest.mark.filterwarnings(r"ignore:\s*Warning. tf.lite.Interpreter is deprecated"),
 ]
