@@ -9,8 +9,9 @@ METADATA := setup.cfg pyproject.toml
 SOURCES := $(METADATA) $(wildcard kws/*.py kws/*/*.py training/*.py training/*/*.py) \
 	$(wildcard training/recipes/*.toml firmware_models/*.*)
 DEMO := firmware_models/demo.wav
-# Two files of tests at a time. PYTEST_ARGS=-n0 runs one after the other.
-SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
+# Three quick files of tests at a time (live ones mostly wait), two slow ones. PYTEST_ARGS=-n0 runs
+# one after the other.
+SIDE_BY_SIDE := --dist loadfile --no-loadscope-reorder
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 PEERS_ARGS ?=
@@ -42,10 +43,10 @@ demo: .venv/.installed  ## Install into .venv and listen to the bundled recordin
 
 test: test-env  ## Install what the tests need into .venv-test, and run them: every promise and command
 	@tests/install_system_packages.sh
-	$(TEST_ENV)/bin/python -m pytest $(SIDE_BY_SIDE) -m "not slow" $(PYTEST_ARGS)
+	$(TEST_ENV)/bin/python -m pytest -n 3 $(SIDE_BY_SIDE) -m "not slow" $(PYTEST_ARGS)
 
 test-all: test  ## The tests of `make test`, then the slow ones
-	$(TEST_ENV)/bin/python -m pytest $(SIDE_BY_SIDE) -m slow $(PYTEST_ARGS)
+	$(TEST_ENV)/bin/python -m pytest -n 2 $(SIDE_BY_SIDE) -m slow $(PYTEST_ARGS)
 
 test-env: $(TEST_STAMP)  ## Only install what tests, lint and types need
 
