@@ -57,6 +57,7 @@ def test_the_microphone_gives_the_words_of_the_file(virtual_microphone, demo):
     assert code == 130
 
 
+@pytest.mark.slow
 def test_callbacks_get_live_detections(virtual_microphone, four_words):
     """
     `on` is called for its keyword, `on_any` for each, each in order; `stop` from a callback ends

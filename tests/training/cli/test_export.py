@@ -13,6 +13,7 @@ from kws.manifest import read_manifest
 from training.cli.train import main
 
 
+@pytest.mark.slow
 def test_a_faster_hop_is_made_from_the_shipped_model(tmp_path, capsys, demo_audio):
     """
     Steps of 20 ms: the spotter gets the same posteriors in both modes.

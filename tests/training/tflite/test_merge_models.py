@@ -91,6 +91,7 @@ def requantized(windows: np.ndarray, base: bytes, own: bytes) -> np.ndarray:
 
 
 @pytest.mark.parametrize("more", LENGTHS)
+@pytest.mark.slow
 def test_the_merged_model_streams(manifest, base, own, tmp_path, monkeypatch, more):
     """The streaming model gives the same integers at every hop, in each installed interpreter."""
     base, own = grown(base, own, more)
