@@ -27,7 +27,7 @@ N_VOICES, MAX_USED = 60, 15
 """Voices that are synthesised, and how many are used at most."""
 
 MIN_PERCENTILE = 99.0
-"""A voice must score above this percentile of the negatives, most of which are hard ones."""
+"""A voice must score above this percentile of the negatives; most of these are hard ones."""
 
 VOICE_COPIES = 8
 """Augmented copies of each voice."""

@@ -1,4 +1,4 @@
-"""Plan a streaming model: which steps of which tensors a hop computes, and which it keeps."""
+"""Plan a streaming model: the steps of each tensor that a hop computes, and those it keeps."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class StreamPlan:
 
 
 def plan_stream(graph: Graph, *, hop_frames: int) -> StreamPlan:
-    """Return which steps of which tensors a hop computes and keeps.
+    """Return the steps of each tensor that a hop computes and keeps.
 
     An operator whose output steps depend on a few neighbouring input steps runs on the new steps
     only. The first operator that needs the whole window, mostly the pooling over time, gets it
