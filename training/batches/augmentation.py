@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.config.sections import AugmentationConfig
-from training.datasets.clips import Clip
 from training.datasets.noise import add_noise, loud_level
 
 FloatArray = NDArray[np.float32]
@@ -101,21 +99,6 @@ def change_speed(samples: FloatArray, factor: float) -> FloatArray:
     middle = (n - 1) / 2
     positions = (np.arange(n) - middle) * factor + middle
     return np.interp(positions, np.arange(n), samples, left=0.0, right=0.0).astype(np.float32)
-
-
-def read_rooms(root: Path | None) -> list[FloatArray]:
-    """Return room responses from the first arrival on, unit energy, at most half a second."""
-    if root is None or not root.is_dir():
-        return []
-    rooms = []
-    for path in sorted(root.iterdir()):
-        if path.suffix.lower() not in {".wav", ".flac"}:
-            continue
-        response = Clip(path, "room").read().astype(np.float32)
-        start = int(np.argmax(np.abs(response)))
-        response = response[max(0, start - 8) : start + 8_000]
-        rooms.append(response / np.sqrt(np.sum(response**2)))
-    return rooms
 
 
 def reverberate(samples: FloatArray, room: FloatArray) -> FloatArray:

@@ -27,7 +27,7 @@ from training.config import recipe as recipes
 from training.config.recipe import Recipe
 
 SHARD_CLIPS = 4_096
-SAMPLES, LABELS = "samples", "labels"
+SAMPLES, LABELS, SOURCES = "samples", "labels", "sources"
 HEAD = "cache.json"
 # Of each kind and at once. A cache of 500,000 clips stays open as a whole; 1,024 files are usual
 # as a process' limit.
@@ -39,6 +39,7 @@ class ClipCache:
     """A folder with ``cache.json`` and, for each shard, one .npy file of each kind.
 
     ``NNNNN.samples.npy`` is int16 ``(n, n_samples)``, ``NNNNN.labels.npy`` int16 ``(n,)``,
+    ``NNNNN.sources.npy`` int32 ``(n,)``: a hash of the speaker or recording, -1 without one;
     ``NNNNN.teacher-NAME.npy`` float16 ``(n, n_labels)``: the soft labels of a teacher, whose
     weights ``teacher-NAME.json`` identifies.
     """

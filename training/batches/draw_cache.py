@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from training.batches.clip_cache import (
     LABELS,
     SAMPLES,
     SHARD_CLIPS,
+    SOURCES,
     ClipCache,
     fill_shards,
     save_array,
@@ -26,6 +28,8 @@ from training.batches.keyword_sampler import KeywordSampler
 from training.batches.task import open_task
 from training.config import recipe as recipes
 from training.config.recipe import Recipe
+from training.datasets.clips import Clip
+from training.datasets.folders import speaker_of
 
 
 def draw_cache(
@@ -101,7 +105,13 @@ def _start(recipe: Recipe) -> None:
 def _draw_shard(cache: ClipCache, shard: int, kind: str) -> None:
     assert _sampler is not None
     rng = np.random.default_rng((cache.recipe.seed, shard))
-    drawn = [_sampler.draw(rng) for _ in range(cache.shard_clips)]
-    save_array(cache.file(shard, SAMPLES), np.stack([samples for samples, _ in drawn]))
+    samples, labels, clips = zip(*(_sampler.draw_with_clip(rng) for _ in range(cache.shard_clips)))
+    save_array(cache.file(shard, SAMPLES), np.stack(samples))
+    save_array(cache.file(shard, SOURCES), np.array([_source(clip) for clip in clips], np.int32))
     # The labels last: a shard that has them is complete.
-    save_array(cache.file(shard, kind), np.array([label for _, label in drawn], np.int16))
+    save_array(cache.file(shard, kind), np.array(labels, np.int16))
+
+
+def _source(clip: Clip | None) -> int:
+    """Return a hash of who speaks in a clip, at least 0; -1 for noise."""
+    return -1 if clip is None else zlib.crc32(speaker_of(clip.path).encode()) >> 1

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.batches import augmentation
 from training.batches.augmentation import change_clip, random_crop
 from training.config.recipe import Recipe
-from training.datasets import folders, noise
+from training.datasets import folders, noise, synthetic_noise
 from training.datasets.clips import SampleCache, to_int16
 from training.datasets.noise import NoiseRecordings
+from training.datasets.rooms import open_rooms
 from training.datasets.spectrogram_images import Picture, change_picture
 from training.datasets.splits import ClassData
 
@@ -31,7 +31,7 @@ class EpochSampler:
         self._cache = SampleCache()
         self._noise = _background_noise(recipe.data.root())
         self._rooms = (
-            augmentation.read_rooms(recipe.data.path("rooms"))
+            open_rooms(recipe.data)
             if recipe.augmentation.reverb_probability
             else []
         )
@@ -74,7 +74,7 @@ class EpochSampler:
         """Return noise of the data set, or synthetic noise: clips of a class are no background."""
         if self._noise.recordings:
             return self._noise.cut(rng, n_samples)
-        return noise.coloured(rng, n_samples)
+        return synthetic_noise.coloured(rng, n_samples)
 
 
 class PictureSampler(EpochSampler):

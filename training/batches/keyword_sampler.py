@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,10 +14,11 @@ from kws.errors import ConfigError
 from training.batches import augmentation
 from training.config.data_sections import DataConfig
 from training.config.recipe import Recipe
-from training.datasets import aligned_speech, folders, noise
+from training.datasets import aligned_speech, folders, noise, phrases, synthetic_noise
 from training.datasets.aligned_speech import SpeechWindows
 from training.datasets.clips import Clip, SampleCache, fit_length, to_int16
 from training.datasets.noise import NoiseRecordings
+from training.datasets.rooms import open_rooms
 
 FloatArray = NDArray[np.float32]
 
@@ -60,12 +62,14 @@ class TrainingSources:
             cut_words=aligned_speech.cut_words(utterances, exclude=exclude),
             cut_keywords=aligned_speech.cut_words(utterances, only=frozenset(config.keywords)),
             synthetic=folders.by_word(synthetic) if synthetic else {},
-            windows=SpeechWindows.from_utterances(utterances, exclude=blocked_words(config)),
+            windows=SpeechWindows.from_utterances(
+                utterances, exclude=blocked_words(config)
+            ).with_whole(phrases.without_words(config.path("phrases"), "training", exclude)),
             hard_windows=(
                 aligned_speech.read_hard_windows(hard, speech_root) if hard and speech_root else []
             ),
             noise=training_noise(config),
-            rooms=augmentation.read_rooms(config.path("rooms")),
+            rooms=open_rooms(config),
         )
 
     def counts(self, config: DataConfig) -> dict[str, Any]:
@@ -83,8 +87,9 @@ class TrainingSources:
             }
         if config.environment:
             counts[config.environment] = {"noise_recordings": len(self.noise.recordings)}
-        if config.rooms:
-            counts[config.rooms] = {"room_responses": len(self.rooms)}
+        if self.rooms:
+            names = filter(None, (config.rooms, config.simulated_rooms))
+            counts[" + ".join(names)] = {"room_responses": len(self.rooms)}
         if config.hard_negatives:
             counts[config.hard_negatives] = {"hard_windows": len(self.hard_windows)}
         return counts
@@ -135,16 +140,25 @@ class KeywordSampler:
 
     def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.int16], int]:
         """Return samples ``(clip_rate,)``, one second, and the index of their label."""
+        return self.draw_with_clip(rng)[:2]
+
+    def draw_with_clip(
+        self, rng: np.random.Generator
+    ) -> tuple[NDArray[np.int16], int, Clip | None]:
+        """Return what `draw` returns, and the clip that was augmented; noise has none."""
         index = int(rng.choice(len(self._weights), p=self._weights))
         label = self._config.labels[index]
         if label == SILENCE:
-            return self._silence(rng), index
-        half = self._config.half_word_share
+            return self._silence(rng), index, None
         # A share of 0 draws no number, so that older recipes draw the same clips as before.
+        half, babble = self._config.half_word_share, self._config.babble_unknown_share
         if label == UNKNOWN and half and rng.random() < half:
-            return self._half_word(rng), index
+            return self._half_word(rng), index, None
+        if label == UNKNOWN and babble and rng.random() < babble:
+            voices = noise.babble(rng, self._n_samples, self._voice(rng))
+            return self._quieter(voices, rng), index, None
         clip = self._unknown(rng) if label == UNKNOWN else self._keyword(label, rng)
-        return self._changed(clip, rng), index
+        return self._changed(clip, rng), index, clip
 
     def _changed(self, clip: Clip, rng: np.random.Generator) -> NDArray[np.int16]:
         """Return a clip in its place in the window, augmented."""
@@ -217,30 +231,52 @@ class KeywordSampler:
 
     def _silence(self, rng: np.random.Generator) -> NDArray[np.int16]:
         """Return noise at a drawn volume, one in twenty digital silence."""
-        noise_cut = self._sources.noise.cut(rng, self._n_samples).astype(np.float32)
+        noise_cut = self._noise(rng) if self._config.silence_of_all_noise else None
+        if noise_cut is None:
+            noise_cut = self._sources.noise.cut(rng, self._n_samples)
+        return self._quieter(noise_cut, rng)
+
+    def _quieter(self, samples: NDArray[np.int16], rng: np.random.Generator) -> NDArray[np.int16]:
+        """Return the samples at a drawn volume, one in twenty silent."""
         volume = 0.0 if rng.random() < 0.05 else rng.random() ** 2
-        return to_int16(noise_cut * np.float32(volume))
+        return to_int16(samples.astype(np.float32) * np.float32(volume))
 
-    def _background(self, rng: np.random.Generator) -> NDArray[np.int16] | None:
-        """Return a second of noise, recorded or synthetic, or of other people talking."""
+    def _voice(self, rng: np.random.Generator) -> Callable[[], NDArray[np.int16]]:
+        """Return what draws a second of one person talking."""
 
-        def speech() -> NDArray[np.int16]:
+        def draw() -> NDArray[np.int16]:
             clip = self._sources.windows.draw(rng, self._n_samples)
             return fit_length(clip.read(), self._n_samples)
 
+        return draw
+
+    def _background(self, rng: np.random.Generator) -> NDArray[np.int16] | None:
+        """Return a second of noise, recorded or synthetic, or of other people talking."""
         config = self._config
-        share = rng.random()
         if self._sources.windows.spans:
+            share = rng.random()
             if share < config.speech_background_share:
-                return speech()
-            share -= config.speech_background_share
-            if share < config.babble_share:
-                return noise.babble(rng, self._n_samples, speech)
-        share -= config.babble_share
-        if 0 <= share < config.coloured_noise_share:
-            return noise.coloured(rng, self._n_samples)
+                return self._voice(rng)()
+            if share - config.speech_background_share < config.babble_share:
+                return noise.babble(rng, self._n_samples, self._voice(rng))
+        return self._noise(rng)
+
+    def _noise(self, rng: np.random.Generator) -> NDArray[np.int16] | None:
+        """Return a second of noise without voices; None where there are no recordings."""
+        config = self._config
+        others = 1.0
+        if self._sources.windows.spans:
+            others -= config.speech_background_share + config.babble_share
+        share = rng.random() * others
+        if share < config.coloured_noise_share:
+            return synthetic_noise.coloured(rng, self._n_samples)
+        if share - config.coloured_noise_share < config.synthetic_noise_share:
+            return synthetic_noise.synthetic(rng, self._n_samples)
         if not self._sources.noise.recordings:
             return None
+        change = config.noise_change_probability
+        if change and rng.random() < change:
+            return self._sources.noise.cut_changed(rng, self._n_samples)
         return self._sources.noise.cut(rng, self._n_samples)
 
     def _augment(self, samples: FloatArray, rng: np.random.Generator, *, noisy: bool) -> FloatArray:

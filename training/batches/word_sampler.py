@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.config import SILENCE, UNKNOWN
-from training.batches import augmentation
 from training.batches.keyword_sampler import KeywordSampler, TrainingSources, training_noise
 from training.config.recipe import Recipe
 from training.datasets.clips import Clip
+from training.datasets.rooms import open_rooms
 from training.datasets.vocabulary import Vocabulary
 
 
@@ -24,7 +24,7 @@ class WordSampler(KeywordSampler):
                 cut_words=dict(data.cuts),
                 windows=data.windows,
                 noise=training_noise(recipe.data),
-                rooms=augmentation.read_rooms(recipe.data.path("rooms")),
+                rooms=open_rooms(recipe.data),
                 synthetic=dict(data.synthetic),
             ),
         )
@@ -42,15 +42,17 @@ class WordSampler(KeywordSampler):
         of_word = dict(zip(data.words, words))
         self._label_weights = np.array([{**of_word, **shares}[label] for label in data.labels])
 
-    def draw(self, rng: np.random.Generator) -> tuple[NDArray[np.int16], int]:
-        """Return samples ``(clip_rate,)``, one second, and the index of their label."""
+    def draw_with_clip(
+        self, rng: np.random.Generator
+    ) -> tuple[NDArray[np.int16], int, Clip | None]:
+        """Return samples, the index of their label, and the clip that was augmented, if any."""
         index = int(rng.choice(len(self._labels), p=self._label_weights))
         label = self._labels[index]
         if label == SILENCE:
-            return self._silence(rng), index
-        if label == UNKNOWN:
-            return self._changed(self._data.windows.draw(rng, self._n_samples), rng), index
-        return self._changed(self._word(label, rng), rng), index
+            return self._silence(rng), index, None
+        unknown = label == UNKNOWN
+        clip = self._data.windows.draw(rng, self._n_samples) if unknown else self._word(label, rng)
+        return self._changed(clip, rng), index, clip
 
     def _word(self, word: str, rng: np.random.Generator) -> Clip:
         """Return a recording of a word, a cut from running speech, or a synthesised clip."""

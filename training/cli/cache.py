@@ -1,4 +1,4 @@
-"""`kws-train cache`, `soft-labels` and `synthesise`: clips drawn and labelled in advance."""
+"""`kws-train cache`, `soft-labels`, `synthesise` and `rooms`: what is made before training."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from training.cli.recipe_arguments import add_recipe_arguments, load_recipe
 
 EXAMPLES = """\
   kws-train synthesise --out synthetic                  every word of the Speech Commands folder
+  kws-train rooms --out $KWS_DATA/simulated_rooms       400 rooms of 0.5 to 5 m distance
   kws-train cache simple --clips 200000 --out cache     draw clips once, for many runs
   kws-train soft-labels cache runs/large                posteriors of a trained run
   kws-train soft-labels cache large                     or of a model that ships
@@ -20,7 +21,7 @@ EXAMPLES = """\
 
 
 def add_parsers(commands: Any) -> None:
-    """Add the three commands."""
+    """Add the four commands."""
     made = program.add_command(
         commands,
         "cache",
@@ -59,6 +60,16 @@ def add_parsers(commands: Any) -> None:
     made.add_argument("--out", type=Path, required=True, metavar="DIR")
     made.add_argument("--clips", type=int, default=60, help="of each word (default: 60)")
     made.add_argument("--seed", type=int, default=1, help="of the voices (default: 1)")
+    made = program.add_command(
+        commands,
+        "rooms",
+        examples=EXAMPLES,
+        text="simulate room impulse responses with pyroomacoustics",
+    )
+    made.set_defaults(handler=rooms)
+    made.add_argument("--out", type=Path, required=True, metavar="DIR")
+    made.add_argument("--count", type=int, default=400, help="of rooms (default: 400)")
+    made.add_argument("--seed", type=int, default=1, help="of the rooms (default: 1)")
 
 
 def cache(arguments: argparse.Namespace) -> int:
@@ -135,4 +146,15 @@ def synthesise(arguments: argparse.Namespace) -> int:
     show_steps("synthesising", steps)
     n_clips = sum(1 for word in set(words) for _ in (arguments.out / word).glob("*.wav"))
     print(f"{arguments.out}: {n_clips} clips of {len(set(words))} words")
+    return 0
+
+
+def rooms(arguments: argparse.Namespace) -> int:
+    """Write simulated room responses."""
+    from training.cli.terminal import show_steps
+    from training.datasets.rooms import write_rooms
+
+    steps = write_rooms(arguments.out, count=arguments.count, seed=arguments.seed)
+    n_rooms = show_steps("simulating", steps)
+    print(f"{arguments.out}: {n_rooms} rooms")
     return 0

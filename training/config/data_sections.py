@@ -74,6 +74,13 @@ class DataConfig:
     speech_split: str = "train_clean_5"
     environment: str = "$KWS_DATA/esc10"
     rooms: str = "$KWS_DATA/room_impulse_responses"
+    simulated_rooms: str = ""
+    """Folder of simulated room responses from `kws-train rooms`, used beside `rooms`."""
+
+    phrases: str = ""
+    """Folder of short phrases with an ``index.csv`` of utterance, speaker and transcript, such as
+    AN4. Those without a keyword are running speech; the hash rule splits them by speaker."""
+
     keywords: tuple[str, ...] = (
         *("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"),
     )
@@ -124,7 +131,20 @@ class DataConfig:
     """Share of the added noise that is several people talking at once."""
 
     coloured_noise_share: float = 0.0
-    """Share of the added noise that is synthetic: hiss, hum, fans."""
+    """Share of the added noise that is coloured noise: hiss, hum, fans."""
+
+    synthetic_noise_share: float = 0.0
+    """Share of the added noise that is synthetic noise of every kind: music, motors, knocks,
+    crackle, alarms, cries."""
+
+    noise_change_probability: float = 0.0
+    """How often recorded noise is played at another speed and mixed with other noise."""
+
+    silence_of_all_noise: bool = False
+    """Whether ``_silence_`` holds all kinds of noise without voices; if false, recordings alone."""
+
+    babble_unknown_share: float = 0.0
+    """Share of the unknown clips that are three to six voices at once."""
 
     licence: str = "not stated"
     """Licence of the models that this recipe makes."""

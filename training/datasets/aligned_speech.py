@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -183,6 +183,10 @@ class SpeechWindows:
                 for start, end in free_spans(utterance, exclude=exclude)
             )
         )
+
+    def with_whole(self, recordings: Sequence[tuple[Path, int]]) -> SpeechWindows:
+        """Return these stretches and whole further recordings, given with their lengths."""
+        return SpeechWindows((*self.spans, *((path, 0, n) for path, n in recordings)))
 
     def draw(self, rng: np.random.Generator, n_samples: int = 16_000) -> Clip:
         """Return one cut; every stretch is drawn equally often, whatever its length."""

@@ -1,4 +1,4 @@
-"""Background noise, recorded or synthetic, and mixing it into a clip at a given SNR."""
+"""Background noise from recordings and voices, and mixing it into a clip at a given SNR."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from kws.config import SILENCE
 from kws.errors import ConfigError
 from training.datasets.clips import Clip
 from training.datasets.folders import AUDIO_SUFFIXES, NOISE_FOLDER
+from training.datasets.synthetic_noise import SYNTHETIC_RMS
 
 # Which part of each long recording belongs to which split: parts never overlap.
 PORTIONS = {"training": (0.0, 0.8), "validation": (0.8, 0.9), "testing": (0.9, 1.0)}
@@ -22,7 +22,6 @@ PORTIONS = {"training": (0.0, 0.8), "validation": (0.8, 0.9), "testing": (0.9, 1
 ESC_FOLDS = {"training": (1, 2, 3, 4), "validation": (5,), "testing": (5,)}
 
 FloatArray = NDArray[np.float32]
-SYNTHETIC_RMS = 2_000.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,18 @@ class NoiseRecordings:
             recording = np.tile(recording, -(-n_samples // len(recording)))
         start = int(rng.integers(len(recording) - n_samples + 1))
         return recording[start : start + n_samples]
+
+    def cut_changed(self, rng: np.random.Generator, n_samples: int) -> NDArray[np.int16]:
+        """Return a cut at 0.6 to 1.7 times its speed, half of the time with another over it.
+
+        A few hundred recordings so become many more sounds.
+        """
+        factor = 2 ** rng.uniform(-0.75, 0.75)
+        longer = self.cut(rng, int(n_samples * factor) + 2)
+        mix = np.interp(np.arange(n_samples) * factor, np.arange(len(longer)), longer)
+        if rng.random() < 0.5:
+            mix += self.cut(rng, n_samples) * 10 ** rng.uniform(-1.0, 0.5)
+        return np.clip(mix, -32_768, 32_767).astype(np.int16)
 
 
 def noise_files(root: Path) -> list[Path]:
@@ -84,26 +95,6 @@ def _fold_of(path: Path) -> int:
     if not fold.isdecimal():
         raise ConfigError(f"{path}: expected a name that begins with its fold, as 1-rain.wav does")
     return int(fold)
-
-
-def coloured(rng: np.random.Generator, n_samples: int) -> NDArray[np.int16]:
-    """Return noise with a drawn spectral slope, a drawn resonance and a slowly drawn loudness.
-
-    The slope is -9..3 dB an octave (brown noise has -6, pink -3, white 0), which covers hum, hiss,
-    wind and fans; the resonance lifts a band as a motor or a pipe would.
-    """
-    frequency = np.arange(1, n_samples // 2 + 2, dtype=np.float32) / n_samples
-    gain_db = rng.uniform(-9.0, 3.0) * np.log2(frequency * 16)
-    centre, width = rng.uniform(-7.0, -1.0), rng.uniform(0.1, 1.5)
-    gain_db += rng.uniform(0.0, 20.0) * np.exp(-(((np.log2(frequency) - centre) / width) ** 2))
-    gain = 10.0 ** (np.clip(gain_db, -80.0, 60.0) / 20.0)
-    phases = rng.random(len(gain), dtype=np.float32) * np.float32(2 * np.pi)
-    noise = scipy.fft.irfft(gain * np.exp(1j * phases), n_samples)
-    # Loudness varies between five points, by at most 12 dB.
-    points = rng.uniform(-rng.uniform(0.0, 12.0), 0.0, 5)
-    noise *= 10.0 ** (np.interp(np.linspace(0, 4, n_samples), np.arange(5), points) / 20.0)
-    noise *= SYNTHETIC_RMS / np.sqrt(np.mean(noise**2))
-    return np.clip(noise, -32_768, 32_767).astype(np.int16)
 
 
 def babble(

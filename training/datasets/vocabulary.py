@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kws.config import SILENCE, UNKNOWN
 from kws.errors import ConfigError
 from training.config.data_sections import DataConfig, SourceConfig, WordsConfig
-from training.datasets import aligned_speech, folders, noise, twelve_class
+from training.datasets import aligned_speech, folders, noise, synthetic_noise, twelve_class
 from training.datasets.aligned_speech import ExcludedWords, SpeechWindows, Utterance
 from training.datasets.clips import SAMPLE_RATE, Clip, to_int16
 from training.datasets.folders import by_label, speaker_of
@@ -203,5 +203,5 @@ class WordInWindow(Clip):
         missing = max(0, SAMPLE_RATE - len(samples))
         whole = np.pad(samples, (missing // 2, missing - missing // 2)).astype(np.float32)
         seed = zlib.crc32(f"{self.path.name} {self.start}".encode())
-        background = noise.coloured(np.random.default_rng(seed), len(whole))
+        background = synthetic_noise.coloured(np.random.default_rng(seed), len(whole))
         return to_int16(noise.add_noise(whole, background, SNR_DB))

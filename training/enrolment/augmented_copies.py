@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from training.batches.augmentation import change_speed, reverberate
 from training.datasets.clips import SAMPLE_RATE, to_int16
-from training.datasets.noise import add_noise, coloured
+from training.datasets.noise import add_noise
+from training.datasets.synthetic_noise import coloured
 from training.enrolment.recordings import Recording
 
 FloatArray = NDArray[np.float32]
