@@ -29,7 +29,7 @@ LAZY = {"cpuinfo", "psutil", "rich", "scipy", "sounddevice", "soundfile", "soxr"
 # TensorFlow takes ten seconds to import; the others come with extras that may be missing.
 OPTIONAL = LAZY | {
     *("keras", "matplotlib", "sklearn", "jinja2", "pooch", "requests", "tqdm", "PIL"),
-    *("threadpoolctl", "tflite_micro", "tensorboard", "cpuinfo", "psutil"),
+    *("threadpoolctl", "tflite_micro", "tensorboard", "cpuinfo", "psutil", "pyroomacoustics"),
     # Of the standard library: slow to import, and not on the way to the first detection.
     *("_sha2", "_sha256", "ctypes", "hashlib", "importlib", "logging"),
 }

@@ -150,8 +150,8 @@ def write_rooms(out: Path, *, count: int, seed: int) -> Iterator[tuple[int, int]
         out.mkdir(parents=True, exist_ok=True)
         name = f"room-{number:04d}.wav"
         with atomic_path(out / name) as temporary:
-            # Unit energy may exceed full scale in 16 bits; half of it cannot.
-            soundfile.write(temporary, response / 2, SAMPLE_RATE, subtype="FLOAT", format="WAV")
+            # A single arrival of unit energy is exactly full scale; half of it never clips.
+            soundfile.write(temporary, response / 2, SAMPLE_RATE, subtype="PCM_16", format="WAV")
         rows.append({"file": name, **asdict(room)})
         yield number + 1, count
     with atomic_path(out / TABLE) as temporary, open(temporary, "w", newline="") as handle:

@@ -126,22 +126,6 @@ def test_a_room_keeps_length_and_level():
     assert noises.loud_level(wet) == pytest.approx(noises.loud_level(click), rel=0.01)
 
 
-def test_room_responses_begin_at_their_first_arrival(tmp_path):
-    """
-    Delay before the direct sound is cut off, energy is 1, and only audio is read.
-    """
-    response = np.zeros(20_000)
-    response[3_000], response[3_500] = 0.8, 0.3
-    soundfile.write(str(tmp_path / "room.wav"), response, SECOND)
-    (tmp_path / "README.txt").write_text("no audio")
-    (room,) = augmentation.read_rooms(tmp_path)
-
-    assert int(np.abs(room).argmax()) == 8
-    assert float(np.sum(room**2)) == pytest.approx(1, abs=1e-4)
-    assert len(room) <= 8_008
-    assert augmentation.read_rooms(None) == augmentation.read_rooms(tmp_path / "none") == []
-
-
 def test_samples_are_rounded_and_clipped():
     """
     Never truncated, never wrapped.

@@ -26,6 +26,7 @@ from training.batches.cached_batches import CachedBatches
 from training.batches.clip_cache import (
     LABELS,
     SAMPLES,
+    SOURCES,
     ClipCache,
     fill_shards,
     no_interrupts,
@@ -49,6 +50,18 @@ def test_a_cache_holds_what_was_asked_for(cache):
     assert {0, 1, 2, 3} >= set(np.concatenate(labels).tolist())
     np.testing.assert_array_equal(np.concatenate(labels), cache.read_labels())
     assert N_CLIPS == len({clip.tobytes() for part in samples for clip in part})
+
+
+def test_a_cache_keeps_who_speaks_in_each_clip(cache):
+    """
+    The same speaker has the same number in all shards, and noise has none.
+    """
+    labels, sources = cache.read_labels(), np.concatenate(parts_of(cache, SOURCES))
+    silent = labels == cache.recipe.data.labels.index("_silence_")
+
+    assert np.dtype(np.int32) == sources.dtype
+    np.testing.assert_array_equal(sources == -1, silent)
+    assert 1 < len(set(sources[~silent].tolist())) < np.sum(~silent)
 
 
 def test_a_cache_continues_where_it_stopped(cache, clips, tmp_path):

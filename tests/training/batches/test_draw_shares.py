@@ -186,6 +186,7 @@ def test_half_words_are_unknown(settings, rng):
         ({"coloured_noise_share": 1.0}, {"coloured"}),
         ({"babble_share": 0.5, "coloured_noise_share": 0.5}, {"babble", "coloured"}),
         ({"babble_share": 0.3, "coloured_noise_share": 0.3}, {"babble", "coloured", "recorded"}),
+        ({"silence_of_all_noise": True}, {"recorded"}),
         ({"speech": "", "babble_share": 1.0}, {"recorded"}),
         ({"speech": "", "coloured_noise_share": 1.0}, {"coloured"}),
     ],
@@ -207,3 +208,28 @@ def kind_of(noise: np.ndarray | None) -> str:
         return "coloured"
     # Three to six voices of 0.4 to 1 times the level of made noise, added up.
     return {HUM: "recorded", TALK: "speech"}.get(int(noise[0]), "babble")
+
+
+def test_silence_of_all_noise_has_synthetic_noise_but_no_voices(settings, rng):
+    """
+    Without the setting silence is made of recordings alone.
+    """
+    shares = {"speech_background_share": 0.4, "babble_share": 0.2, "coloured_noise_share": 0.2}
+    every = make_sampler(settings, silence_of_all_noise=True, **shares)
+    recorded = make_sampler(settings, **shares)
+    every._quieter = recorded._quieter = lambda samples, rng: samples
+
+    assert {"coloured", "recorded"} == {kind_of(every._silence(rng)) for _ in range(60)}
+    assert {"recorded"} == {kind_of(recorded._silence(rng)) for _ in range(60)}
+
+
+def test_babble_is_unknown_by_its_share(settings, rng):
+    """
+    With a share of 1 every unknown clip is several voices and comes from no single recording.
+    """
+    drawer = make_sampler(settings, babble_unknown_share=1.0, unknown_weight=1e6)
+    drawer._quieter = lambda samples, rng: samples
+    drawn = [drawer.draw_with_clip(rng) for _ in range(20)]
+
+    assert {"babble"} == {kind_of(samples) for samples, _, _ in drawn}
+    assert {None} == {clip for _, _, clip in drawn}

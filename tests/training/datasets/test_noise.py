@@ -1,4 +1,4 @@
-"""Background noise: recordings split by time, cut at random places; synthetic noise."""
+"""Background noise: recordings split by time, cut at random places; babble."""
 
 from __future__ import annotations
 
@@ -102,29 +102,6 @@ def test_a_sound_whose_name_tells_no_fold_is_named(tmp_path):
         esc_noise(tmp_path, "training")
 
 
-def slope_db(samples: np.ndarray) -> float:
-    """Return how the power falls or rises from 500 Hz to 4 kHz, in dB an octave."""
-    power = np.abs(np.fft.rfft(samples.astype(float))) ** 2
-    low, high = power[450:550].mean(), power[3_600:4_400].mean()
-    return float(10 * np.log10(high / low) / 3)
-
-
-def test_coloured_noise_is_never_the_same():
-    """
-    Every draw is another noise: bright ones and dark ones, none of them silent or clipped all over.
-    """
-    rng = np.random.default_rng(3)
-    drawn = [noise.coloured(rng, SECOND) for _ in range(60)]
-    slopes = [slope_db(one) for one in drawn]
-
-    assert 60 == len({one.tobytes() for one in drawn})
-    assert {(SECOND,)} == {one.shape for one in drawn}
-    assert min(slopes) < -6
-    assert max(slopes) > 1
-    levels = np.array([np.sqrt(np.mean(one.astype(float) ** 2)) for one in drawn])
-    np.testing.assert_allclose(levels, noise.SYNTHETIC_RMS, rtol=0.1)
-
-
 def test_babble_is_several_voices():
     """
     Three to six voices are drawn, each is in the mix, and a silent one does no harm.
@@ -144,3 +121,19 @@ def test_babble_is_several_voices():
     assert 3 <= len(asked) <= 6
     assert all(spectrum[hz] > 100 * np.median(spectrum) for hz in audible)
     assert spectrum[400] < spectrum[200] / 100
+
+
+def test_changed_cuts_differ_in_speed_and_mixture():
+    """
+    A recording of one tone becomes many: other pitches, and mixtures of two of them.
+    """
+    tone = (5_000 * np.sin(np.arange(5 * SECOND) * 2 * np.pi * 500 / SECOND)).astype(np.int16)
+    rng = np.random.default_rng(1)
+    drawn = [NoiseRecordings((tone,)).cut_changed(rng, SECOND) for _ in range(40)]
+    loud = [np.flatnonzero(np.abs(np.fft.rfft(one)) > 1e7) for one in drawn]
+
+    assert {(SECOND,)} == {one.shape for one in drawn}
+    assert min(found.min() for found in loud) < 350
+    assert max(found.max() for found in loud) > 700
+    # A second tone beside the first in some of them.
+    assert 5 < sum(found.max() - found.min() > 30 for found in loud) < 35
