@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from kws.cli import program
 from kws.errors import MissingDependencyError
-from training.cli import eval_clips, eval_stream, few_shot, report, tune
+from training.cli import conditions, eval_clips, eval_stream, few_shot, report, tune
 
 EXAMPLES = """\
   kws-eval clip yes.wav --model default --label yes
@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
         examples=EXAMPLES,
     )
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (eval_clips, eval_stream, tune, report, few_shot):
+    for module in (eval_clips, eval_stream, conditions, tune, report, few_shot):
         module.add_parsers(commands)
     return made
 

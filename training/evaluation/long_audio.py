@@ -20,7 +20,7 @@ from kws.spotter import KeywordSpotter
 from training.datasets.folders import recordings_in
 from training.evaluation import plots
 from training.evaluation.stream_scores import FileScores, Tally, curve, summarise, tally_files
-from training.evaluation.truth import IGNORE, read_truth
+from training.evaluation.truth import IGNORE, OTHER, read_truth
 
 logger = logging.getLogger(__name__)
 Progress = Callable[[Sequence[Path]], Iterable[Path]]
@@ -110,7 +110,7 @@ def evaluate_stream(
     paths = audio_in(audio)
     events = read_truth(truth, files=[path.name for path in paths])
     manifest = spotter.manifest
-    strange = sorted({event.keyword for event in events} - {IGNORE} - set(spotter.keywords))
+    strange = sorted({event.keyword for event in events} - {IGNORE, OTHER} - set(spotter.keywords))
     if strange:
         logger.warning(
             "%s: %s has no keyword %s; each of these words counts as missed",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +22,8 @@ FloatArray = NDArray[np.float32]
 # Every background is scaled to this RMS: 32 dB below full scale leaves headroom for 20 dB of SNR.
 BACKGROUND_RMS = 820.0
 FADE_SAMPLES = 160
-# Shortest time from the end of one clip to the start of the next.
-MIN_GAP_S = 0.5
+# Shortest time from the end of one word to the start of the next.
+MIN_GAP_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -58,58 +59,97 @@ class StreamConfig:
 class Background:
     """A long recording, and the spans in which it may itself contain a keyword."""
 
-    samples: NDArray[np.int16]
+    samples: NDArray[np.int16] | FloatArray
     ignore: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word to be spoken in test audio, at any level."""
+
+    samples: FloatArray
+    keyword: str
+    """What the truth calls it."""
+
+    gap_s: float
+    """From the end of the word before, or the start of the audio, to the start of this one."""
+
+    span: tuple[int, int]
+    """First and last sample of the word itself."""
+
+    @classmethod
+    def of(cls, clip: Clip, *, gap_s: float, keyword: str | None = None) -> Word:
+        """Return the word of a clip, by default under the clip's label."""
+        samples = clip.read().astype(np.float32)
+        return cls(samples, clip.label if keyword is None else keyword, gap_s, word_span(samples))
 
 
 def mix_clips(
     clips: Sequence[Clip], background: Background, config: StreamConfig, *, file: str
 ) -> tuple[NDArray[np.int16], list[Event]]:
-    """Return a background with clips mixed over it, and the events.
+    """Return a background with clips mixed over it at an even rate, and the events.
+
+    The clips are used in this order and repeated if they run out; their labels are the keywords.
+    See `mix_words`.
+    """
+    words = _at_rate(clips, config.keywords_per_minute, np.random.default_rng(config.seed))
+    mix, events = mix_words(words, background, snr_db=config.snr_db, file=file)
+    return to_int16(mix), events
+
+
+def _at_rate(clips: Sequence[Clip], per_minute: float, rng: np.random.Generator) -> Iterator[Word]:
+    """Yield the words of clips for ever, so many a minute on average."""
+    slot_s = 60 / per_minute
+    gap_s = rng.uniform(1.0, 1.0 + slot_s)
+    for clip in itertools.cycle(clips):
+        word = Word.of(clip, gap_s=gap_s)
+        yield word
+        word_s = (word.span[1] - word.span[0]) / SAMPLE_RATE
+        gap_s = MIN_GAP_S + rng.uniform(0, 2 * max(0.0, slot_s - word_s - MIN_GAP_S))
+
+
+def mix_words(
+    words: Iterable[Word], background: Background, *, snr_db: float, file: str
+) -> tuple[FloatArray, list[Event]]:
+    """Return a background with words mixed over it, and the events.
 
     Parameters
     ----------
-    clips : sequence of Clip
-        Used in this order and repeated if they run out; their labels are the keywords.
+    words : iterable of Word
+        Taken until one no longer fits, with a second after it.
     background : Background
         Mono, 16 kHz; sets the length of the mix.
-    config : StreamConfig
-        Level, rate and seed.
+    snr_db : float
+        Level of the loudest 300 ms of each word above the RMS of the whole background.
     file : str
         Name of the file in the events.
 
     Returns
     -------
-    samples : ndarray of int16, shape (n_samples,)
+    samples : ndarray of float32, shape (n_samples,)
+        On the int16 scale, the background at `BACKGROUND_RMS`; may exceed int16.
     events : list of Event
         The span of each word by its energy, and the ignored spans.
     """
-    rng = np.random.default_rng(config.seed)
     mix = background.samples.astype(np.float32)
     rms = float(np.sqrt(np.mean(np.square(mix, dtype=np.float64)))) if len(mix) else 0.0
     if rms > 0:
         mix *= np.float32(BACKGROUND_RMS / rms)
-    level = BACKGROUND_RMS * 10 ** (config.snr_db / 20)
+    level = BACKGROUND_RMS * 10 ** (snr_db / 20)
     events = [Event(file, IGNORE, start, end) for start, end in background.ignore]
-    slot = 60 / config.keywords_per_minute
-    position_s = rng.uniform(1.0, 1.0 + slot)
-    index = 0
-    while clips:
-        clip = clips[index % len(clips)]
-        samples = _at_level(clip.read().astype(np.float32), level)
-        start = int(position_s * SAMPLE_RATE)
+    position = 0
+    for word in words:
+        samples = _at_level(word.samples, level)
+        first, last = word.span
+        start = max(0, position + int(word.gap_s * SAMPLE_RATE) - first)
         if start + len(samples) + SAMPLE_RATE > len(mix):
             break
         mix[start : start + len(samples)] += samples
-        first, last = word_span(samples)
+        position = start + last
         events.append(
-            Event(file, clip.label, (start + first) / SAMPLE_RATE, (start + last) / SAMPLE_RATE)
+            Event(file, word.keyword, (start + first) / SAMPLE_RATE, position / SAMPLE_RATE)
         )
-        length_s = len(samples) / SAMPLE_RATE
-        free = max(0.0, slot - length_s - MIN_GAP_S)
-        position_s += length_s + MIN_GAP_S + rng.uniform(0, 2 * free)
-        index += 1
-    return to_int16(mix), sorted(events, key=lambda event: event.start_s)
+    return mix, sorted(events, key=lambda event: event.start_s)
 
 
 def word_span(samples: FloatArray) -> tuple[int, int]:

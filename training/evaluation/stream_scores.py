@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.decision.policy import Detection, DetectionPolicy
-from training.evaluation.truth import IGNORE, Event
+from training.evaluation.truth import IGNORE, OTHER, Event
 
 # A detection counts as a hit up to this long after the end of its word.
 LATE_S = 1.0
@@ -43,16 +43,26 @@ class Tally:
     latencies_s: list[float] = field(default_factory=list)
     missed: list[Event] = field(default_factory=list)
     wrong: list[tuple[str, Detection]] = field(default_factory=list)
+    others: int = 0
+    """Words that are no keyword."""
+
+    fired: int = 0
+    """Those of them at which a keyword fired."""
 
     def add(self, file: str, detections: Sequence[Detection], events: Sequence[Event]) -> None:
         """Match the detections of one file with its events.
 
         A detection hits the first unmatched event of its keyword between that event's start and
         1 s after its end. Any other detection is a false accept, a second one on the same event
-        too, unless it falls into an ignored span (extended by 1 s at its end).
+        too, unless it falls into an ignored span (extended by 1 s at its end). A false accept up
+        to 1 s after the end of another word is also counted as that word's firing; of two such
+        words it belongs to the one that began last.
         """
         ignored = [event for event in events if event.keyword == IGNORE]
-        waiting = [event for event in events if event.keyword != IGNORE]
+        others = [event for event in events if event.keyword == OTHER]
+        waiting = [event for event in events if event.keyword not in (IGNORE, OTHER)]
+        fired: set[Event] = set()
+        self.others += len(others)
         for event in waiting:
             self.events[event.keyword] = self.events.get(event.keyword, 0) + 1
         for detection in detections:
@@ -72,7 +82,9 @@ class Tally:
             elif not any(_within(detection.time_s, event) for event in ignored):
                 self.false_accepts[keyword] = self.false_accepts.get(keyword, 0) + 1
                 self.wrong.append((file, detection))
+                fired.update([event for event in others if _within(detection.time_s, event)][-1:])
         self.missed += waiting
+        self.fired += len(fired)
 
     def __add__(self, other: Tally) -> Tally:
         def added(name: str) -> dict[str, int]:
@@ -85,6 +97,8 @@ class Tally:
             self.latencies_s + other.latencies_s,
             self.missed + other.missed,
             self.wrong + other.wrong,
+            self.others + other.others,
+            self.fired + other.fired,
         )
 
 
@@ -149,6 +163,8 @@ def summarise(
         "hours": hours,
         "false_accepts": n_false,
         "false_accepts_per_hour": _ratio(n_false, hours),
+        "other_words": words.others,
+        "other_words_fired": words.fired,
         "latency_s": {
             "median": percentile(words.latencies_s, 50),
             "p95": percentile(words.latencies_s, 95),

@@ -12,12 +12,14 @@ from kws.errors import AudioError
 from kws.files import write_atomically
 
 IGNORE = "_ignore_"
+# A word that is no keyword: how many of them fire is counted.
+OTHER = "_other_"
 COLUMNS = ("file", "keyword", "start_s", "end_s")
 
 
 @dataclass(frozen=True)
 class Event:
-    """A spoken keyword, or a span in which detections are not counted."""
+    """A spoken keyword, another word, or a span in which detections are not counted."""
 
     file: str
     keyword: str

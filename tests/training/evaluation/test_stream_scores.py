@@ -5,7 +5,7 @@ import pytest
 
 from kws.decision.policy import Detection
 from training.evaluation.stream_scores import FileScores, Tally, curve, summarise, tally_files
-from training.evaluation.truth import IGNORE, Event
+from training.evaluation.truth import IGNORE, OTHER, Event
 
 LABELS = ("yes", "no", "_unknown_")
 YES = Event("a.wav", "yes", 2.0, 2.5)
@@ -101,3 +101,20 @@ def test_curve_trades_misses_for_false_accepts():
     assert (0.0, 1.0) == (misses[0], misses[-1])
     assert false[0] > 10
     assert 0 == false[-1]
+
+
+def test_an_other_word_fires_once_and_is_never_missed():
+    """
+    A false accept within a second of another word is that word's firing, of two such words that
+    of the later one; a hit is none.
+    """
+    spans = ((2.0, 2.5), (3.0, 3.4), (8.0, 8.5))
+    others = [Event("a.wav", OTHER, start, end) for start, end in spans]
+
+    tally = tally_of([("no", 3.2), ("no", 3.6), ("yes", 20.0)], [YES, *others])
+
+    assert (3, 1) == (tally.others, tally.fired)
+    assert {"no": 2, "yes": 1} == tally.false_accepts
+    assert [YES] == tally.missed
+    hit = tally_of([("yes", 2.4)], [YES, *others])
+    assert (1, 0) == (hit.hits["yes"], hit.fired)

@@ -1,0 +1,205 @@
+"""The sounds around the words of test audio: a quiet room, noise, a voice, and room responses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import scipy.fft
+import soundfile
+from numpy.typing import NDArray
+
+from kws.errors import MissingDependencyError
+from training.conditions.sources import Half
+from training.datasets.aligned_speech import Utterance, free_spans, sounds_like
+from training.datasets.clips import SAMPLE_RATE, Clip
+from training.evaluation.mix_stream import Background
+
+FloatArray = NDArray[np.float32]
+FADE_SAMPLES = 800
+# Of a 20 ms block below full scale: digital silence, with which short recordings are filled up.
+SILENT_RMS = 2.0
+BLOCK_SAMPLES = 320
+PAUSE_S = 0.3
+
+
+def quiet_room(rng: np.random.Generator, n_samples: int) -> FloatArray:
+    """Return steady noise that falls by 4 to 8 dB an octave, as a quiet room has."""
+    frequency = np.arange(1, n_samples // 2 + 2, dtype=np.float64) / n_samples
+    gain = (frequency * SAMPLE_RATE / 100 + 1) ** (-rng.uniform(4.0, 8.0) / 6.02)
+    phases = np.exp(2j * np.pi * rng.random(len(gain)))
+    return unit_rms(scipy.fft.irfft(gain * phases, n_samples).astype(np.float32))
+
+
+def noise_track(rng: np.random.Generator, clips: Sequence[Clip], n_samples: int) -> FloatArray:
+    """Return pieces of 5 to 15 s of recordings in drawn order, each at the same level."""
+    pieces: list[FloatArray] = []
+    length = 0
+    while length < n_samples:
+        piece = noise_piece(rng, clips, int(rng.uniform(5.0, 15.0) * SAMPLE_RATE))
+        pieces.append(piece)
+        length += len(piece)
+    return np.concatenate(pieces)[:n_samples]
+
+
+def noise_piece(rng: np.random.Generator, clips: Sequence[Clip], n_samples: int) -> FloatArray:
+    """Return a cut of a drawn recording with faded ends, RMS 1; a short one is repeated."""
+    sound = audible(_cut(rng, clips[int(rng.integers(len(clips)))], n_samples))
+    if len(sound) < n_samples:
+        sound = np.tile(sound, -(-n_samples // len(sound)))
+    start = int(rng.integers(len(sound) - n_samples + 1))
+    return faded(unit_rms(sound[start : start + n_samples]))
+
+
+def _cut(rng: np.random.Generator, clip: Clip, n_samples: int) -> FloatArray:
+    """Return a recording, of a long one a drawn stretch only, so that not all is decoded."""
+    info = soundfile.info(str(clip.path))
+    there = info.frames - clip.start if clip.n_samples is None else clip.n_samples
+    wanted = 2 * n_samples * info.samplerate // SAMPLE_RATE
+    if there > wanted:
+        clip = replace(clip, start=clip.start + int(rng.integers(there - wanted)), n_samples=wanted)
+    return clip.read().astype(np.float32)
+
+
+def audible(samples: FloatArray) -> FloatArray:
+    """Return a recording without its digital silence; one of nothing else as it is."""
+    blocks = samples[: len(samples) // BLOCK_SAMPLES * BLOCK_SAMPLES].reshape(-1, BLOCK_SAMPLES)
+    loud = np.sqrt(np.mean(np.square(blocks), axis=1)) > SILENT_RMS
+    return blocks[loud].ravel() if loud.any() else samples
+
+
+def babble_piece(
+    rng: np.random.Generator,
+    voices: Sequence[Sequence[Utterance]],
+    n_samples: int,
+    keywords: tuple[str, ...],
+) -> FloatArray:
+    """Return three to eight voices at once, none of which says a keyword, RMS 1."""
+    alike = sounds_like(keywords)
+    total = np.zeros(n_samples, np.float32)
+    order = rng.permutation(len(voices))
+    for number in range(int(rng.integers(3, 9))):
+        voice = voices[order[number % len(voices)]]
+        spans = [
+            Clip(one.path, "voice", start, end - start)
+            for one in voice
+            for start, end in free_spans(one, exclude=alike)
+        ]
+        track = noise_track(rng, spans, n_samples) if spans else total[:0]
+        total[: len(track)] += track * np.float32(rng.uniform(0.4, 1.0))
+    return faded(unit_rms(total))
+
+
+def running_voice(
+    rng: np.random.Generator,
+    voices: Sequence[Sequence[Utterance]],
+    n_samples: int,
+    keywords: tuple[str, ...],
+) -> Background:
+    """Return a drawn speaker's utterances one after the other, with the spans of keywords."""
+    voice = voices[int(rng.integers(len(voices)))]
+    start = int(rng.integers(len(voice)))
+    turned = [*voice[start:], *voice[:start]]
+    wanted: list[Utterance] = []
+    length = 0
+    while length < n_samples:
+        one = turned[len(wanted) % len(turned)]
+        wanted.append(one)
+        length += one.n_samples
+    whole = joined(wanted, keywords)
+    spans = tuple(span for span in whole.ignore if span[0] < n_samples / SAMPLE_RATE)
+    return Background(whole.samples[:n_samples], spans)
+
+
+def joined(utterances: Iterable[Utterance], keywords: tuple[str, ...]) -> Background:
+    """Return utterances with short pauses, and the spans of keywords and words like them."""
+    alike = sounds_like(keywords)
+    pieces: list[NDArray[np.int16]] = []
+    spans: list[tuple[float, float]] = []
+    pause = np.zeros(int(PAUSE_S * SAMPLE_RATE), np.int16)
+    length = 0
+    for one in utterances:
+        samples = Clip(one.path, "speech").read()
+        spans += [
+            ((length + word.start) / SAMPLE_RATE, (length + word.end) / SAMPLE_RATE)
+            for word in one.words
+            if word.text in alike
+        ]
+        pieces += [samples, pause]
+        length += len(samples) + len(pause)
+    return Background(np.concatenate(pieces), tuple(spans))
+
+
+def all_recordings(half: Half) -> list[Clip]:
+    """Return the noise of a half: that of unheard kinds, or all where there is none such."""
+    kinds = half.unheard or frozenset(half.noise)
+    return [clip for kind in sorted(kinds) for clip in half.noise[kind]]
+
+
+def unit_rms(samples: FloatArray) -> FloatArray:
+    """Return samples scaled to an RMS of 1; silence as it is."""
+    rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+    return samples / np.float32(rms) if rms > 0 else samples
+
+
+def faded(samples: FloatArray) -> FloatArray:
+    """Return samples that begin and end softly, in 50 ms."""
+    made = samples.copy()
+    n_samples = min(FADE_SAMPLES, len(made) // 2)
+    ramp = np.linspace(0, 1, n_samples, dtype=np.float32)
+    made[:n_samples] *= ramp
+    made[len(made) - n_samples :] *= ramp[::-1]
+    return made
+
+
+def room_responses(half: Half, rng: np.random.Generator, number: int) -> list[FloatArray]:
+    """Return so many responses of drawn rooms, or the measured ones of the half."""
+    return list(half.responses) or [_simulated(rng) for _ in range(number)]
+
+
+def check_rooms(half: Half) -> None:
+    """Refuse to simulate rooms without the library for it.
+
+    Raises
+    ------
+    MissingDependencyError
+        If it is missing, and there are no measured rooms.
+    """
+    if half.responses:
+        return
+    try:
+        import pyroomacoustics  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            "simulated rooms need pyroomacoustics: pip install '.[train]' in a checkout of kws, "
+            "or name a folder of measured responses with --rooms"
+        ) from error
+
+
+def _simulated(rng: np.random.Generator) -> FloatArray:
+    """Return the response of a drawn room, from the direct sound on."""
+    import pyroomacoustics
+
+    while True:
+        size = rng.uniform((2.5, 2.5, 2.3), (7.0, 6.0, 3.2))
+        try:
+            absorption, order = pyroomacoustics.inverse_sabine(rng.uniform(0.25, 0.7), size)
+        except ValueError:
+            continue
+        source, ear = rng.uniform(0.5, size - 0.5), rng.uniform(0.5, size - 0.5)
+        if 1.0 <= np.linalg.norm(source - ear) <= 4.0:
+            break
+    room = pyroomacoustics.ShoeBox(
+        size,
+        fs=SAMPLE_RATE,
+        materials=pyroomacoustics.Material(absorption),
+        max_order=min(order, 30),
+    )
+    room.add_source(source)
+    room.add_microphone(ear)
+    room.compute_rir()
+    response = np.asarray(room.rir[0][0], np.float32)
+    start = int(np.argmax(np.abs(response)))
+    response = response[max(0, start - 8) :]
+    return response / np.float32(np.sqrt(np.sum(response**2)))
