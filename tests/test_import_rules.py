@@ -30,6 +30,7 @@ LAZY = {"cpuinfo", "psutil", "rich", "scipy", "sounddevice", "soundfile", "soxr"
 OPTIONAL = LAZY | {
     *("keras", "matplotlib", "sklearn", "jinja2", "pooch", "requests", "tqdm", "PIL"),
     *("threadpoolctl", "tflite_micro", "tensorboard", "cpuinfo", "psutil", "pyroomacoustics"),
+    *("safetensors",),
     # Of the standard library: slow to import, and not on the way to the first detection.
     *("_sha2", "_sha256", "ctypes", "hashlib", "importlib", "logging"),
 }

@@ -11,6 +11,7 @@ from training.architectures import (  # noqa: F401  (each registers itself)
     conv1d_skip,
     ds_cnn,
     ds_tc_resnet,
+    embedding_head,
     matchboxnet,
     maxpool4,
     mel_in_graph,
@@ -18,6 +19,7 @@ from training.architectures import (  # noqa: F401  (each registers itself)
     speech_embedding,
     strided8,
     tc_resnet,
+    whisper_encoder,
 )
 from training.architectures.registry import all_params, build, names
 

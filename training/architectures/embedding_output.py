@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import keras
 import numpy as np
 from keras import layers
 
 from kws.errors import ConfigError
+from training.config.embeddings import find
 
 POOLING = (
     layers.GlobalAveragePooling1D,
@@ -16,38 +15,6 @@ POOLING = (
     layers.GlobalMaxPooling1D,
     layers.GlobalMaxPooling2D,
 )
-
-
-@dataclass(frozen=True)
-class PublishedEmbedding:
-    """An embedding that a network can learn to predict."""
-
-    recipe: str
-    """Holds its front end and its network."""
-
-    layer: str
-    n_steps: int
-    """Embeddings of a second."""
-
-    size: int
-
-
-EMBEDDINGS = {"speech-embedding": PublishedEmbedding("embedding", "embedding", n_steps=3, size=96)}
-
-
-def find(name: str) -> PublishedEmbedding:
-    """Return a published embedding by its name.
-
-    Raises
-    ------
-    ConfigError
-        If no embedding has this name.
-    """
-    if name not in EMBEDDINGS:
-        raise ConfigError(
-            f"expected the name of a published embedding, {' or '.join(EMBEDDINGS)}, got {name!r}"
-        )
-    return EMBEDDINGS[name]
 
 
 def pooling_layer(model: keras.Model) -> keras.layers.Layer:

@@ -1,4 +1,4 @@
-"""Weights of published networks, from packages that contain them, to start training from."""
+"""Weights of published networks, to start training from or to embed clips."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError, MissingDependencyError
+from training.architectures.recipe_model import build_model
+from training.architectures.whisper_weights import load_whisper
+from training.config import recipe as recipes
+from training.config.embeddings import find
+from training.config.recipe import Recipe
 from training.tflite.graph import Graph
 
 FloatArray = NDArray[np.float32]
@@ -75,4 +80,23 @@ def speech_embedding_weights() -> list[tuple[FloatArray, FloatArray]]:
     return found
 
 
-NETWORKS: dict[str, Callable[[keras.Model], None]] = {"speech-embedding": load_speech_embedding}
+NETWORKS: dict[str, Callable[[keras.Model], None]] = {
+    "speech-embedding": load_speech_embedding,
+    "whisper-tiny.en": load_whisper,
+}
+
+
+def published_network(name: str) -> tuple[Recipe, keras.Model]:
+    """Return a published network with its weights, and the recipe that holds its front end.
+
+    Raises
+    ------
+    ConfigError
+        If no published embedding has this name, or its weights are missing.
+    MissingDependencyError
+        If the package with its weights is not installed.
+    """
+    recipe = recipes.load(find(name).recipe)
+    model = build_model(recipe)
+    NETWORKS[name](model)
+    return recipe, model

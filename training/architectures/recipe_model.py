@@ -10,7 +10,8 @@ from keras import layers
 
 from kws.errors import KwsError
 from training import architectures
-from training.architectures.embedding_output import find, with_embedding_output
+from training.architectures.embedding_output import with_embedding_output
+from training.config.embeddings import find
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
 

@@ -30,11 +30,7 @@ class EpochSampler:
         self._clips = [(clip, data.labels.index(clip.label)) for clip in clips]
         self._cache = SampleCache()
         self._noise = _background_noise(recipe.data.root())
-        self._rooms = (
-            open_rooms(recipe.data)
-            if recipe.augmentation.reverb_probability
-            else []
-        )
+        self._rooms = open_rooms(recipe.data) if recipe.augmentation.reverb_probability else []
 
     @property
     def n_steps(self) -> int:

@@ -16,6 +16,7 @@ EXAMPLES = """\
   kws-train cache simple --clips 200000 --out cache     draw clips once, for many runs
   kws-train soft-labels cache runs/large                posteriors of a trained run
   kws-train soft-labels cache large                     or of a model that ships
+  kws-train soft-labels cache whisper-tiny.en           or a published embedding
   kws-train fit simple --set cache.path=cache --set cache.teacher_weight=0.8 --out runs/simple
 """
 
@@ -40,7 +41,7 @@ def add_parsers(commands: Any) -> None:
         text="write a teacher's posteriors, or a published embedding, for every clip of a cache",
     )
     made.add_argument("cache", type=Path, metavar="CACHE")
-    made.add_argument("teachers", nargs="+", metavar="RUN|MODEL|speech-embedding")
+    made.add_argument("teachers", nargs="+", metavar="RUN|MODEL|EMBEDDING")
     made.add_argument("--processes", type=int, default=2, help="at a time (default: 2)")
     made.set_defaults(handler=soft_labels)
     made = program.add_command(
@@ -92,9 +93,9 @@ def cache(arguments: argparse.Namespace) -> int:
 def soft_labels(arguments: argparse.Namespace) -> int:
     """Write what teachers give for the clips of a cache."""
     from kws import models
-    from training.architectures.embedding_output import EMBEDDINGS
     from training.batches.clip_cache import ClipCache
     from training.cli.terminal import show_steps
+    from training.config.embeddings import EMBEDDINGS
     from training.config.run_folder import RunFolder
     from training.distillation.feature_distillation import write_embeddings
     from training.distillation.soft_labels import soft_labels_of_model, soft_labels_of_run

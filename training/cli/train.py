@@ -114,8 +114,10 @@ def _add_show(commands: Any) -> None:
 
 
 def _add_fetch(commands: Any) -> None:
-    made = _add(commands, "fetch", _fetch, "download a data set or YAMNet, checked by SHA-256")
-    made.add_argument("what", choices=("speech-commands", "yamnet"))
+    made = _add(
+        commands, "fetch", _fetch, "download data or a published network, checked by SHA-256"
+    )
+    made.add_argument("what", choices=("speech-commands", "whisper-tiny.en", "yamnet"))
     made.add_argument(
         "--version",
         "--data-version",
@@ -190,11 +192,13 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _fetch(arguments: argparse.Namespace) -> int:
-    from training.datasets.download import fetch_speech_commands, fetch_yamnet
+    from training.datasets.download import fetch_speech_commands, fetch_whisper, fetch_yamnet
 
     mirror = {"url": arguments.url, "sha256": arguments.sha256}
     if arguments.what == "yamnet":
         print(fetch_yamnet(arguments.out, **mirror))
+    elif arguments.what == "whisper-tiny.en":
+        print(fetch_whisper(arguments.out, **mirror))
     else:
         print(fetch_speech_commands(arguments.out, version=arguments.data_version, **mirror))
     return 0

@@ -132,9 +132,9 @@ class FitConfig:
     """Momentum of the weight average that is validated and exported; 0 switches it off."""
 
     start_from: str = ""
-    """Initial weights: the folder of a finished run of the same model, or the published network
-    ``speech-embedding``. If the labels differ, the last layer is initialised at random
-    (fine-tuning)."""
+    """Initial weights: the folder of a finished run of the same model, or a published network,
+    ``speech-embedding`` or ``whisper-tiny.en``. If the labels differ, the last layer is initialised
+    at random (fine-tuning)."""
 
     frozen_layers: tuple[str, ...] = ()
     """Prefixes of the names of layers whose weights are not trained."""
@@ -209,8 +209,9 @@ class TransferConfig:
     """
 
     backbone: str = ""
-    """``yamnet``, ``speech-embedding``, a shipped backbone such as ``words`` or the path of its
-    .json file, the folder of a training run, or a .tflite file that takes samples."""
+    """``yamnet``, ``speech-embedding``, ``whisper-tiny.en``, a shipped backbone such as ``words``
+    or the path of its .json file, the folder of a training run, or a .tflite file that takes
+    samples."""
 
     file: str = ""
     """Path of the ``yamnet`` file, from `kws-train fetch yamnet`; may hold ``$KWS_DATA``."""

@@ -33,6 +33,14 @@ YAMNET = (
     "10c95ea3eb9a7bb4cb8bddf6feb023250381008177ac162ce169694d05c317de",
 )
 
+# OpenAI's repository at Hugging Face, a revision of 2024. The SHA-256 is that of its large-file
+# pointer; the download itself is untested.
+WHISPER = (
+    "https://huggingface.co/openai/whisper-tiny.en/resolve/"
+    "87c7102498dcde7456f24cfd30239ca606ed9063/model.safetensors",
+    "db59695928ded6043adaef491a53ef4e12da9611184d77c53baa691a60b958ad",
+)
+
 
 class FetchError(KwsError, OSError):
     """A download failed, or is not the expected file."""
@@ -49,6 +57,18 @@ def fetch_yamnet(out: Path, *, url: str | None = None, sha256: str | None = None
         If the download fails, or its SHA-256 is wrong.
     """
     return _retrieve(url or YAMNET[0], out, "yamnet.tflite", sha256 or YAMNET[1])
+
+
+def fetch_whisper(out: Path, *, url: str | None = None, sha256: str | None = None) -> Path:
+    """Download Whisper tiny.en, 151 MB, as ``out/whisper-tiny.en.safetensors``; see `fetch_yamnet`.
+
+    Raises
+    ------
+    FetchError
+        If the download fails, or its SHA-256 is wrong.
+    """
+    name = "whisper-tiny.en.safetensors"
+    return _retrieve(url or WHISPER[0], out, name, sha256 or WHISPER[1])
 
 
 def fetch_speech_commands(

@@ -54,9 +54,7 @@ def read_phrases(root: Path) -> list[Phrase]:
         ]
 
 
-def without_words(
-    root: Path | None, split: str, words: frozenset[str]
-) -> list[tuple[Path, int]]:
+def without_words(root: Path | None, split: str, words: frozenset[str]) -> list[tuple[Path, int]]:
     """Return the recordings of a split without any of `words`, each with its length in samples."""
     if root is None:
         return []

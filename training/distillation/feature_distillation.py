@@ -17,11 +17,9 @@ import numpy as np
 from keras import layers, ops
 
 from kws.files import write_atomically
-from training import architectures
 from training.architectures import pretrained
-from training.architectures.embedding_output import find
 from training.batches.clip_cache import ClipCache
-from training.config import recipe as recipes
+from training.config.embeddings import find
 from training.distillation.teachers import FloatTeacher, write_predictions
 from training.tflite.convert import convert_float
 
@@ -42,16 +40,9 @@ def write_embeddings(
         If the package with its weights is not installed.
     """
     published = find(name)
-    recipe = recipes.load(published.recipe)
-    model = architectures.build(
-        recipe.model.name,
-        input_shape=recipe.input_shape,
-        n_labels=len(recipe.data.labels),
-        params=recipe.model.params,
-    )
-    pretrained.NETWORKS[name](model)
+    recipe, model = pretrained.published_network(name)
     steps = layers.Reshape((published.n_steps, published.size))(
-        model.get_layer(published.layer).output  # (3, 1, 96)
+        model.get_layer(published.layer).output  # (3, 1, 96) or (25, 384)
     )
     make = partial(FloatTeacher, convert_float(keras.Model(model.input, steps)), recipe)
     kind = f"embedding-{name}"

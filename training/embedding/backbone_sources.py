@@ -11,13 +11,14 @@ from kws.errors import ConfigError
 from kws.files import sha256
 from kws.inference.interpreter import open_model
 from training.config.data_sections import expand_path
+from training.config.embeddings import EMBEDDINGS
 from training.config.run_folder import RunFolder
 from training.config.sections import TransferConfig
 from training.embedding.backbone import Backbone, WordBackbone, shipped_names
 from training.embedding.truncate import truncate
 from training.tflite.multi_window import multi_window
 
-NAMED = ("yamnet", "speech-embedding")
+NAMED = ("yamnet", *EMBEDDINGS)
 # YAMNet's own framing: windows of 0.975 s, one every 0.48 s.
 YAMNET_WINDOW, YAMNET_HOP = 15_600, 7_680
 YAMNET_LAYER = "global_average_pooling2d/Mean"
@@ -25,7 +26,7 @@ YAMNET_LAYER = "global_average_pooling2d/Mean"
 
 def is_keras_backbone(config: TransferConfig) -> bool:
     """Return whether the recipe's backbone is for `keras_backbones.open_keras_backbone`."""
-    return config.backbone == "speech-embedding" or run_of(config) is not None
+    return config.backbone in EMBEDDINGS or run_of(config) is not None
 
 
 def run_of(config: TransferConfig) -> RunFolder | None:
@@ -62,11 +63,11 @@ def open_backbone(config: TransferConfig) -> Backbone:
 
 
 def check_single_window(config: TransferConfig) -> None:
-    """Refuse several windows for a network that takes frames instead of samples."""
+    """Refuse several windows for a network that is no .tflite file that takes samples."""
     if config.windows > 1:
         raise ConfigError(
-            f"transfer.windows: expected 1, got {config.windows}: {config.backbone} takes frames, "
-            "and only networks that take samples can have several windows"
+            f"transfer.windows: expected 1, got {config.windows} for {config.backbone}: only "
+            ".tflite networks that take samples can have several windows"
         )
 
 

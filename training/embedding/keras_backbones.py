@@ -1,4 +1,4 @@
-"""Backbones made from Keras networks: a training run's, and Google's speech embedding."""
+"""Backbones made from Keras networks: a training run's, and published embeddings."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from kws.errors import ConfigError
 from kws.files import sha256
 from training.architectures import pretrained
 from training.architectures.embedding_output import pooling_layer
-from training.architectures.recipe_model import build_model, trained_model
-from training.config import recipe as recipes
+from training.architectures.recipe_model import trained_model
+from training.config.embeddings import EMBEDDINGS
 from training.config.recipe import Recipe
 from training.config.sections import TransferConfig
 from training.embedding.backbone import Backbone
 from training.embedding.backbone_sources import check_single_window, run_of
 from training.tflite.convert import convert_float
-
-SPEECH_EMBEDDING_LAYER = "embedding"
 
 
 def open_keras_backbone(config: TransferConfig) -> Backbone:
@@ -34,17 +32,17 @@ def open_keras_backbone(config: TransferConfig) -> Backbone:
     check_single_window(config)
     run = run_of(config)
     if run is None:
-        recipe = recipes.load("embedding")
-        model = build_model(recipe)
-        pretrained.load_speech_embedding(model)
-        taps = config.layers or (SPEECH_EMBEDDING_LAYER,)
+        name = config.backbone
+        published = EMBEDDINGS[name]
+        recipe, model = pretrained.published_network(name)
+        taps = config.layers or (published.layer,)
         return _convert(
             embedding_model(model, taps),
             recipe,
-            name="speech-embedding",
-            licence="Apache-2.0",
-            attribution=("Speech embedding, Google (Lin et al. 2020), Apache-2.0",),
-            origin={"backbone": "speech-embedding", "layers": list(taps)},
+            name=name,
+            licence=published.licence,
+            attribution=(published.attribution,),
+            origin={"backbone": name, "layers": list(taps)},
         )
     recipe, model = run.read_recipe(), trained_model(run)
     return _convert(

@@ -12,13 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
-from training import architectures
 from training.architectures import pretrained
-from training.architectures.embedding_output import find
 from training.batches.cached_batches import TeacherFeatures, open_cache
 from training.batches.clip_cache import SAMPLES, ShardRows
 from training.batches.features import FeatureMaker
-from training.config import recipe as recipes
 from training.config.recipe import Recipe
 
 FloatArray = NDArray[np.float32]
@@ -37,14 +34,7 @@ def load_pruned_weights(model: keras.Model, recipe: Recipe) -> None:
         If the recipe's network is no narrower version of it.
     """
     name = recipe.cache.feature_teacher
-    published = recipes.load(find(name).recipe)
-    whole = architectures.build(
-        published.model.name,
-        input_shape=published.input_shape,
-        n_labels=len(published.data.labels),
-        params=published.model.params,
-    )
-    pretrained.NETWORKS[name](whole)
+    published, whole = pretrained.published_network(name)
     wide, narrow = pretrained.convolutions(whole), pretrained.convolutions(model)
     if recipe.model.name != published.model.name or len(wide) != len(narrow):
         raise ConfigError(

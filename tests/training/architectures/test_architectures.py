@@ -140,6 +140,7 @@ def test_no_architecture_is_forgotten():
     in the next test, and those with a file of tests of their own.
     """
     others = ["bc_resnet", "cnn2d", "mel_in_graph", "speech_embedding"]
+    others += ["embedding_head", "whisper_encoder"]
     assert sorted([*SMALL, *others]) == models.names()
 
 

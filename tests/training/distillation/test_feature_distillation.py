@@ -13,10 +13,10 @@ import keras
 from support.small_caches import cache_recipe, parts_of
 
 from kws.errors import ConfigError
-from training.architectures.embedding_output import find
 from training.architectures.recipe_model import trained_model
 from training.batches.cached_batches import CachedBatches, TeacherFeatures
 from training.batches.clip_cache import ClipCache, save_array
+from training.config.embeddings import find
 from training.distillation.feature_distillation import (
     FeatureLoss,
     LabelAccuracy,

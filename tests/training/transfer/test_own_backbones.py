@@ -117,7 +117,7 @@ def test_a_network_that_takes_frames_has_one_window(int8):
     """
     A network that takes log-mel cannot contain several windows.
     """
-    with pytest.raises(ConfigError, match=r"transfer\.windows: .* takes frames"):
+    with pytest.raises(ConfigError, match=r"transfer\.windows: .* only \.tflite networks"):
         open_backbone(TransferConfig(backbone=int8, windows=2))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import http.server
-import os
 import threading
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pytest
 pytest.importorskip("ai_edge_litert.schema_py_generated", reason="cutting needs ai-edge-litert")
 pytest.importorskip("pooch", reason="downloads need the extra [train]")
 
-from support.skips import without_data
+from support.published_weights import published_file
 
 from kws.inference.interpreter import open_model
 from training.cli import train
@@ -33,15 +32,7 @@ from training.tflite.graph import Graph
 @pytest.fixture(scope="module")
 def yamnet() -> Path:
     """Return YAMNet's file: KWS_YAMNET names it, or it lies in the data's folder."""
-    named = os.environ.get("KWS_YAMNET")
-    data = os.environ.get("KWS_DATA")
-    places = [Path(named)] if named else []
-    if data:
-        places += [Path(data) / "yamnet.tflite", Path(data) / "models" / "yamnet.tflite"]
-    for place in places:
-        if place.is_file():
-            return place
-    without_data("no YAMNet: kws-train fetch yamnet --out $KWS_DATA, or KWS_YAMNET=FILE")
+    return published_file("KWS_YAMNET", "yamnet.tflite", "models/yamnet.tflite", fetch="yamnet")
 
 
 def scores_of(embedding: np.ndarray, content: bytes) -> np.ndarray:
