@@ -11,11 +11,13 @@ from rich.table import Table
 
 from kws import models
 from kws.cli import program
+from kws.errors import ConfigError
 from training.cli.terminal import check_picture, open_spotter, progress_bar
 
 EXAMPLES = """\
   kws-eval clip yes.wav --model default --label yes
   kws-eval clips --model default --data speech_commands --split validation --out reports/clips
+  kws-eval clips --data speech_commands --split validation --half b --snr-db 10
 """
 
 
@@ -47,10 +49,24 @@ def add_parsers(commands: Any) -> None:
         "--data",
         type=Path,
         required=True,
+        nargs="+",
         metavar="DIR|CSV|NPZ",
-        help="one folder per label; for a model of plain classes also a table or an archive",
+        help="one folder per label, or several such trees; for a model of plain classes also a "
+        "table or an archive",
     )
     made.add_argument("--split", choices=("training", "validation", "testing"))
+    made.add_argument(
+        "--half", choices=("a", "b"), help="of the speakers: a chooses settings, b reports"
+    )
+    made.add_argument(
+        "--snr-db",
+        type=float,
+        metavar="X",
+        help="mix held-out noise of the split under the clips, at this level below the word",
+    )
+    made.add_argument(
+        "--rooms", action="store_true", help="play the clips through 60 simulated rooms first"
+    )
     made.add_argument("--seed", type=int, default=2018, help="of the draws (default: 2018)")
     made.add_argument("--out", type=Path, metavar="DIR", help="pictures and predictions.csv")
     made.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -81,22 +97,42 @@ def clip(arguments: argparse.Namespace) -> int:
 def clips(arguments: argparse.Namespace) -> int:
     """Measure a model on labelled clips."""
     from training.evaluation import clip_report
-    from training.evaluation.clips import ClipScorer, clips_to_score
+    from training.evaluation.clips import ClipScorer, clips_to_score, half_of
+    from training.evaluation.noisy_clips import held_out_noise, over_noise, rooms_to_measure
 
+    if arguments.rooms and arguments.snr_db is None:
+        raise ConfigError("--rooms: expected --snr-db too, the level of noise in the room")
     scorer = ClipScorer.open(
         models.load(arguments.model),
         mode=arguments.mode,
         runtime=arguments.runtime,
         kernels=arguments.kernels,
     )
+    root, *more = arguments.data
     chosen = clips_to_score(
-        scorer.manifest, arguments.data, split=arguments.split, seed=arguments.seed
+        scorer.manifest, root, split=arguments.split, seed=arguments.seed, more=more
     )
+    if arguments.half:
+        chosen = half_of(chosen, arguments.half)
+    about = {name: getattr(arguments, name) for name in ("split", "half", "snr_db")}
+    if arguments.snr_db is not None:
+        found = held_out_noise(root, arguments.split or "validation")
+        rooms = rooms_to_measure(arguments.seed) if arguments.rooms else ()
+        about["noise"], about["rooms"] = found.sources, len(rooms)
+        chosen = over_noise(
+            chosen,
+            found.bank,
+            snr_db=arguments.snr_db,
+            window_s=1,
+            seed=arguments.seed,
+            rooms=rooms,
+        )
     report = clip_report.evaluate_clips(
-        scorer, chosen, root=arguments.data, out=arguments.out, progress=progress_bar("clips")
+        scorer, chosen, root=root, out=arguments.out, progress=progress_bar("clips")
     )
     if arguments.split:
-        report["split"], report["seed"] = arguments.split, arguments.seed
+        report["seed"] = arguments.seed
+    report |= {name: value for name, value in about.items() if value is not None}
     if arguments.json:
         program.print_json(report)
         return 0

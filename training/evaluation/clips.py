@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kws.config import SILENCE
 from kws.dataclass_io import from_mapping
 from kws.errors import ConfigError
 from kws.features.frontends import ClipFeatures
@@ -20,6 +22,7 @@ from kws.manifest import ModelManifest
 from training.config.data_sections import SourceConfig
 from training.datasets import labelled_clips, twelve_class
 from training.datasets.clips import Clip, fit_length
+from training.datasets.folders import halves, speaker_of
 from training.datasets.splits import open_classes
 
 
@@ -66,14 +69,46 @@ class ClipScorer:
         return np.stack([self.posterior(clip) for clip in clips])
 
 
+def half_of(clips: Sequence[Any], half: str) -> list[Any]:
+    """Return the clips whose speakers, or sources of noise, are in half ``a`` or ``b``.
+
+    Cuts of a background recording, all of one source, are dealt out one by one.
+
+    Raises
+    ------
+    ConfigError
+        If the half is empty.
+    """
+    speakers = halves(speaker_of(clip.path) for clip in clips if clip.label != SILENCE)
+    number = "ab".index(half)
+    n_silent = itertools.count()
+    chosen = [
+        clip
+        for clip in clips
+        if (
+            next(n_silent) % 2 == number
+            if clip.label == SILENCE
+            else speaker_of(clip.path) in speakers[number]
+        )
+    ]
+    if not chosen:
+        raise ConfigError(f"--half {half}: expected clips of at least two speakers")
+    return chosen
+
+
 def clips_to_score(
-    manifest: ModelManifest, root: Path, *, split: str | None, seed: int
+    manifest: ModelManifest,
+    root: Path,
+    *,
+    split: str | None,
+    seed: int,
+    more: Sequence[Path] = (),
 ) -> list[Any]:
     """Return the clips of a folder, table or archive that count for a model.
 
     Without a `split` every clip counts. With one, a keyword model gets the balanced twelve-class
     split drawn by `seed`, a model of plain classes the split of its recipe. Clips of other classes
-    than those of the model are ignored.
+    than those of the model are ignored. `more` are further folders for a keyword model.
 
     Raises
     ------
@@ -87,8 +122,14 @@ def clips_to_score(
     labels = manifest.labels
     if not source.kind:
         if split is None:
-            return list(twelve_class.every_clip(root, labels))
-        return list(twelve_class.balanced_split(root, labels, split, seed=seed))
+            every = (twelve_class.every_clip(each, labels) for each in (root, *more))
+            return [clip for clips in every for clip in clips]
+        return list(twelve_class.balanced_split(root, labels, split, seed=seed, more=more))
+    if more:
+        raise ConfigError(
+            f"--data: expected one folder, table or archive for {manifest.name}, a model of plain "
+            f"classes, got {1 + len(more)}"
+        )
     kind = labelled_clips.detect(root)
     if source.kind == "words":
         # Words cut from running speech have no folder.

@@ -1,4 +1,4 @@
-"""Clips mixed over held-out noise at a stated level."""
+"""Clips in simulated rooms and over held-out noise at a stated level."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
+from training.batches.augmentation import reverberate
 from training.datasets.clips import SAMPLE_RATE, Clip, fit_length, to_int16
 from training.datasets.folders import recordings_in
 from training.datasets.noise import (
@@ -21,12 +22,17 @@ from training.datasets.noise import (
     noise_files,
     split_noise,
 )
+from training.datasets.rooms import simulate_room
 
+FloatArray = NDArray[np.float32]
 SNRS_DB = (20.0, 10.0, 5.0, 0.0)
 # Some recordings contain digital silence. Scaling a cut quieter than this (70 dB below full
 # scale) would amplify hiss a thousandfold, so another cut is drawn.
 LEAST_RMS = 10.0
 MAX_DRAWS = 50
+# Rooms to measure in: what a living room or a kitchen has (training draws a wider range).
+N_ROOMS = 60
+DISTANCE_M, RT60_S = (1.0, 4.0), (0.25, 0.7)
 
 
 @dataclass(frozen=True)
@@ -49,14 +55,24 @@ class NoisyClip:
     snr_db: float
     """Level of the loudest 300 ms of the clip above the RMS of the noise."""
 
+    room: FloatArray | None = None
+    """Response of the room between speaker and microphone."""
+
     @property
     def label(self) -> str:
         """The label of the clip."""
         return self.clip.label
 
+    @property
+    def path(self) -> Path:
+        """The file of the clip."""
+        return self.clip.path
+
     def read(self) -> NDArray[np.int16]:
         """Return the mix as mono int16 ``(n_samples,)`` at 16 kHz."""
         whole = fit_length(self.clip.read(), len(self.noise)).astype(np.float32)
+        if self.room is not None:
+            whole = reverberate(whole, self.room)
         return to_int16(add_noise(whole, self.noise, self.snr_db))
 
 
@@ -110,8 +126,31 @@ def _whole_folders(folders: Sequence[Path]) -> HeldOutNoise:
     return HeldOutNoise(NoiseRecordings(tuple(recordings)), tuple(sources))
 
 
+def rooms_to_measure(seed: int) -> list[FloatArray]:
+    """Return the responses of `N_ROOMS` simulated rooms, none of which trains.
+
+    Raises
+    ------
+    MissingDependencyError
+        If pyroomacoustics is not installed.
+    """
+    return [
+        # Three numbers: `rooms.write_rooms`, whose rooms train, seeds with two.
+        simulate_room(
+            np.random.default_rng((seed, number, 1)), distance_m=DISTANCE_M, rt60_s=RT60_S
+        )[0]
+        for number in range(N_ROOMS)
+    ]
+
+
 def over_noise(
-    clips: Sequence[Clip], noise: NoiseRecordings, *, snr_db: float, window_s: float, seed: int
+    clips: Sequence[Clip],
+    noise: NoiseRecordings,
+    *,
+    snr_db: float,
+    window_s: float,
+    seed: int,
+    rooms: Sequence[FloatArray] = (),
 ) -> list[NoisyClip]:
     """Return the clips over noise; a clip has the same noise at every level.
 
@@ -127,12 +166,16 @@ def over_noise(
         Length of the model's window.
     seed : int
         Of the draws.
+    rooms : sequence of ndarray
+        Room responses to draw from; none leaves the clips dry.
     """
     n_samples = round(window_s * SAMPLE_RATE)
     made = []
     for index, clip in enumerate(clips):
         rng = np.random.default_rng((seed, index))
-        made.append(NoisyClip(clip, _loud_cut(noise, rng, n_samples), snr_db))
+        cut = _loud_cut(noise, rng, n_samples)
+        room = rooms[int(rng.integers(len(rooms)))] if rooms else None
+        made.append(NoisyClip(clip, cut, snr_db, room))
     return made
 
 
