@@ -71,7 +71,8 @@ def make_conditions(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"--out {out}: expected an empty folder or none; name another one")
     if not {"rooms", "noise-alone"}.isdisjoint(names):
-        sounds.check_rooms(halves[0])
+        # Before an hour of other audio is made: a missing library is reported now.
+        sounds.room_responses(halves[0], np.random.default_rng(0), 1)
     rows: dict[str, dict[str, Any]] = {name: {} for name in names}
     events: dict[str, list[Event]] = {name: [] for name in names}
     with _appearing(out) as folder:

@@ -10,10 +10,10 @@ import scipy.fft
 import soundfile
 from numpy.typing import NDArray
 
-from kws.errors import MissingDependencyError
 from training.conditions.sources import Half
 from training.datasets.aligned_speech import Utterance, free_spans, sounds_like
 from training.datasets.clips import SAMPLE_RATE, Clip
+from training.datasets.rooms import simulate_room
 from training.evaluation.mix_stream import Background
 
 FloatArray = NDArray[np.float32]
@@ -22,6 +22,8 @@ FADE_SAMPLES = 800
 SILENT_RMS = 2.0
 BLOCK_SAMPLES = 320
 PAUSE_S = 0.3
+DISTANCE_M = (1.0, 4.0)
+RT60_S = (0.25, 0.7)
 
 
 def quiet_room(rng: np.random.Generator, n_samples: int) -> FloatArray:
@@ -154,52 +156,13 @@ def faded(samples: FloatArray) -> FloatArray:
 
 
 def room_responses(half: Half, rng: np.random.Generator, number: int) -> list[FloatArray]:
-    """Return so many responses of drawn rooms, or the measured ones of the half."""
-    return list(half.responses) or [_simulated(rng) for _ in range(number)]
-
-
-def check_rooms(half: Half) -> None:
-    """Refuse to simulate rooms without the library for it.
+    """Return so many responses of drawn rooms, or the measured ones of the half.
 
     Raises
     ------
     MissingDependencyError
-        If it is missing, and there are no measured rooms.
+        If rooms are simulated, and the library for it is missing.
     """
-    if half.responses:
-        return
-    try:
-        import pyroomacoustics  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            "simulated rooms need pyroomacoustics: pip install '.[train]' in a checkout of kws, "
-            "or name a folder of measured responses with --rooms"
-        ) from error
-
-
-def _simulated(rng: np.random.Generator) -> FloatArray:
-    """Return the response of a drawn room, from the direct sound on."""
-    import pyroomacoustics
-
-    while True:
-        size = rng.uniform((2.5, 2.5, 2.3), (7.0, 6.0, 3.2))
-        try:
-            absorption, order = pyroomacoustics.inverse_sabine(rng.uniform(0.25, 0.7), size)
-        except ValueError:
-            continue
-        source, ear = rng.uniform(0.5, size - 0.5), rng.uniform(0.5, size - 0.5)
-        if 1.0 <= np.linalg.norm(source - ear) <= 4.0:
-            break
-    room = pyroomacoustics.ShoeBox(
-        size,
-        fs=SAMPLE_RATE,
-        materials=pyroomacoustics.Material(absorption),
-        max_order=min(order, 30),
-    )
-    room.add_source(source)
-    room.add_microphone(ear)
-    room.compute_rir()
-    response = np.asarray(room.rir[0][0], np.float32)
-    start = int(np.argmax(np.abs(response)))
-    response = response[max(0, start - 8) :]
-    return response / np.float32(np.sqrt(np.sum(response**2)))
+    return list(half.responses) or [
+        simulate_room(rng, distance_m=DISTANCE_M, rt60_s=RT60_S)[0] for _ in range(number)
+    ]

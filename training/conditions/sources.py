@@ -13,7 +13,6 @@ import soundfile
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
-from training.batches.augmentation import read_rooms
 from training.conditions.near_words import near_words
 from training.datasets.aligned_speech import Utterance, cut_words, read_utterances, sounds_like
 from training.datasets.clips import Clip
@@ -26,6 +25,7 @@ from training.datasets.folders import (
     speaker_of,
 )
 from training.datasets.noise import ESC_FOLDS, PORTIONS
+from training.datasets.rooms import read_rooms
 
 HALF_NAMES = ("a", "b")
 DIGITS = (*("zero", "one", "two", "three", "four"), *("five", "six", "seven", "eight", "nine"))
