@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ EXAMPLES = """\
   kws-eval conditions tiny default large --conditions conditions --out reports/conditions
 """
 RECIPE = "default"
+SPEECH, PHRASES = "$KWS_DATA/librispeech/dev_clean", "$KWS_DATA/an4"
 
 
 def add_parsers(commands: Any) -> None:
@@ -77,6 +79,13 @@ def _add_make(commands: Any) -> None:
             "recordings, a folder a kind (default: $KWS_DATA/esc10 and "
             "the background recordings of the clips, without what training uses of them)",
         ),
+        (
+            "--phrases",
+            "DIR",
+            "?",
+            "index.csv and SPEAKER/*.wav, for the condition dictation "
+            f"(default: {PHRASES} if it exists)",
+        ),
         ("--rooms", "DIR", "?", "measured room responses (default: simulated)"),
     )
     for name, metavar, nargs, text in paths:
@@ -110,15 +119,18 @@ def make_conditions(arguments: argparse.Namespace) -> int:
     from training.conditions.sources import SourcePaths, read_halves
     from training.conditions.spoken import Plan
 
-    names = _chosen(arguments.only, layout.NAMES)
     data = recipe.load(RECIPE).data
+    phrases = arguments.phrases or _path(PHRASES, "--phrases", there=True)
+    without = () if phrases else ("dictation",)
+    names = _chosen(arguments.only, [name for name in layout.NAMES if name not in without])
     clips = arguments.clips or list(data.roots())
     kept = data.held_out_noise if arguments.held_out is None else arguments.held_out
     keywords = tuple(word for word in arguments.keywords.split(",") if word)
     paths = SourcePaths(
         clips=tuple(clips),
-        speech=arguments.speech or _path("$KWS_DATA/librispeech/dev_clean", "--speech"),
+        speech=arguments.speech or _path(SPEECH, "--speech"),
         noise=tuple(arguments.noise or _default_noise(clips)),
+        phrases=phrases,
         rooms=arguments.rooms,
         split=None if arguments.split == "all" else arguments.split,
         keywords=keywords,
@@ -160,10 +172,11 @@ def _default_noise(clips: list[Path]) -> list[Path]:
     return [_path("$KWS_DATA/esc10", "--noise"), *recorded]
 
 
-def _path(text: str, option: str) -> Path:
-    found = expand_path(text, where=option)
-    assert found is not None
-    return found
+def _path(text: str, option: str, *, there: bool = False) -> Any:
+    """Return a path in the data; with `there`, None where it does not exist."""
+    if there and not Path(os.path.expandvars(text)).is_dir():
+        return None
+    return expand_path(text, where=option)
 
 
 def _chosen(asked: list[str] | None, there: Any) -> list[str]:

@@ -26,8 +26,8 @@ EXAMPLES = """\
 DESCRIPTION = """\
 Without measurements: a Markdown table from the manifests (--out FILE.md writes it to a file).
 With --out DIR: report.html, a page without external files, report.md and report.json.
---data, --streams, and --bench or --run-bench add measurements; everything else on the page comes
-from the files of the models."""
+--data, --streams, --conditions, and --bench or --run-bench add measurements; everything else on
+the page comes from the files of the models."""
 
 
 def add_parsers(commands: Any) -> None:
@@ -80,6 +80,10 @@ def _add_other_measurements(made: argparse.ArgumentParser) -> None:
         metavar="[misses=|accepts=]DIR",
         help="long audio with its truth.csv, for missed words, false alarms, or both",
     )
+    text = "from kws-eval make-conditions, for the figures of each condition"
+    made.add_argument("--conditions", type=Path, metavar="DIR", help=text)
+    text = "of the conditions (default: b)"
+    made.add_argument("--half", choices=("a", "b", "both"), default="b", help=text)
     made.add_argument(
         "--bench", type=Path, nargs="+", default=[], metavar="JSON", help="from kws-bench --json"
     )
@@ -97,7 +101,8 @@ def _add_other_measurements(made: argparse.ArgumentParser) -> None:
 def report(arguments: argparse.Namespace) -> int:
     """Compare models by their manifests alone, or by measurements."""
     names = arguments.models or models.names()
-    measured = arguments.data or arguments.streams or arguments.bench or arguments.run_bench
+    options = ("data", "streams", "conditions", "bench", "run_bench")
+    measured = any(getattr(arguments, name) for name in options)
     into_file = arguments.out is not None and arguments.out.suffix == ".md"
     for option in ("split", "noise", "environment", "write"):
         if getattr(arguments, option) and not arguments.data:
@@ -161,6 +166,7 @@ def _compare_manifests(names: list[str], arguments: argparse.Namespace) -> int:
 
 def _plan(arguments: argparse.Namespace) -> ReportPlan:
     """Return what to measure, with all inputs checked before anything runs."""
+    from training.conditions.layout import read_conditions
     from training.evaluation.noisy_clips import held_out_noise
     from training.report.measure import ClipPlan, ReportPlan
     from training.report.streams import check_roles, parse_folder
@@ -175,7 +181,15 @@ def _plan(arguments: argparse.Namespace) -> ReportPlan:
             arguments.data, split, environment=arguments.environment, folders=arguments.noise
         )
         clips = ClipPlan(arguments.data, arguments.split, arguments.seed, noise)
-    return ReportPlan(clips, streams, tuple(arguments.bench), arguments.run_bench)
+    conditions = read_conditions(arguments.conditions) if arguments.conditions else ()
+    return ReportPlan(
+        clips,
+        streams,
+        tuple(arguments.bench),
+        arguments.run_bench,
+        tuple(conditions),
+        None if arguments.half == "both" else arguments.half,
+    )
 
 
 def _make_folder(path: Path) -> None:

@@ -29,6 +29,7 @@ DESCRIPTIONS = {
     "digits": "digits from zero to nine, 0.6 to 1.2 s apart, in a quiet room",
     "noise-alone": "noise without words, at several levels, half of it in rooms",
     "read-speech": "people reading aloud",
+    "dictation": "people dictating names, numbers and addresses",
 }
 NAMES = tuple(DESCRIPTIONS)
 

@@ -32,6 +32,7 @@ MAKERS: Mapping[str, Maker] = {
     "digits": spoken.digits,
     "noise-alone": unspoken.noise_alone,
     "read-speech": unspoken.read_speech,
+    "dictation": unspoken.dictation,
 }
 
 

@@ -106,7 +106,7 @@ def _share(part: int, whole: int) -> list[float] | None:
 def table_rows(models: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     """Return the figures of several models side by side: a row a condition, figure and kind.
 
-    The first two cells say which; one cell a model follows.
+    The first two cells say which; one cell a model follows. A kind is indented.
     """
     rows: list[tuple[str, ...]] = []
     for name, first in models[0]["conditions"].items():
@@ -124,7 +124,7 @@ def table_rows(models: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
                 if part["other_words"]
                 else [_rate(row) for row in parts]
             )
-            rows.append(("", kind, *cells))
+            rows.append((name, f"  {kind}", *cells))
     return rows
 
 

@@ -28,10 +28,13 @@ RT60_S = (0.25, 0.7)
 
 def quiet_room(rng: np.random.Generator, n_samples: int) -> FloatArray:
     """Return steady noise that falls by 4 to 8 dB an octave, as a quiet room has."""
-    frequency = np.arange(1, n_samples // 2 + 2, dtype=np.float64) / n_samples
-    gain = (frequency * SAMPLE_RATE / 100 + 1) ** (-rng.uniform(4.0, 8.0) / 6.02)
-    phases = np.exp(2j * np.pi * rng.random(len(gain)))
-    return unit_rms(scipy.fft.irfft(gain * phases, n_samples).astype(np.float32))
+    # Some lengths take the transform many times longer than the next that suits it.
+    n_fast = scipy.fft.next_fast_len(n_samples, real=True)
+    frequency = np.arange(n_fast // 2 + 1, dtype=np.float32) * np.float32(SAMPLE_RATE / n_fast)
+    gain = (frequency / 100 + 1) ** np.float32(-rng.uniform(4.0, 8.0) / 6.02)
+    angles = rng.random(len(gain), dtype=np.float32) * np.float32(2 * np.pi)
+    noise = scipy.fft.irfft(gain * np.exp(1j * angles), n_fast)
+    return unit_rms(noise[:n_samples].astype(np.float32))
 
 
 def noise_track(rng: np.random.Generator, clips: Sequence[Clip], n_samples: int) -> FloatArray:

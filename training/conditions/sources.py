@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 
 from kws.errors import ConfigError
 from training.conditions.near_words import near_words
-from training.datasets.aligned_speech import Utterance, cut_words, read_utterances, sounds_like
+from training.datasets.aligned_speech import (
+    Utterance,
+    Word,
+    cut_words,
+    read_utterances,
+    sounds_like,
+)
 from training.datasets.clips import Clip
 from training.datasets.folders import (
     NOISE_FOLDER,
@@ -25,6 +31,7 @@ from training.datasets.folders import (
     speaker_of,
 )
 from training.datasets.noise import ESC_FOLDS, PORTIONS
+from training.datasets.phrases import read_phrases
 from training.datasets.rooms import read_rooms
 
 HALF_NAMES = ("a", "b")
@@ -56,6 +63,9 @@ class Half:
     noise: ClipsByLabel
     """Recordings by kind."""
 
+    dictation: Mapping[str, Sequence[Utterance]] = field(default_factory=dict)
+    """Spoken phrases by speaker; where one has a keyword in it, all of it is that word."""
+
     unheard: frozenset[str] = frozenset()
     """The kinds of noise that training never had; of the others, training had other recordings."""
 
@@ -77,6 +87,7 @@ class Half:
                 }
             ),
             "voices": len(self.voices),
+            "dictating_voices": len(self.dictation),
             "noise_minutes": {
                 kind: round(sum(map(_seconds, takes)) / 60, 2)
                 for kind, takes in sorted(self.noise.items())
@@ -91,6 +102,9 @@ class SourcePaths:
     clips: tuple[Path, ...]
     speech: Path
     noise: tuple[Path, ...]
+    phrases: Path | None = None
+    """A folder of `datasets.phrases`; only speakers that do not train are used."""
+
     rooms: Path | None = None
     """A folder of measured responses; None: rooms are simulated."""
 
@@ -118,17 +132,40 @@ def read_halves(paths: SourcePaths) -> tuple[Half, Half]:
     voices = halves(speaker_of(one.path) for one in spoken)
     noise = noise_halves(noise_kinds(paths.noise, paths.held_out))
     rooms = read_rooms(paths.rooms)
+    phrases = _phrases(paths)
+    dictating = halves(phrases)
     made = []
     for number, name in enumerate(HALF_NAMES):
         here = [clip for clip in clips if speaker_of(clip.path) in speakers[number]]
         talk = [one for one in spoken if speaker_of(one.path) in voices[number]]
         half = _half(name, here, talk, paths.keywords)
+        dictation = {name: phrases[name] for name in sorted(dictating[number])}
         unheard = frozenset(kind for kind in noise[number] if kind in paths.held_out)
         made.append(
-            Half(**half, noise=noise[number], unheard=unheard, responses=tuple(rooms[number::2]))
+            Half(
+                **half,
+                noise=noise[number],
+                dictation=dictation,
+                unheard=unheard,
+                responses=tuple(rooms[number::2]),
+            )
         )
         _check(made[-1], paths)
     return made[0], made[1]
+
+
+def _phrases(paths: SourcePaths) -> dict[str, list[Utterance]]:
+    """Return the phrases of the speakers who do not train."""
+    alike = sounds_like(paths.keywords)
+    found: dict[str, list[Utterance]] = {}
+    for phrase in read_phrases(paths.phrases) if paths.phrases else ():
+        if phrase.split != "training":
+            n_samples = soundfile.info(str(phrase.path)).frames
+            # Phrases have no word times.
+            whole = [Word(text, 0, n_samples) for text in phrase.words if text in alike]
+            one = Utterance(phrase.path, tuple(whole[:1]), n_samples)
+            found.setdefault(phrase.speaker, []).append(one)
+    return found
 
 
 def _half(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from training.batches.augmentation import reverberate
 from training.conditions import sounds
 from training.conditions.sources import Half
 from training.conditions.spoken import PEAKS_DB, Made, Plan
+from training.datasets.aligned_speech import Utterance
 from training.datasets.clips import SAMPLE_RATE, Clip
 from training.evaluation.truth import IGNORE, Event
 
@@ -82,8 +83,19 @@ def _scenes(
 
 
 def read_speech(half: Half, plan: Plan, rng: np.random.Generator) -> Iterator[Made]:
-    """Yield each speaker's recordings in one file; keywords in them are ignored spans."""
-    for spoken in half.voices.values():
+    """Yield each reader's recordings in one file; keywords in them are ignored spans."""
+    return _running(half.voices, plan, rng)
+
+
+def dictation(half: Half, plan: Plan, rng: np.random.Generator) -> Iterator[Made]:
+    """Yield each speaker's phrases in one file; those with a keyword are ignored spans."""
+    return _running(half.dictation, plan, rng)
+
+
+def _running(
+    voices: Mapping[str, Sequence[Utterance]], plan: Plan, rng: np.random.Generator
+) -> Iterator[Made]:
+    for spoken in voices.values():
         speech = sounds.joined(spoken, plan.keywords)
         samples = speech.samples.astype(np.float32)
         peak = 32_768 * 10 ** (rng.uniform(*PEAKS_DB) / 20)

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from kws import __version__
 from kws.bench import host
+from training.conditions import scores
+from training.conditions.layout import Condition
 from training.evaluation.clips import clips_to_score
 from training.evaluation.metrics import classification_report, reliability, share_interval
 from training.evaluation.noisy_clips import SNRS_DB, HeldOutNoise, over_noise
@@ -45,6 +47,9 @@ class ReportPlan:
     streams: tuple[StreamFolder, ...] = ()
     benches: tuple[Path, ...] = ()
     run_bench: bool = False
+    conditions: tuple[Condition, ...] = ()
+    half: str | None = None
+    """Of the speakers of `conditions`: a, b, or None for both."""
 
 
 def measure(
@@ -66,7 +71,8 @@ def measure(
     Returns
     -------
     report : dict
-        ``models`` (each with ``clips``, ``reliability``, ``noise``, ``streams``, ``bench``;
+        ``models`` (each with ``clips``, ``reliability``, ``noise``, ``streams``, ``conditions``,
+        ``bench``;
         None or empty if not measured), ``published``, and the provenance.
     """
     benches = bench.read_benches(plan.benches, models)
@@ -77,6 +83,17 @@ def measure(
             row.update(measure_clips(model, plan.clips, progress=progress))
         if plan.streams:
             row["streams"] = measure_streams(model, plan.streams, progress=progress)
+        # Without a measurement the page shows what `kws-eval conditions --write` stored.
+        row["conditions"] = model.manifest.metrics.get("conditions")
+        if plan.conditions:
+            found = scores.measure(
+                model.spotter(),
+                plan.conditions,
+                half=plan.half,
+                title=model.title,
+                progress=progress,
+            )
+            row["conditions"] = {"half": plan.half or "both", "command": command, **found}
         rows.append({**row, "bench": list(measured)})
     if plan.run_bench:
         # Last, so that no other work of this process disturbs it.

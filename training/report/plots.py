@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from training.conditions import plots as condition_plots
 from training.evaluation.plots import plot_confusion
 from training.plotting import MARKERS, RULE, SERIES, SOFT, new_figure, page_style, svg_data_uri
 
@@ -111,6 +112,16 @@ def noise(models: Sequence[Model]) -> Picture:
         axes.legend(loc="lower left")
         alt = f"Accuracy of {_names(models)} at {', '.join(names)}; the figures are in the table"
         return Picture(svg_data_uri(figure), alt, "Accuracy against the level of the noise")
+
+
+def conditions(models: Sequence[Model]) -> Picture:
+    """Return missed words, firing other words and false alarms in each condition."""
+    with page_style():
+        figure = condition_plots.draw(
+            [model["conditions"] for model in models], [model["title"] for model in models]
+        )
+        alt = f"Bars of {_names(models)} by condition; the figures are in the table"
+        return Picture(svg_data_uri(figure), alt, "Each condition, with 95 % intervals")
 
 
 def streams(models: Sequence[Model]) -> Picture:

@@ -29,6 +29,7 @@ def sections(report: Report) -> list[Section]:
         _headline(report),
         *_clips(report),
         _noise(report),
+        _conditions(report),
         _streams(report),
         _latency(report),
         _published(report),
@@ -108,6 +109,25 @@ def _noise(report: Report) -> Section:
         "noise in the same way. Bars are 95 % Wilson intervals."
     )
     return Section("noise", title, (text,), (plots.noise(models),), (tables.noise(models),))
+
+
+def _conditions(report: Report) -> Section:
+    title = "In the conditions of a home"
+    models = [model for model in report["models"] if model["conditions"]]
+    if not models:
+        return _not_measured("conditions", title, "--conditions")
+    text = (
+        "Test audio of kws-eval make-conditions, at the thresholds of each manifest, with 95 % "
+        "intervals. Missed: keywords without a detection up to a second after them. Fired: other "
+        "words at which a keyword was detected. Half b shares no speaker and no recording with "
+        "half a, on which thresholds may have been chosen."
+    )
+    notes = [
+        f"{model['title']}: half {model['conditions']['half']}, by {model['conditions']['command']}"
+        for model in models
+    ]
+    picture, table = plots.conditions(models), tables.conditions(models)
+    return Section("conditions", title, (text, *notes), (picture,), (table,))
 
 
 def _streams(report: Report) -> Section:

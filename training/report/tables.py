@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from training.conditions import scores
+
 Model = dict[str, Any]
 NONE = "–"
 FORMS = {"window": "non-streaming", "stream": "streaming"}
@@ -176,6 +178,13 @@ def noise(models: Sequence[Model]) -> Table:
             (f"{title}: calibration error, points", *error),
         ]
     return Table(head, tuple(rows))
+
+
+def conditions(models: Sequence[Model]) -> Table:
+    """Return missed words, false alarms and firing other words, a column a model."""
+    rows = scores.table_rows([model["conditions"] for model in models])
+    named = tuple((f"{name}: {figure.strip()}", *cells) for name, figure, *cells in rows)
+    return Table(("", *(model["title"] for model in models)), named)
 
 
 def streams(models: Sequence[Model]) -> list[Table]:

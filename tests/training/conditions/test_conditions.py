@@ -39,12 +39,12 @@ def sources(tmp_path_factory):
     ]
     (root / "clips" / "validation_list.txt").write_text("".join(listed))
     rows = [("utterance", "word", "start_sample", "n_samples")]
-    (root / "talk").mkdir()
+    (root / "speech").mkdir()
     for name in ("11-1-0000", "11-1-0001", "22-1-0000", "22-1-0001"):
         noise = rng.normal(0, 2_000, 5 * RATE).astype(np.int16)
-        soundfile.write(root / "talk" / f"{name}.wav", noise, RATE)
+        soundfile.write(root / "speech" / f"{name}.wav", noise, RATE)
         rows += [(name, "not", 8_000, 6_000), (name, "no", 32_000, 6_000)]
-    with open(root / "talk.words.csv", "w", newline="") as handle:
+    with open(root / "speech.words.csv", "w", newline="") as handle:
         csv.writer(handle).writerows(rows)
     names = ("1-10-A", "2-20-A", "5-30-A", "5-40-A")
     for kind in ("rain", "dog"):
@@ -52,6 +52,15 @@ def sources(tmp_path_factory):
         for name in names:
             noise = rng.normal(0, 1_000, 3 * RATE).astype(np.int16)
             soundfile.write(root / "noise" / kind / f"{name}.wav", noise, RATE)
+    rows = [("utterance", "speaker", "transcript")]
+    for speaker in ("fbbh", "fclc", "fash"):  # The last one trains.
+        (root / "phrases" / speaker).mkdir(parents=True)
+        for name, words in (("x1", "yes"), ("x2", "rubout five")):
+            noise = rng.normal(0, 2_000, RATE).astype(np.int16)
+            soundfile.write(root / "phrases" / speaker / f"{name}.wav", noise, RATE)
+            rows.append((name, speaker, words))
+    with open(root / "phrases" / "index.csv", "w", newline="") as handle:
+        csv.writer(handle).writerows(rows)
     (root / "rooms").mkdir()
     for name in ("hall", "kitchen"):
         echo = rng.normal(0, 1, 3_000) * np.exp(-np.arange(3_000) / 600)
@@ -61,19 +70,12 @@ def sources(tmp_path_factory):
 
 def build(sources, out, *more):
     """Make a small set."""
-    places = (
-        "--clips",
-        sources / "clips",
-        "--speech",
-        sources / "talk",
-        "--rooms",
-        sources / "rooms",
-        "--noise",
-        sources / "noise",
-        "--held-out",
-        "rain",
-    )
-    few = ("--words", "6", "--noise-minutes", "0.5", "--keywords", "yes,no")
+    places = [
+        part
+        for name in ("clips", "speech", "phrases", "rooms", "noise")
+        for part in (f"--{name}", sources / name)
+    ]
+    few = ("--held-out", "rain", "--words", "6", "--noise-minutes", "0.5", "--keywords", "yes,no")
     return main(list(map(str, ("make-conditions", "--out", out, *places, *few, *more))))
 
 
@@ -108,8 +110,9 @@ def test_every_condition_has_two_halves_and_its_truth(made):
     assert {"babble", "dog", "pairs", "rain"} == {
         kind_of(path) for path in (made / "noise-alone").glob("*.wav")
     }
-    ignored = read_truth(found[-1].truth, files=[path.name for path in found[-1].files()])
-    assert [IGNORE] * 4 == [event.keyword for event in ignored]
+    for one, number in zip(found[-2:], (4, 2)):
+        ignored = read_truth(one.truth, files=[path.name for path in one.files()])
+        assert [IGNORE] * number == [event.keyword for event in ignored]
 
 
 @pytest.mark.slow
@@ -218,6 +221,20 @@ def test_several_models_are_compared(made, tmp_path, capsys, monkeypatch):
     assert 6 == found["conditions"]["quiet"]["events"]
     kept = KeywordSpotter.from_model(copy).manifest.metrics["conditions"]
     assert ("b", found["conditions"]) == (kept["half"], kept["conditions"])
+
+
+@pytest.mark.slow
+def test_the_report_page_shows_the_conditions(made, tmp_path):
+    """
+    With --conditions the page has a section with the table of half b and its picture.
+    """
+    assert main(["report", "tiny", "--conditions", str(made), "--out", str(tmp_path)]) == 0
+
+    text = (tmp_path / "report.md").read_text()
+    measured = json.loads((tmp_path / "report.json").read_text())["models"][0]["conditions"]
+    assert "## In the conditions of a home" in text
+    assert "| quiet: missed % | " in text
+    assert ("b", list(NAMES)) == (measured["half"], list(measured["conditions"]))
 
 
 @pytest.mark.slow
