@@ -14,6 +14,7 @@ from kws.errors import ConfigError
 from training.batches import augmentation
 from training.config.data_sections import DataConfig
 from training.config.recipe import Recipe
+from training.config.sections import AugmentationConfig
 from training.datasets import aligned_speech, folders, noise, phrases, synthetic_noise
 from training.datasets.aligned_speech import SpeechWindows
 from training.datasets.clips import Clip, SampleCache, fit_length, to_int16
@@ -164,10 +165,13 @@ class KeywordSampler:
         """Return a clip in its place in the window, augmented."""
         # Random cuts of speech are drawn once: caching them would only push words out.
         samples = clip.read() if clip.label == UNKNOWN else self._cache.read(clip)
+        config = self._augmentation
+        if config.light_share and rng.random() < config.light_share:
+            config = config.light
         # Digital silence around a word would mark it as cut: such a clip always gets noise.
         is_cut = len(samples) < 3 * self._n_samples // 4 and clip.n_samples is not None
-        noisy = is_cut or rng.random() < self._augmentation.noise_probability
-        return to_int16(self._augment(self._centred(samples, rng), rng, noisy=noisy))
+        noisy = is_cut or rng.random() < config.noise_probability
+        return to_int16(self._augment(self._centred(samples, rng), config, rng, noisy=noisy))
 
     def draw_batch(
         self, epoch: int, step: int, rng: np.random.Generator
@@ -201,7 +205,9 @@ class KeywordSampler:
         samples = self._cache.read(self._spoken(word, rng))
         half = augmentation.loud_half(samples, second=rng.random() < 0.5)
         # Always with noise: digital silence would mark the word as cut.
-        return to_int16(self._augment(self._centred(half, rng), rng, noisy=True))
+        return to_int16(
+            self._augment(self._centred(half, rng), self._augmentation, rng, noisy=True)
+        )
 
     def _unknown(self, rng: np.random.Generator) -> Clip:
         """Return another word, drawn evenly by word, or a piece of running speech."""
@@ -279,10 +285,17 @@ class KeywordSampler:
             return self._sources.noise.cut_changed(rng, self._n_samples)
         return self._sources.noise.cut(rng, self._n_samples)
 
-    def _augment(self, samples: FloatArray, rng: np.random.Generator, *, noisy: bool) -> FloatArray:
+    def _augment(
+        self,
+        samples: FloatArray,
+        config: AugmentationConfig,
+        rng: np.random.Generator,
+        *,
+        noisy: bool,
+    ) -> FloatArray:
         return augmentation.change_clip(
             samples,
-            self._augmentation,
+            config,
             rng,
             sample_rate=self._n_samples,
             rooms=self._sources.rooms,

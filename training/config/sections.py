@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kws.errors import ConfigError
@@ -45,6 +45,10 @@ class AugmentationConfig:
     mel_mask_bands: int = 5
     """SpecAugment (Park et al. 2019): masks hold the mean of the features."""
 
+    light_share: float = 0.0
+    """Share of the clips that stay close to the recording, see `light`: words in a quiet room
+    are the most frequent case, and must not be drowned by the hard ones."""
+
     mixup_probability: float = 0.0
     mixup_alpha: float = 0.2
     """Mixup (Zhang et al. 2018) of feature pairs within a batch."""
@@ -59,6 +63,21 @@ class AugmentationConfig:
                 raise ConfigError(f"augmentation.{name} must be (low, high), got {(low, high)}")
         if self.speed_range[0] <= 0:
             raise ConfigError(f"augmentation.speed_range must be above 0, got {self.speed_range}")
+        check_range("augmentation", self, "light_share", 0, 1)
+
+    @property
+    def light(self) -> AugmentationConfig:
+        """The same with noise from 10 dB on, fewer rooms, and levels nearer to the recording's."""
+        return replace(
+            self,
+            time_shift_ms=self.time_shift_ms * 2 // 3,
+            gain_probability=min(self.gain_probability, 0.5),
+            gain_db_range=(max(self.gain_db_range[0], -24.0), self.gain_db_range[1]),
+            reverb_probability=self.reverb_probability / 3,
+            noise_probability=self.noise_probability * 0.6,
+            snr_db_range=(10.0, max(self.snr_db_range[1], 35.0)),
+            light_share=0.0,
+        )
 
 
 UNCHANGED = AugmentationConfig(
@@ -195,6 +214,11 @@ class ExportConfig:
     parity_clips: int = 400
     max_accuracy_loss: float = 0.005
     """Export fails if int8 loses more validation accuracy than this, 0..1."""
+
+    prior_correction: float = 0.0
+    """How much of the labels' shares in training is taken out of the network's last bias, 0..1.
+    Training draws unknown clips several times as often as a keyword, which biases posteriors
+    towards them; 1 gives posteriors for labels that are equally frequent (Saerens et al. 2002)."""
 
     hop_frames: int = 10
     """New frames in each step of the streaming model; 0 exports no streaming model."""
