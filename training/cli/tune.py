@@ -13,26 +13,27 @@ from rich.table import Table
 
 from kws import models
 from kws.cli import program
+from kws.errors import ConfigError
 from kws.manifest import write_manifest
-from kws.spotter import KeywordSpotter
 from training.cli.terminal import check_picture, command_line, open_spotter, progress_bar
 
 if TYPE_CHECKING:
-    from training.tuning.operating_point import OperatingPoint
-    from training.tuning.tune import TuneConfig
+    from training.tuning.tuning_audio import Source
 
 EXAMPLES = """\
-  kws-eval tune --model default --audio quiet-speech quiet-noise --misses words --fa-per-hour 1
-  kws-eval tune --audio quiet-speech --misses words --split-speakers both-ways --dry-run
-  kws-eval tune --audio quiet-speech --misses words --fa-per-hour 0.5 --picture tuning.png
+  kws-eval tune --model default --conditions conditions --dry-run
+  kws-eval tune --conditions conditions --budget read-speech=0.5 digits=3% --picture tuning.png
+  kws-eval tune --audio my-radio my-kitchen --fa-per-hour 1 --misses my-words --half both
 """
 DESCRIPTION = """\
-Runs the model on audio without keywords and on test words, tunes on one half of the speakers,
-reports on the other half, and writes the result into the manifest. Tuned are smoothing, the weight
-of other speech before a word, suppression, and the threshold of each keyword: those that miss the
-fewest words at the given rate of false accepts. A context weight is what a keyword loses in log
-odds after other speech. Posteriors are cached for the next run."""
+Runs the model on the audio of `kws-eval make-conditions`, or on yours, tunes on one half of the
+speakers and recordings, reports on the other half, and writes the result into the manifest. Tuned
+are smoothing, the weight of other speech before a word, suppression, and the threshold of each
+keyword: those that miss the fewest words while every set of audio keeps its budget of false
+alarms. A context weight is what a keyword loses in log odds after other speech. Posteriors are
+cached for the next run."""
 POINT = ("smoothing_ms", "context_weights", "suppression_ms", "thresholds")
+OWN, WORDS = "audio", "misses"
 
 
 def add_parsers(commands: Any) -> None:
@@ -41,38 +42,57 @@ def add_parsers(commands: Any) -> None:
         commands,
         "tune",
         examples=EXAMPLES,
-        text="smoothing, context and thresholds for a given number of false alarms per hour",
+        text="smoothing, context and thresholds for a budget of false alarms",
         description=DESCRIPTION,
     )
     made.set_defaults(run=tune)
     program.add_model_arguments(made)
-    made.add_argument(
-        "--audio",
-        type=Path,
-        required=True,
-        nargs="+",
-        metavar="DIR",
-        help="audio without keywords (its truth.csv may name spans to ignore); the speaker is the "
-        "file name before the first hyphen",
-    )
-    made.add_argument(
-        "--misses",
-        type=Path,
-        metavar="DIR",
-        help="test words with their truth.csv; without them only one threshold for all keywords "
-        "is tuned",
-    )
+    _add_audio(made)
     _add_choices(made)
     _add_outputs(made)
 
 
+def _add_audio(made: argparse.ArgumentParser) -> None:
+    text = "from kws-eval make-conditions: test words, and audio that the budgets hold for"
+    made.add_argument("--conditions", type=Path, metavar="DIR", help=text)
+    made.add_argument(
+        "--budget",
+        nargs="+",
+        default=[],
+        metavar="NAME=X",
+        help="false alarms of all keywords together in a condition: per hour, or with %% the share "
+        "of other words that may fire "
+        "(default: read-speech=1 noise-alone=3 other-words=3%% digits=5%%)",
+    )
+    text = "weight of a condition's missed words (default: 1)"
+    made.add_argument("--weights", nargs="+", default=[], metavar="NAME=X", help=text)
+    made.add_argument(
+        "--audio",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="own audio without keywords (its truth.csv may name spans to ignore); the speaker is "
+        "the file name before the first hyphen",
+    )
+    text = "budget of --audio (default: 1)"
+    made.add_argument("--fa-per-hour", type=float, default=1.0, metavar="X", help=text)
+    made.add_argument(
+        "--misses",
+        type=Path,
+        metavar="DIR",
+        help="own test words with their truth.csv; without any test words only one threshold for "
+        "all keywords is tuned",
+    )
+
+
 def _add_choices(made: argparse.ArgumentParser) -> None:
     made.add_argument(
-        "--split-speakers",
-        choices=("half-a", "half-b", "both-ways", "none"),
-        default="half-a",
-        help="tune on this half and report on the other; both-ways: each in turn, with pooled "
-        "reports and a final tuning on all speakers; none: tune on all (default: half-a)",
+        "--half",
+        choices=("a", "b", "both", "none"),
+        default="a",
+        help="tune on this half and report on the other; both: each in turn, with pooled reports "
+        "and a final tuning on all speakers; none: tune on all (default: a)",
     )
     to_try: tuple[tuple[str, type, list[Any] | None, str], ...] = (
         ("--smoothing-ms", int, [200, 300, 400, 500], "default: 200 to 500"),
@@ -80,8 +100,8 @@ def _add_choices(made: argparse.ArgumentParser) -> None:
         (
             "--context-weights",
             float,
-            [0.0, 2.0, 3.0, 4.0],
-            "log odds that keywords lose after other speech; default: 0 2 3 4",
+            [0.0, 1.0, 2.0, 3.0, 4.0],
+            "log odds that keywords lose after other speech; default: 0 to 4",
         ),
     )
     for name, kind, values, text in to_try:
@@ -89,7 +109,7 @@ def _add_choices(made: argparse.ArgumentParser) -> None:
             name, type=kind, nargs="+", default=values, metavar="X", help=f"values to try ({text})"
         )
     limits = (
-        ("--fa-per-hour", 1.0, "false accepts of all keywords together"),
+        ("--margin", 0.2, "share of each budget kept back for chance, 0 to below 1"),
         ("--own-share", 0.25, "share of each keyword's own best offset, 0 to 1"),
         ("--max-latency-s", 0.3, "highest median latency after the end of the word"),
     )
@@ -101,7 +121,8 @@ def _add_choices(made: argparse.ArgumentParser) -> None:
 
 def _add_outputs(made: argparse.ArgumentParser) -> None:
     made.add_argument("--dry-run", action="store_true", help="do not write the manifest")
-    made.add_argument("--picture", type=Path, metavar="PNG", help="misses against false alarms")
+    text = "missed words and used budgets"
+    made.add_argument("--picture", type=Path, metavar="PNG", help=text)
     made.add_argument(
         "--cache", type=Path, metavar="DIR", help="for posteriors (default: ~/.cache/kws/scores)"
     )
@@ -111,29 +132,40 @@ def _add_outputs(made: argparse.ArgumentParser) -> None:
 def tune(arguments: argparse.Namespace) -> int:
     """Tune, report, and write the manifest."""
     from training.tuning.posterior_cache import default_cache
+    from training.tuning.tune import TuneConfig
     from training.tuning.tune_report import draw_tuning, tune_and_report
     from training.tuning.tuning_audio import read_audio, with_one_speaker
 
     if arguments.picture:
         check_picture(arguments.picture)
-    config = _config(arguments)
-    spotter = open_spotter(arguments, hop_ms=arguments.hop_ms)
-    quiet: list[Path] = arguments.audio
-    words = [arguments.misses] if arguments.misses else []
-    posteriors = arguments.cache or default_cache()
-    read = partial(read_audio, spotter, quiet, words, cache=posteriors, progress=progress_bar)
-    point, tuned = tune_and_report(
-        cache(read), spotter.manifest, config, split=arguments.split_speakers
+    config = TuneConfig(
+        smoothing_ms=tuple(arguments.smoothing_ms),
+        suppression_ms=tuple(arguments.suppression_ms or ()),
+        context_weights=tuple(arguments.context_weights),
+        max_latency_s=arguments.max_latency_s,
+        own_share=arguments.own_share,
+        margin=arguments.margin,
     )
+    sources = _sources(arguments)
+    spotter = open_spotter(arguments, hop_ms=arguments.hop_ms)
+    posteriors = arguments.cache or default_cache()
+    read = partial(read_audio, spotter, sources, cache=posteriors, progress=progress_bar)
+    point, tuned = tune_and_report(cache(read), spotter.manifest, config, half=arguments.half)
     report = {
-        **_about(point, spotter, arguments),
-        "heard_whole_in_both_halves": with_one_speaker([*quiet, *words]),
+        "model": spotter.manifest.name,
+        "model_sha256": spotter.manifest.window.sha256,
+        "mode": spotter.model.mode,
+        "hop_ms": spotter.hop_ms,
+        **point.as_table(spotter.manifest),
+        "audio": {name: [path.name for path in one.folders] for name, one in sources.items()},
+        "heard_whole_in_both_halves": with_one_speaker(sources),
         **tuned,
         "command": command_line(),
     }
     if arguments.picture:
-        title = f"{spotter.manifest.name}: thresholds tuned on {arguments.split_speakers}"
-        draw_tuning(report, arguments.picture, title=title)
+        draw_tuning(
+            report, arguments.picture, title=f"{spotter.manifest.name}, half {report['half']}"
+        )
     if not arguments.dry_run:
         report["written"] = _write(arguments.model, report)
     if arguments.json:
@@ -145,33 +177,33 @@ def tune(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _config(arguments: argparse.Namespace) -> TuneConfig:
-    from training.tuning.tune import TuneConfig
+def _sources(arguments: argparse.Namespace) -> dict[str, Source]:
+    """Return the sets of audio to tune on, in the order in which they are shown."""
+    from training.conditions.layout import read_conditions
+    from training.tuning.budget import DEFAULT, Budget, parse_pairs, parse_weights
+    from training.tuning.tuning_audio import Source
 
-    return TuneConfig(
-        fa_per_hour=arguments.fa_per_hour,
-        smoothing_ms=tuple(arguments.smoothing_ms),
-        suppression_ms=tuple(arguments.suppression_ms or ()),
-        context_weights=tuple(arguments.context_weights),
-        max_latency_s=arguments.max_latency_s,
-        own_share=arguments.own_share,
-    )
-
-
-def _about(
-    point: OperatingPoint, spotter: KeywordSpotter, arguments: argparse.Namespace
-) -> dict[str, Any]:
-    """Return the model, the operating point and the audio, for the report."""
-    manifest = spotter.manifest
-    return {
-        "model": manifest.name,
-        "model_sha256": manifest.window.sha256,
-        "mode": spotter.model.mode,
-        "hop_ms": spotter.hop_ms,
-        **point.as_table(manifest),
-        "audio": [folder.name for folder in arguments.audio],
-        "misses": arguments.misses.name if arguments.misses else None,
-    }
+    given = parse_pairs("--budget", arguments.budget)
+    asked = {name: Budget.parse(text) for name, text in given.items()}
+    weights = parse_weights("--weights", arguments.weights)
+    sources: dict[str, Source] = {}
+    if arguments.conditions:
+        for found in read_conditions(arguments.conditions):
+            budget = asked.get(found.name, DEFAULT.get(found.name))
+            sources[found.name] = Source((found.folder,), budget, weights.get(found.name, 1.0))
+    if arguments.audio:
+        sources[OWN] = Source(tuple(arguments.audio), Budget(arguments.fa_per_hour))
+    if arguments.misses:
+        sources[WORDS] = Source((arguments.misses,), None, weights.get(WORDS, 1.0))
+    if not any(one.budget for one in sources.values()):
+        raise ConfigError("expected --conditions DIR, or --audio DIR and --fa-per-hour X")
+    for option, names in (("--budget", asked), ("--weights", weights)):
+        unknown = sorted(set(names) - set(sources))
+        if unknown:
+            raise ConfigError(
+                f"{option} {unknown[0]}: expected one of {', '.join(sources)}, got {unknown[0]!r}"
+            )
+    return sources
 
 
 def _write(model: str, report: dict[str, Any]) -> str:
@@ -192,39 +224,55 @@ def _write(model: str, report: dict[str, Any]) -> str:
 
 
 def _print(report: dict[str, Any]) -> None:
-    table = Table("keyword", "threshold", "missed", "false alarms")
+    from training.conditions.scores import table_rows
+
     shown = report["reporting"] or report["tuning"]
-    for keyword, threshold in report["thresholds"].items():
-        row = shown["per_keyword"][keyword]
-        missed = f"{row['missed']} of {row['words']}"
-        table.add_row(keyword, f"{threshold:.3f}", missed, str(row["false_accepts"]))
-    Console().print(table)
+    names = ["tuning", "reporting"] if report["reporting"] else ["tuning"]
+    table = Table("condition", "", "tuned on" if len(names) > 1 else "all speakers", "other half")
+    if len(names) == 1:
+        table.columns.pop()
+    for row in table_rows([report[name] for name in names]):
+        table.add_row(*row)
+    console = Console()
+    console.print(table)
+    console.print(_by_keyword(report, shown))
     print(
         f"smoothing {report['smoothing_ms']} ms, suppression {report['suppression_ms']} ms, "
-        f"context {max(report['context_weights'].values(), default=0):g}, "
-        f"for {report['fa_per_hour']:g} false alarms per hour"
+        f"context {max(report['context_weights'].values(), default=0):g}"
     )
-    for part, name in (("tuning", "tuned on"), ("reporting", "other speakers")):
-        if report[part]:
-            print(f"{name}: {_sentence(report[part])}")
+    for name in names:
+        print(f"{'tuned on' if name == 'tuning' else 'other half'}: {_sentence(report[name])}")
     if not report["reporting"]:
         print("no speakers were held out: expect more false alarms on others")
     for folder in report["heard_whole_in_both_halves"]:
         print(f"{folder} has a single speaker and was used in both halves")
 
 
-def _sentence(figures: dict[str, Any]) -> str:
-    low, high = figures["false_accepts_interval_95"]
-    text = (
-        f"{figures['false_accepts']} false alarms in {figures['hours']:.2f} h = "
-        f"{figures['false_accepts_per_hour']:.2f} per hour ({low:.2f} to {high:.2f})"
-    )
-    if figures["words"]:
-        low, high = figures["false_reject_interval_95"]
-        text += (
-            f", {figures['missed']} of {figures['words']} words missed = "
-            f"{100 * figures['false_reject_rate']:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
+def _by_keyword(report: dict[str, Any], shown: dict[str, Any]) -> Table:
+    """Return missed words and false alarms of each keyword in each condition."""
+    rows = shown["conditions"]
+    words = [name for name, row in rows.items() if row["events"]]
+    table = Table("keyword", "threshold", *(f"missed %, {name}" for name in words), "false alarms")
+    for keyword, threshold in report["thresholds"].items():
+        missed = (rows[name]["missed_by_keyword"].get(keyword) for name in words)
+        wrong = {name: row["false_alarms_by_keyword"].get(keyword) for name, row in rows.items()}
+        table.add_row(
+            keyword,
+            f"{threshold:.3f}",
+            *("–" if share is None else f"{100 * share:.0f}" for share in missed),
+            ", ".join(f"{name} {count}" for name, count in wrong.items() if count),
         )
-    if figures["latency_s"]["median"] is not None:
-        text += f", {figures['latency_s']['median']:.2f} s after the end of the word (median)"
-    return text
+    return table
+
+
+def _sentence(figures: dict[str, Any]) -> str:
+    """Return how much of each budget is used, and how many words are missed on average."""
+    used = ", ".join(
+        f"{name} {row['used'] * row['limit'] * (100 if row['is_share'] else 1):.2g}"
+        f"{' %' if row['is_share'] else ' per hour'}"
+        f" of {row['limit'] * (100 if row['is_share'] else 1):g}"
+        for name, row in figures["budgets"].items()
+    )
+    if figures["missed"] is None:
+        return used
+    return f"{used}; missed on average {100 * figures['missed']:.1f} %"

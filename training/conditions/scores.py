@@ -54,12 +54,17 @@ def measure(
         events = read_truth(condition.truth, files=names)
         label = f"{title or manifest.name}, {condition.name}"
         files = [run_file(spotter, path) for path in progress(label)(paths)]
-        by_kind = {
-            kind: figures_of([file for file in files if kind_of(file.file) == kind], events)
-            for kind in sorted({kind_of(path) for path in paths} - {""})
-        }
-        rows[condition.name] = {**figures_of(files, events), "by_kind": by_kind}
+        rows[condition.name] = condition_figures(files, events)
     return {"model": manifest.name, "version": manifest.version, "conditions": rows}
+
+
+def condition_figures(files: Sequence[FileScores], events: Sequence[Event]) -> dict[str, Any]:
+    """Return the figures of a condition, and in ``by_kind`` those of each kind of file."""
+    by_kind = {
+        kind: figures_of([file for file in files if kind_of(file.file) == kind], events)
+        for kind in sorted({kind_of(file.file) for file in files} - {""})
+    }
+    return {**figures_of(files, events), "by_kind": by_kind}
 
 
 def figures_of(files: Sequence[FileScores], events: Sequence[Event]) -> dict[str, Any]:

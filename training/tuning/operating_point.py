@@ -1,16 +1,14 @@
-"""An operating point of the decision stage, and its figures on a set of audio."""
+"""An operating point of the decision stage, and its figures on sets of audio."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from kws.manifest import ModelManifest
-from training.evaluation.metrics import rate_interval, share_interval
-from training.evaluation.stream_scores import Tally, replay, tally_files
+from training.conditions.scores import condition_figures
+from training.evaluation.stream_scores import FileScores, replay
 from training.tuning.posterior_cache import ScoreSettings
 from training.tuning.tuning_audio import AudioSet, TuningAudio
 
@@ -32,77 +30,59 @@ class OperatingPoint:
             "thresholds": dict(self.thresholds),
         }
 
+    def detect(self, part: AudioSet, manifest: ModelManifest) -> list[FileScores]:
+        """Return the detections of the decision policy in each file of a set; scores are dropped.
 
-@dataclass
-class Outcome:
-    """Detections of an operating point on some audio; two outcomes can be added."""
-
-    hours: float
-    quiet: Tally
-    words: Tally
-
-    def __add__(self, other: Outcome) -> Outcome:
-        return Outcome(self.hours + other.hours, self.quiet + other.quiet, self.words + other.words)
-
-    def figures(self, keywords: Sequence[str]) -> dict[str, Any]:
-        """Return counts, rates and their 95 % intervals, in total and per keyword."""
-        n_false = sum(self.quiet.false_accepts.values())
-        n_words, n_hits = sum(self.words.events.values()), sum(self.words.hits.values())
-        late = self.words.latencies_s
-        return {
-            "hours": round(self.hours, 4),
-            "false_accepts": n_false,
-            "false_accepts_per_hour": round(n_false / self.hours, 3),
-            "false_accepts_interval_95": _rounded(rate_interval(n_false, self.hours)),
-            "words": n_words,
-            "missed": n_words - n_hits,
-            "false_reject_rate": round(1 - n_hits / n_words, 4) if n_words else None,
-            "false_reject_interval_95": _rounded(share_interval(n_words - n_hits, n_words)),
-            "other_firings_beside_words": sum(self.words.false_accepts.values()),
-            "latency_s": {
-                "median": round(float(np.median(late)), 3) if late else None,
-                "p95": round(float(np.percentile(late, 95)), 3) if late else None,
-            },
-            "per_keyword": {keyword: self._of(keyword) for keyword in keywords},
-        }
-
-    def _of(self, keyword: str) -> dict[str, Any]:
-        words, false = self.words.events.get(keyword, 0), self.quiet.false_accepts.get(keyword, 0)
-        missed = words - self.words.hits.get(keyword, 0)
-        return {
-            "false_accepts": false,
-            "false_accepts_interval_95": _rounded(rate_interval(false, self.hours)),
-            "words": words,
-            "missed": missed,
-            "false_reject_interval_95": _rounded(share_interval(missed, words)),
-        }
-
-
-def measure(audio: TuningAudio, setting: OperatingPoint, manifest: ModelManifest) -> Outcome:
-    """Return the detections of the decision policy at an operating point."""
-    return Outcome(
-        audio.quiet.hours,
-        tally(audio.quiet, setting, manifest),
-        tally(audio.words, setting, manifest),
-    )
-
-
-def tally(part: AudioSet, setting: OperatingPoint, manifest: ModelManifest) -> Tally:
-    """Return the detections on a set of audio, matched with the spoken words."""
-    fired = (
-        (
-            file.file,
-            replay(
-                setting.scoring.scores(file, manifest),
+        The files keep their names, durations and detections.
+        """
+        files = []
+        for posteriors in part.files:
+            scores = self.scoring.scores(posteriors, manifest)
+            found = replay(
+                scores,
                 manifest.labels,
-                setting.thresholds,
-                suppression_s=setting.suppression_ms / 1000,
-            ),
-        )
-        for file in part.files
-    )
-    return tally_files(fired, part.events)
+                self.thresholds,
+                suppression_s=self.suppression_ms / 1000,
+            )
+            nothing = scores.scores[:0]
+            files.append(
+                replace(scores, times_s=scores.times_s[:0], scores=nothing, detections=tuple(found))
+            )
+        return files
 
 
-def _rounded(interval: tuple[float, float]) -> list[float]:
-    return [round(value, 4) for value in interval]
+def figures(
+    halves: Sequence[tuple[TuningAudio, OperatingPoint]], manifest: ModelManifest
+) -> dict[str, Any]:
+    """Return the figures of operating points, each on its own part of the audio, pooled.
+
+    Returns
+    -------
+    figures : dict
+        ``missed``: the weighted mean over the sets with keywords; ``budgets``: for each set with
+        one ``limit``, ``is_share`` and ``used``, the share of it that is used; ``conditions``:
+        `condition_figures` of every set.
+    """
+    conditions, budgets, missed, weights = {}, {}, 0.0, 0.0
+    for name, first in halves[0][0].sets.items():
+        parts = [audio.sets[name] for audio, _ in halves]
+        files = [
+            file for audio, point in halves for file in point.detect(audio.sets[name], manifest)
+        ]
+        row = condition_figures(files, [event for part in parts for event in part.events])
+        conditions[name] = row
+        if row["events"]:
+            missed += first.weight * row["missed"]
+            weights += first.weight
+        if first.budget:
+            rate = row["fired" if first.budget.is_share else "false_alarms_per_hour"]
+            budgets[name] = {
+                "limit": first.budget.limit,
+                "is_share": first.budget.is_share,
+                "used": round(rate / first.budget.limit, 3),
+            }
+    return {
+        "missed": round(missed / weights, 4) if weights else None,
+        "budgets": budgets,
+        "conditions": conditions,
+    }

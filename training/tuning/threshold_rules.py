@@ -9,6 +9,7 @@ with other rules on held-out speakers.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +17,23 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-# Budget at which each keyword's offset is estimated. At this rate an hour and a half of
-# audio gives more than a dozen false accepts, enough to compare keywords.
-LEARN_PER_HOUR = 10.0
+# Multiple of the budgets at which each keyword's offset is estimated: four sets of an hour each
+# then give a few dozen false alarms, enough to compare keywords.
+LEARN_AT = 3.0
 # Number of highest false peaks that the tail is fitted to.
 TAIL_PEAKS = 20
 # int8 posteriors reach at most 255/256, so thresholds above this are equivalent.
 HIGHEST = 0.9975
+
+
+class AlarmCounts(NamedTuple):
+    """False alarms of one set of audio."""
+
+    counts: IntArray
+    """Of each keyword at each threshold, shape (n_keywords, n_thresholds)."""
+
+    allowed: float
+    """How many of them, of all keywords together, the budget allows."""
 
 
 def cheapest_steps(rates: FloatArray, costs: FloatArray, *, budget: float) -> IntArray:
@@ -69,57 +80,73 @@ def _undominated(rates: FloatArray, costs: FloatArray) -> NDArray[np.int64]:
 
 
 def choose_steps(
-    counts: IntArray,
+    alarms: Sequence[AlarmCounts],
     costs: FloatArray,
     grid: FloatArray,
     *,
-    hours: float,
-    budgets: Sequence[float],
+    factors: Sequence[float],
     own_share: float,
 ) -> list[IntArray]:
-    """Return for each budget the index of each keyword's threshold in the grid.
+    """Return for each multiple of the budgets the index of each keyword's threshold in the grid.
+
+    Each is the lowest level at which new audio is expected to keep all budgets.
 
     Parameters
     ----------
-    counts : ndarray of int, shape (n_keywords, n_thresholds)
-        False accepts of each keyword at each threshold.
-    costs : ndarray of the same shape
+    alarms : sequence of AlarmCounts
+        One for each set of audio with a budget.
+    costs : ndarray, shape (n_keywords, n_thresholds)
         Cost of missed words and unwanted detections.
     grid : ndarray, shape (n_thresholds,)
         Thresholds, rising.
-    hours : float
-        Duration of the audio in which the false accepts were counted.
-    budgets : sequence of float
-        False accepts per hour of all keywords together.
+    factors : sequence of float
+        All budgets are multiplied by it.
     own_share : float
         Share of each keyword's own best offset; 0 gives one threshold for all keywords. Higher
         values suit a model whose keywords score differently, and overfit more in few hours.
     """
-    deviation = own_share * own_places(counts, costs, grid, hours=hours)
+    deviation = own_share * own_places(alarms, costs, grid)
+    steps, used = _levels(alarms, grid, deviation)
+    # Rates fall with the level. Where none is low enough, the last level is taken.
+    first = [int(np.argmax(np.append(used <= factor, True))) for factor in factors]
+    return [steps[min(index, len(steps) - 1)] for index in first]
+
+
+def own_places(alarms: Sequence[AlarmCounts], costs: FloatArray, grid: FloatArray) -> FloatArray:
+    """Return each keyword's best offset from the common level, as heights with mean 0.
+
+    A height is -log(1 - threshold). Offsets are estimated at generous budgets, at which single
+    false alarms matter little. A set of audio counts by the share of its budget that is used
+    where all keywords have one threshold: a budget that is hardly used needs no offsets.
+    """
+    steps, used = _levels(alarms, grid, np.zeros(len(costs)))
+    common = steps[min(int(np.argmax(np.append(used <= 1, True))), len(steps) - 1)]
+    keywords = np.arange(len(costs))
+    prices = [float(one.counts[keywords, common].sum() + 0.5) / one.allowed for one in alarms]
+    rates = sum(
+        price / sum(prices) * _falling(one.counts) / one.allowed
+        for price, one in zip(prices, alarms)
+    )
+    best = cheapest_steps(np.asarray(rates), costs, budget=LEARN_AT)
+    # The last step of the grid means "never" and is no offset.
+    places = _heights(grid)[np.minimum(best, len(grid) - 2)]
+    return np.asarray(places - places.mean())
+
+
+def _levels(
+    alarms: Sequence[AlarmCounts], grid: FloatArray, deviation: FloatArray
+) -> tuple[IntArray, FloatArray]:
+    """Return the thresholds at each level, and the largest share used of any budget there."""
     heights = _heights(grid)
     levels = np.linspace(heights[0], heights[-1], 2 * len(grid))
     steps = np.searchsorted(heights, levels[:, None] + deviation - 1e-9)
     steps = np.minimum(steps, len(grid) - 1)
-    total = counts[np.arange(len(counts)), steps].sum(axis=1)
-    rates = expected_counts(total, levels) / hours
-    # Rates fall with the level. Where none is low enough, the last level is taken.
-    first = [int(np.argmax(np.append(rates <= budget, True))) for budget in budgets]
-    return [steps[min(index, len(levels) - 1)] for index in first]
-
-
-def own_places(
-    counts: IntArray, costs: FloatArray, grid: FloatArray, *, hours: float
-) -> FloatArray:
-    """Return each keyword's best offset from the common level, as heights with mean 0.
-
-    A height is -log(1 - threshold). Offsets are estimated at a generous budget, at which single
-    false accepts matter little.
-    """
-    steps = cheapest_steps(_falling(counts) / hours, costs, budget=LEARN_PER_HOUR)
-    # The last step of the grid means "never" and is no offset.
-    steps = np.minimum(steps, len(grid) - 2)
-    places = _heights(grid)[steps]
-    return np.asarray(places - places.mean())
+    keywords = np.arange(len(deviation))
+    used = [
+        expected_counts(one.counts[keywords, steps].sum(axis=1), levels) / one.allowed
+        for one in alarms
+    ]
+    return steps, np.max(used, axis=0)
 
 
 def expected_counts(total: IntArray, levels: FloatArray) -> FloatArray:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kws.decision.policy import firings
 from training.evaluation.stream_scores import LATE_S, FileScores
-from training.evaluation.truth import IGNORE, Event
+from training.evaluation.truth import IGNORE, OTHER, Event
 
 IntArray = NDArray[np.int64]
 LOWEST = 0.2
@@ -45,6 +45,9 @@ class Hops:
     event: IntArray
     """For each hop and keyword the spoken word that a detection would hit; -1: none."""
 
+    other: IntArray
+    """For each hop the other word, no keyword, at which it would be a false alarm; -1: none."""
+
     n_events: IntArray
     """Number of spoken words, shape (n_keywords,)."""
 
@@ -62,24 +65,30 @@ class Hops:
         first.
         """
         columns = [labels.index(keyword) for keyword in keywords]
-        ignored, spoken = [], []
-        n_spoken = 0
+        ignored, spoken, others = [], [], []
+        n_spoken = n_others = 0
         for scores in files:
             times = scores.times_s
             here = np.zeros(len(times), dtype=bool)
             hit = np.full((len(times), len(keywords)), -1, dtype=np.int64)
+            other = np.full(len(times), -1, dtype=np.int64)
             for event in (event for event in events if event.file == scores.file):
                 first, last = np.searchsorted(
                     times, (event.start_s, np.nextafter(event.end_s + LATE_S, np.inf))
                 )
                 if event.keyword == IGNORE:
                     here[first:last] = True
+                elif event.keyword == OTHER:
+                    # Of two the later one, as `Tally` counts them: events are in order of time.
+                    other[first:last] = n_others
+                    n_others += 1
                 elif event.keyword in keywords:
                     part = hit[first:last, keywords.index(event.keyword)]
                     part[part < 0] = n_spoken
                     n_spoken += 1
             ignored.append(here)
             spoken.append(hit)
+            others.append(other)
         count = Counter(event.keyword for event in events)
         return cls(
             scores=np.concatenate([scores.scores[:, columns] for scores in files]),
@@ -87,6 +96,7 @@ class Hops:
             file=np.repeat(np.arange(len(files)), [len(scores.times_s) for scores in files]),
             ignored=np.concatenate(ignored),
             event=np.concatenate(spoken),
+            other=np.concatenate(others),
             n_events=np.array([count[keyword] for keyword in keywords], dtype=np.int64),
         )
 
@@ -103,6 +113,9 @@ class SweepCounts:
 
     false_accepts: IntArray
 
+    fired: IntArray
+    """Other words, no keywords, at which it fires."""
+
 
 def sweep_thresholds(
     hops: Hops, thresholds: NDArray[np.float64], *, suppression_s: float
@@ -113,7 +126,7 @@ def sweep_thresholds(
     keyword alone has at most slightly more detections.
     """
     shape = (hops.scores.shape[1], len(thresholds))
-    hits, doubled, false = (np.zeros(shape, dtype=np.int64) for _ in range(3))
+    hits, doubled, false, others = (np.zeros(shape, dtype=np.int64) for _ in range(4))
     for keyword, step in np.ndindex(*shape):
         if step == 0:
             reached = np.arange(len(hops.times_s))
@@ -126,5 +139,8 @@ def sweep_thresholds(
         event = hops.event[fired, keyword]
         hits[keyword, step] = len(np.unique(event[event >= 0]))
         doubled[keyword, step] = np.count_nonzero(event >= 0) - hits[keyword, step]
-        false[keyword, step] = np.count_nonzero((event < 0) & ~hops.ignored[fired])
-    return SweepCounts(hits, doubled, false)
+        wrong = fired[(event < 0) & ~hops.ignored[fired]]
+        false[keyword, step] = len(wrong)
+        other = hops.other[wrong]
+        others[keyword, step] = len(np.unique(other[other >= 0]))
+    return SweepCounts(hits, doubled, false, others)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,16 +13,17 @@ from numpy.typing import NDArray
 from kws.config import MAX_CONTEXT_WEIGHT
 from kws.errors import ConfigError
 from kws.manifest import ModelManifest
-from training.tuning.operating_point import OperatingPoint, tally
+from training.evaluation.stream_scores import Tally, tally_files
+from training.tuning.operating_point import OperatingPoint
 from training.tuning.posterior_cache import MAX_SMOOTHING_MS, ScoreSettings
-from training.tuning.threshold_rules import choose_steps
+from training.tuning.threshold_rules import AlarmCounts, choose_steps
 from training.tuning.threshold_sweep import Hops, SweepCounts, sweep_thresholds, threshold_grid
 from training.tuning.tuning_audio import AudioSet, TuningAudio
 
-# The points of the report's curve, in false accepts per hour.
-BUDGETS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
+# The points of the report's curve, as multiples of all budgets.
+FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
-# A budget that allows fewer false accepts than this in all the audio cannot be tuned for.
+# A budget that allows fewer false alarms than this in all its audio cannot be tuned for.
 LEAST_EXPECTED = 0.5
 # A wrong detection beside the test words costs more than a missed word.
 WRONG_COST = 2.0
@@ -32,10 +34,7 @@ SLACK = 0.005
 
 @dataclass(frozen=True)
 class TuneConfig:
-    """The budget, and the values to choose from."""
-
-    fa_per_hour: float = 1.0
-    """False accepts of all keywords together."""
+    """The values to choose from, and what decides between them."""
 
     smoothing_ms: tuple[int, ...] = (200, 300, 400, 500)
     """Longer smoothing may miss a word that is repeated at once."""
@@ -54,6 +53,10 @@ class TuneConfig:
     own_share: float = 0.25
     """Share of each keyword's own best offset from the common level; see `choose_steps`."""
 
+    margin: float = 0.2
+    """Share of each budget that is kept back for chance: the expected false alarms are this much
+    below it. Higher: the budgets hold on other audio more often, and more words are missed."""
+
     def __post_init__(self) -> None:
         smoothing, suppression, weights = (
             self.smoothing_ms,
@@ -64,7 +67,7 @@ class TuneConfig:
         is_suppression = all(0 <= value <= 60_000 for value in suppression)
         are_weights = all(0 <= value <= MAX_CONTEXT_WEIGHT for value in weights)
         for option, valid, expected, got in (
-            ("fa-per-hour", self.fa_per_hour > 0, "above 0", self.fa_per_hour),
+            ("margin", 0 <= self.margin < 1, "0 to below 1", self.margin),
             ("own-share", 0 <= self.own_share <= 1, "0 to 1", self.own_share),
             ("max-latency-s", self.max_latency_s > 0, "above 0", self.max_latency_s),
             ("smoothing-ms", is_smoothing, f"above 0 and up to {MAX_SMOOTHING_MS}", smoothing),
@@ -76,17 +79,20 @@ class TuneConfig:
 
 
 class Candidate(NamedTuple):
-    """An operating point for a budget, with its cost on the test words."""
+    """An operating point for a multiple of the budgets, with its cost on the test words."""
 
-    budget: float
+    factor: float
     cost: float
     point: OperatingPoint
 
 
 def tune(
-    audio: TuningAudio, manifest: ModelManifest, config: TuneConfig, budgets: Sequence[float] = ()
+    audio: TuningAudio,
+    manifest: ModelManifest,
+    config: TuneConfig,
+    factors: Iterable[float] = (1.0,),
 ) -> dict[float, OperatingPoint]:
-    """Return the operating point for the budget asked for, and for each of `budgets`.
+    """Return the operating point that keeps all budgets together, for multiples of them.
 
     Thresholds are chosen for each smoothing, context weight and suppression; of these the ones
     with the lowest cost on the test words are taken. Without test words they stay as they are and
@@ -95,44 +101,52 @@ def tune(
     Raises
     ------
     ConfigError
-        If the audio is too short for the budget, or no useful threshold keeps it.
+        If the audio is too short for a budget, or no useful threshold keeps them.
     """
-    asked = config.fa_per_hour
-    if audio.quiet.hours * asked < LEAST_EXPECTED:
-        raise ConfigError(
-            f"--audio: {audio.quiet.hours:.2f} h are too short to tune for {asked:g} false accepts "
-            f"per hour; expected at least {LEAST_EXPECTED / asked:g} h in the half that is tuned "
-            "on, a higher --fa-per-hour, or --split-speakers none"
-        )
+    for name, part in audio.alarms.items():
+        _check_length(name, part)
     found = [
         candidate
         for scoring in _score_settings(audio, manifest, config)
-        for candidate in _candidates(audio, manifest, config, {asked, *budgets}, scoring)
+        for candidate in _candidates(audio, manifest, config, sorted({1.0, *factors}), scoring)
     ]
     prompt = _prompt(found, audio, manifest, config)
-    n_words = sum(event.keyword in manifest.keywords for event in audio.words.events)
     own_ms = manifest.decision.suppression_ms
     best = {}
-    for budget in sorted({asked, *budgets}):
-        choices = [one for one in found if one.budget == budget and one.point.scoring in prompt]
-        limit = min(one.cost for one in choices) + SLACK * n_words
-        best[budget] = min(
+    for factor in sorted({1.0, *factors}):
+        choices = [one for one in found if one.factor == factor and one.point.scoring in prompt]
+        limit = min(one.cost for one in choices) + SLACK
+        best[factor] = min(
             (one for one in choices if one.cost <= limit),
             key=lambda one: (abs(one.point.suppression_ms - own_ms), one.cost),
         ).point
-    if min(best[asked].thresholds.values()) >= 1.0:
+    if min(best[1.0].thresholds.values()) >= 1.0:
+        asked = ", ".join(f"{name}={part.budget}" for name, part in audio.alarms.items())
         raise ConfigError(
-            f"{asked:g} false accepts per hour: every threshold that keeps this budget silences a "
-            "keyword completely; expected a better model, more audio, or a higher --fa-per-hour"
+            f"budget {asked}: every threshold that keeps it silences a keyword completely; "
+            "expected a better model, more audio, or higher budgets"
         )
     return best
+
+
+def _check_length(name: str, part: AudioSet) -> None:
+    if part.allowed >= LEAST_EXPECTED:
+        return
+    assert part.budget is not None
+    least = LEAST_EXPECTED / part.budget.limit
+    there = f"{part.n_others} other words" if part.budget.is_share else f"{part.hours:.2f} h"
+    wanted = f"{math.ceil(least)} words" if part.budget.is_share else f"{least:g} h"
+    raise ConfigError(
+        f"{name}: {there} are too few to tune for {name}={part.budget}; expected at least "
+        f"{wanted} in the half that is tuned on, a higher budget, or --half none"
+    )
 
 
 def _score_settings(
     audio: TuningAudio, manifest: ModelManifest, config: TuneConfig
 ) -> list[ScoreSettings]:
     """Return the combinations of smoothing and context weight to try."""
-    if not audio.words.files:
+    if not audio.words:
         return [ScoreSettings(manifest.decision.smoothing_ms, None)]
     weights = config.context_weights if manifest.tells_speech else (None,)
     return [ScoreSettings(ms, weight) for ms in config.smoothing_ms for weight in weights]
@@ -142,34 +156,42 @@ def _candidates(
     audio: TuningAudio,
     manifest: ModelManifest,
     config: TuneConfig,
-    budgets: Iterable[float],
+    factors: Sequence[float],
     scoring: ScoreSettings,
 ) -> list[Candidate]:
-    """Return the best thresholds for each suppression and budget."""
+    """Return the best thresholds for each suppression and multiple of the budgets."""
     grid = threshold_grid()
-    quiet = _hops(audio.quiet, manifest, scoring)
-    words = _hops(audio.words, manifest, scoring) if audio.words.files else None
+    alarms = {name: _hops(part, manifest, scoring) for name, part in audio.alarms.items()}
+    words = {name: _hops(part, manifest, scoring) for name, part in audio.words.items()}
     own_ms = manifest.decision.suppression_ms
     spans = set(config.suppression_ms or (own_ms, *SUPPRESSION_MS)) if words else {own_ms}
-    own_share = config.own_share if words else 0.0
-    ordered = sorted(budgets)
     found = []
     for suppression_ms in sorted(spans):
         suppression_s = suppression_ms / 1000
-        counts = sweep_thresholds(quiet, grid, suppression_s=suppression_s).false_accepts
-        costs = np.zeros(counts.shape)
-        if words:
-            costs = _costs(words, sweep_thresholds(words, grid, suppression_s=suppression_s))
+        counted = [
+            _alarm_counts(
+                audio.sets[name], sweep_thresholds(hops, grid, suppression_s=suppression_s)
+            )
+            for name, hops in alarms.items()
+        ]
+        costs = np.zeros((len(manifest.keywords), len(grid)))
+        for name, hops in words.items():
+            counts = sweep_thresholds(hops, grid, suppression_s=suppression_s)
+            costs += _costs(hops, counts) * _weight(audio, name)
         chosen = choose_steps(
-            counts, costs, grid, hours=audio.quiet.hours, budgets=ordered, own_share=own_share
+            counted,
+            costs,
+            grid,
+            factors=[factor * (1 - config.margin) for factor in factors],
+            own_share=config.own_share if words else 0.0,
         )
-        for budget, steps in zip(ordered, chosen):
+        for factor, steps in zip(factors, chosen):
             thresholds = [round(float(grid[step]), 3) for step in steps]
             point = OperatingPoint(
                 scoring, suppression_ms, dict(zip(manifest.keywords, thresholds))
             )
             cost = float(costs[np.arange(len(costs)), steps].sum())
-            found.append(Candidate(budget, cost, point))
+            found.append(Candidate(factor, cost, point))
     return found
 
 
@@ -177,17 +199,26 @@ def _prompt(
     found: Sequence[Candidate], audio: TuningAudio, manifest: ModelManifest, config: TuneConfig
 ) -> set[ScoreSettings]:
     """Return the score settings within the latency limit, or else the fastest one."""
-    asked = [one.point for one in found if one.budget == config.fa_per_hour]
+    asked = [one.point for one in found if one.factor == 1]
     latency_s = {}
     for scoring in {point.scoring for point in asked}:
         point = min(
             (point for point in asked if point.scoring == scoring),
             key=lambda point: abs(point.suppression_ms - manifest.decision.suppression_ms),
         )
-        late = tally(audio.words, point, manifest).latencies_s
+        late = [
+            late_s
+            for part in audio.words.values()
+            for late_s in _tally(part, point, manifest).latencies_s
+        ]
         latency_s[scoring] = float(np.median(late)) if late else 0.0
     limit_s = max(config.max_latency_s + 1e-9, min(latency_s.values()))
     return {scoring for scoring, late_s in latency_s.items() if late_s <= limit_s}
+
+
+def _tally(part: AudioSet, point: OperatingPoint, manifest: ModelManifest) -> Tally:
+    files = point.detect(part, manifest)
+    return tally_files(((file.file, file.detections) for file in files), part.events)
 
 
 def _hops(part: AudioSet, manifest: ModelManifest, scoring: ScoreSettings) -> Hops:
@@ -195,11 +226,24 @@ def _hops(part: AudioSet, manifest: ModelManifest, scoring: ScoreSettings) -> Ho
     return Hops.gather(scores, part.events, manifest.labels, manifest.keywords)
 
 
+def _alarm_counts(part: AudioSet, counts: SweepCounts) -> AlarmCounts:
+    assert part.budget is not None
+    wrong = counts.fired if part.budget.is_share else counts.false_accepts
+    return AlarmCounts(wrong, part.allowed)
+
+
+def _weight(audio: TuningAudio, name: str) -> float:
+    """Return the share of a set of test words in the cost."""
+    whole = sum(part.weight for part in audio.words.values())
+    return audio.sets[name].weight / whole if whole else 0.0
+
+
 def _costs(words: Hops, counts: SweepCounts) -> NDArray[np.float64]:
-    """Return the cost on the test words of each keyword and threshold.
+    """Return the cost on a set of test words of each keyword and threshold, as a share of them.
 
     A missed word costs 1, so does a second detection of a word, and a detection elsewhere costs
     `WRONG_COST`.
     """
     missed = words.n_events[:, None] - counts.hits
-    return np.asarray(missed + counts.doubled + WRONG_COST * counts.false_accepts, np.float64)
+    cost = missed + counts.doubled + WRONG_COST * counts.false_accepts
+    return np.asarray(cost / max(1, int(words.n_events.sum())), np.float64)

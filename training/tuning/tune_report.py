@@ -1,4 +1,4 @@
-"""The report of a tuning: figures on the other speakers, as a curve over budgets and a plot."""
+"""The report of a tuning: figures on the other half, a curve over multiples of the budgets."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 
 from kws.manifest import ModelManifest
 from training.datasets.folders import HALVES
-from training.plotting import new_figure, save_figure
-from training.tuning.operating_point import OperatingPoint, Outcome, measure
-from training.tuning.tune import BUDGETS, TuneConfig, tune
+from training.plotting import SERIES, new_figure, save_figure
+from training.tuning.operating_point import OperatingPoint, figures
+from training.tuning.tune import FACTORS, TuneConfig, tune
 from training.tuning.tuning_audio import TuningAudio
 
 A, B = HALVES
 # For each split the halves to tune on and to report on; None: all speakers, and nothing.
 WAYS: dict[str, tuple[tuple[str | None, str | None], ...]] = {
-    "half-a": ((A, B),),
-    "half-b": ((B, A),),
-    "both-ways": ((A, B), (B, A)),
+    "a": ((A, B),),
+    "b": ((B, A),),
+    "both": ((A, B), (B, A)),
     "none": ((None, None),),
 }
+Points = dict[float, OperatingPoint]
 
 
 def tune_and_report(
@@ -31,9 +32,9 @@ def tune_and_report(
     manifest: ModelManifest,
     config: TuneConfig,
     *,
-    split: str,
+    half: str,
 ) -> tuple[OperatingPoint, dict[str, Any]]:
-    """Tune on one part of the speakers; return the operating point and a report on the others.
+    """Tune on one half of the speakers; return the operating point and a report on the other.
 
     Parameters
     ----------
@@ -43,113 +44,107 @@ def tune_and_report(
     manifest : ModelManifest
         The model.
     config : TuneConfig
-        The budget, and the values to choose from.
-    split : str
-        ``half-a`` or ``half-b``: tune on it, report on the other. ``both-ways``: tune on each
-        half, report on the other, and pool the reports; the operating point is then tuned on all
-        speakers. ``none``: tune on all speakers, with nothing held out.
+        The values to choose from.
+    half : str
+        ``a`` or ``b``: tune on it, report on the other. ``both``: tune on each half, report on the
+        other, and pool the reports; the operating point is then tuned on all speakers. ``none``:
+        tune on all speakers, with nothing held out.
     """
-    asked = config.fa_per_hour
-    own: dict[float, Outcome] = {}
-    reported: dict[float, Outcome] = {}
-    speakers: list[str] = []
-    described: list[dict[str, Any]] = []
-    for half, other in WAYS[split]:
-        audio = read_audio(half)
-        points = tune(audio, manifest, config, BUDGETS)
-        tuned_on = {"tuned_on": list(audio.quiet.speakers)}
-        described.append({**tuned_on, **points[asked].as_table(manifest)})
-        _add_outcomes(own, audio, points, manifest)
+    own: list[tuple[TuningAudio, Points]] = []
+    held_out: list[tuple[TuningAudio, Points]] = []
+    for chosen, other in WAYS[half]:
+        audio = read_audio(chosen)
+        points = tune(audio, manifest, config, FACTORS)
+        own.append((audio, points))
         if other is not None:
-            held_out = read_audio(other)
-            speakers += held_out.quiet.speakers
-            _add_outcomes(reported, held_out, points, manifest)
-    chosen = points[asked]
-    if split == "both-ways":
-        chosen = tune(read_audio(None), manifest, config)[asked]
-    keywords = manifest.keywords
+            held_out.append((read_audio(other), points))
+    point = own[0][1][1.0]
+    if half == "both":
+        point = tune(read_audio(None), manifest, config)[1.0]
+    first = own[0][0]
     report = {
-        "fa_per_hour": asked,
-        "split": split,
+        "budget": {name: str(part.budget) for name, part in first.alarms.items()},
+        "weights": {name: part.weight for name, part in first.words.items()},
+        "half": half,
+        "margin": config.margin,
         "own_share": config.own_share,
-        "ways": described,
-        "tuning": own[asked].figures(keywords),
-        "reporting": {"speakers": speakers, **reported[asked].figures(keywords)}
-        if reported
+        "ways": [
+            {"tuned_on": audio.speakers, **points[1.0].as_table(manifest)} for audio, points in own
+        ],
+        "tuning": _at(own, 1.0, manifest),
+        "reporting": {
+            "speakers": sorted({name for audio, _ in held_out for name in audio.speakers}),
+            **_at(held_out, 1.0, manifest),
+        }
+        if held_out
         else None,
         "curve": [
             {
-                "fa_per_hour": budget,
-                "tuning": _point(own[budget], keywords),
-                "reporting": _point(reported[budget], keywords) if reported else None,
+                "factor": factor,
+                "tuning": _short(_at(own, factor, manifest)),
+                "reporting": _short(_at(held_out, factor, manifest)) if held_out else None,
             }
-            for budget in sorted(own)
+            for factor in FACTORS
         ],
     }
-    return chosen, report
+    return point, report
 
 
-def _add_outcomes(
-    outcomes: dict[float, Outcome],
-    audio: TuningAudio,
-    points: dict[float, OperatingPoint],
-    manifest: ModelManifest,
-) -> None:
-    for budget, point in points.items():
-        outcome = measure(audio, point, manifest)
-        outcomes[budget] = outcomes[budget] + outcome if budget in outcomes else outcome
+def _at(
+    halves: Sequence[tuple[TuningAudio, Points]], factor: float, manifest: ModelManifest
+) -> dict[str, Any]:
+    return figures([(audio, points[factor]) for audio, points in halves], manifest)
 
 
-def _point(outcome: Outcome, keywords: Sequence[str]) -> dict[str, Any]:
-    figures = outcome.figures(keywords)
-    names = (
-        "false_accepts",
-        "false_accepts_per_hour",
-        "false_accepts_interval_95",
-        "false_reject_rate",
-        "false_reject_interval_95",
-    )
-    return {name: figures[name] for name in names}
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what the curve shows of an operating point."""
+    conditions = row["conditions"].items()
+    return {
+        "missed": {
+            "mean": row["missed"],
+            **{name: part["missed"] for name, part in conditions if part["events"]},
+        },
+        "used": {name: budget["used"] for name, budget in row["budgets"].items()},
+    }
 
 
 def draw_tuning(report: dict[str, Any], path: Path, *, title: str) -> None:
-    """Draw missed words against false alarms per hour for every budget, on both parts.
+    """Draw missed words, and the used share of each budget, over multiples of the budgets.
 
-    Bands are the 95 % intervals of the missed words, bars those of the false alarms; the ring
-    marks the budget that was asked for.
+    Solid lines are the half that chose nothing, dashed lines the half that was tuned on.
     """
-    figure = new_figure(7.5, 5)
-    axes = figure.subplots()
-    _plot_part(axes, report, "tuning", label="tuned on", colour="#7fb3d5")
-    _plot_part(axes, report, "reporting", label="other speakers", colour="#d95f02")
-    axes.set(
-        xlabel="false alarms per hour, all keywords together",
-        ylabel="missed words, %",
-        title=title,
-        xscale="symlog",
-        xlim=(-0.05, 20),
-        ylim=(0, 100),
-    )
-    axes.grid(alpha=0.3)
-    axes.legend(title=f"ring: tuned for {report['fa_per_hour']:g} per hour")
+    figure = new_figure(10, 4.5)
+    left, right = figure.subplots(1, 2)
+    _plot(left, report["curve"], "missed", scale=100)
+    _plot(right, report["curve"], "used", scale=1)
+    right.plot(FACTORS, FACTORS, color="black", linewidth=0.6)
+    left.set(ylabel="missed words, %", ylim=(0, None), title=title)
+    right.set(ylabel="false alarms, multiple of the budget", ylim=(0, None))
+    for axes in (left, right):
+        axes.set(xlabel="tuned for this multiple of the budgets", xscale="log", xticks=FACTORS)
+        axes.minorticks_off()
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend(fontsize=8, title="dashed: tuned on")
     save_figure(figure, path)
 
 
-def _plot_part(axes: Axes, report: dict[str, Any], part: str, *, label: str, colour: str) -> None:
-    rows = [
-        (row["fa_per_hour"], row[part])
-        for row in report["curve"]
-        if row[part] and row[part]["false_reject_rate"] is not None
-    ]
-    if not rows:
-        return
-    rates = np.array([row["false_accepts_per_hour"] for _, row in rows])
-    misses = 100 * np.array([row["false_reject_rate"] for _, row in rows])
-    spans = 100 * np.array([row["false_reject_interval_95"] for _, row in rows])
-    bars = np.array([row["false_accepts_interval_95"] for _, row in rows])
-    order = np.lexsort((-misses, rates))
-    axes.fill_between(rates[order], spans[order, 0], spans[order, 1], color=colour, alpha=0.2)
-    xerr = np.abs(bars.T - rates)
-    axes.errorbar(rates, misses, xerr=xerr, color=colour, marker=".", elinewidth=0.5, label=label)
-    ring = [budget == report["fa_per_hour"] for budget, _ in rows]
-    axes.plot(rates[ring], misses[ring], "o", ms=12, mfc="none", color=colour)
+def _plot(axes: Axes, curve: Sequence[dict[str, Any]], figure: str, *, scale: float) -> None:
+    for part, style in (("reporting", "-"), ("tuning", "--")):
+        if curve[0][part] is None:
+            continue
+        for index, name in enumerate(curve[0][part][figure]):
+            values = [row[part][figure][name] for row in curve]
+            if None in values:
+                continue
+            label = name if style == "-" or curve[0]["reporting"] is None else None
+            axes.plot(
+                [row["factor"] for row in curve],
+                [scale * value for value in values],
+                style,
+                color=SERIES[index % len(SERIES)],
+                linewidth=2 if style == "-" else 1,
+                marker=".",
+                label=label,
+            )

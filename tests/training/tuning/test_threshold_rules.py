@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from training.tuning.threshold_rules import (
+    AlarmCounts,
     cheapest_steps,
     choose_steps,
     expected_counts,
@@ -75,12 +76,45 @@ def test_the_share_moves_thresholds_apart():
     costs = np.tile(np.arange(len(GRID), dtype=float), (2, 1))
     gaps = []
     for share in (0.0, 0.25, 1.0):
-        (steps,) = choose_steps(counts, costs, GRID, hours=1.0, budgets=[4.0], own_share=share)
+        (steps,) = choose_steps(
+            [AlarmCounts(counts, 4.0)], costs, GRID, factors=[1.0], own_share=share
+        )
         gaps.append(GRID[steps[0]] - GRID[steps[1]])
 
     assert 0.0 == gaps[0] < gaps[1] < gaps[2]
-    places = own_places(counts, costs, GRID, hours=1.0)
+    places = own_places([AlarmCounts(counts, 4.0)], costs, GRID)
     assert 0.0 == pytest.approx(places.sum())
+
+
+def test_the_strictest_of_several_budgets_decides():
+    """
+    With several sets of audio the level is that of the set that needs the highest one, and a set
+    whose budget is hardly used changes neither level nor offsets much.
+    """
+    costs = np.tile(np.arange(len(GRID), dtype=float), (2, 1))
+    strict = AlarmCounts(falling((0.95, 0.6), 40), 4.0)
+    lax = AlarmCounts(falling((0.6, 0.95), 40), 400.0)
+
+    def level(*alarms, share=0.0):
+        return choose_steps(alarms, costs, GRID, factors=[1.0], own_share=share)[0]
+
+    assert level(strict).tolist() == level(strict, lax).tolist() == level(lax, strict).tolist()
+    assert level(lax)[0] < level(strict)[0]
+    alone, both = (own_places(alarms, costs, GRID) for alarms in ([strict], [strict, lax]))
+    np.testing.assert_allclose(alone, both, atol=0.3)
+
+
+def test_a_multiple_of_the_budgets_lowers_thresholds():
+    """
+    Each multiple gives a level of its own, lower for a larger one.
+    """
+    counts = AlarmCounts(falling((0.95, 0.9), 40), 4.0)
+    costs = np.zeros((2, len(GRID)))
+
+    steps = choose_steps([counts], costs, GRID, factors=[0.5, 1.0, 4.0], own_share=0.0)
+
+    levels = [int(one[0]) for one in steps]
+    assert levels[0] > levels[1] > levels[2]
 
 
 def test_more_false_accepts_are_expected_than_counted(rng):

@@ -10,7 +10,8 @@ from support.example_manifest import example
 
 from kws.config import DecisionConfig
 from training.evaluation.truth import Event
-from training.tuning.operating_point import measure
+from training.tuning.budget import Budget
+from training.tuning.operating_point import figures
 from training.tuning.posterior_cache import Posteriors, ScoreSettings
 from training.tuning.tune import TuneConfig, tune
 from training.tuning.tuning_audio import AudioSet, TuningAudio
@@ -48,7 +49,10 @@ def audio(rng) -> TuningAudio:
             for start, word in zip(starts, keywords)
         ]
     return TuningAudio(
-        AudioSet(tuple(readers), (), ("a", "b")), AudioSet(tuple(words), tuple(events), ("a", "b"))
+        {
+            "readers": AudioSet(tuple(readers), (), ("a", "b"), Budget(6)),
+            "words": AudioSet(tuple(words), tuple(events), ("a", "b")),
+        }
     )
 
 
@@ -60,7 +64,7 @@ def manifest():
 
 def config(*weights: float) -> TuneConfig:
     return TuneConfig(
-        fa_per_hour=6,
+        margin=0.0,
         smoothing_ms=(300,),
         suppression_ms=(300,),
         context_weights=weights,
@@ -73,17 +77,15 @@ def test_a_weight_that_separates_speech_from_quiet_is_chosen(audio, manifest):
     Keywords inside speech score as high as commands: without a context weight most commands are
     missed, with one hardly any, within the budget of false accepts.
     """
-    plain = tune(audio, manifest, config(0.0))[6]
-    chosen = tune(audio, manifest, config(0.0, 1.0, 4.0))[6]
-    before, after = (
-        measure(audio, one, manifest).figures(("on", "off")) for one in (plain, chosen)
-    )
+    plain = tune(audio, manifest, config(0.0))[1]
+    chosen = tune(audio, manifest, config(0.0, 1.0, 4.0))[1]
+    before, after = (figures([(audio, one)], manifest) for one in (plain, chosen))
 
     assert 0.0 == plain.scoring.context_weight
     assert 4.0 == chosen.scoring.context_weight
-    assert before["false_reject_rate"] > 0.8
-    assert after["false_reject_rate"] < 0.1
-    assert after["false_accepts"] <= 2
+    assert before["missed"] > 0.8
+    assert after["missed"] < 0.1
+    assert after["conditions"]["readers"]["false_alarms"] <= 2
 
 
 def test_a_wrong_detection_costs_more_than_a_missed_word(audio, manifest):
@@ -94,13 +96,14 @@ def test_a_wrong_detection_costs_more_than_a_missed_word(audio, manifest):
     swap = {"on": "off", "off": "on"}
     wrong = [
         dataclasses.replace(event, keyword=swap[event.keyword])
-        for number, event in enumerate(audio.words.events)
+        for number, event in enumerate(audio.sets["words"].events)
         if number % 2
     ]
-    right = [event for number, event in enumerate(audio.words.events) if number % 2 == 0]
-    confused = TuningAudio(audio.quiet, dataclasses.replace(audio.words, events=(*right, *wrong)))
+    right = [event for number, event in enumerate(audio.sets["words"].events) if number % 2 == 0]
+    words = dataclasses.replace(audio.sets["words"], events=(*right, *wrong))
+    confused = TuningAudio({**audio.sets, "words": words})
 
-    chosen = tune(confused, manifest, config(0.0, 4.0))[6]
+    chosen = tune(confused, manifest, config(0.0, 4.0))[1]
 
     assert 0.0 == chosen.scoring.context_weight
 
@@ -113,7 +116,7 @@ def test_without_an_unknown_label_there_is_no_context_weight(audio):
         labels = tuple("_other_" if label == missing else label for label in LABELS)
         manifest = example(labels=labels, decision=DecisionConfig(smoothing_ms=300))
 
-        chosen = tune(audio, manifest, config(0.0, 4.0))[6]
+        chosen = tune(audio, manifest, config(0.0, 4.0))[1]
 
         assert {} == chosen.scoring.weights(manifest)
 
