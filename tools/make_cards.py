@@ -19,6 +19,7 @@ from typing import Any
 from kws import models
 from kws.files import write_atomically
 from kws.manifest import ModelManifest
+from training.conditions.scores import table_rows
 from training.tflite.cost import file_cost
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -139,6 +140,8 @@ def interval(low_high: Any, factor: float = 1.0, digits: int = 1) -> str:
 
 def overview(manifests: list[ModelManifest], link: str) -> str:
     """Return a table with one row per model, the worst figures beside the best."""
+    if all("budget" in manifest.metrics["thresholds"] for manifest in manifests):
+        return conditions_overview(manifests, link)
     rows = []
     for manifest in manifests:
         metrics = manifest.metrics
@@ -161,6 +164,36 @@ def overview(manifests: list[ModelManifest], link: str) -> str:
         "clips correct: clean / noise at 10 dB / 0 dB",
         *("words missed: noise at 10 dB", "words missed: other speech at 10 dB"),
         *("false alarms per hour: read speech and noise", "false alarms per hour: words in noise"),
+    )
+    return table(head, rows)
+
+
+def conditions_overview(manifests: list[ModelManifest], link: str) -> str:
+    """Return a table with one row per model, on the half of the audio that chose nothing."""
+    rows = []
+    for manifest in manifests:
+        metrics = manifest.metrics
+        found = metrics["thresholds"]["reporting"]["conditions"]
+        noisy = {row["snr_db"]: percent(row["accuracy"]) for row in metrics["noise"]["levels"]}
+        missed = ("quiet", "noise", "rooms", "voice-behind")
+        rates = ("read-speech", "noise-alone")
+        rows.append(
+            (
+                f"[`{manifest.name}`]({link}{manifest.name}.md)",
+                f"{size(manifest, forms(manifest)[-1]) / 1000:.0f} kB",
+                multiplications(manifest, forms(manifest)[-1]),
+                f"{percent(metrics['accuracy'])} / {noisy[10]} / {noisy[0]}",
+                " / ".join(percent(found[name]["missed"]) for name in missed),
+                " / ".join(f"{found[name]['false_alarms_per_hour']:.1f}" for name in rates),
+                " / ".join(percent(found[name]["fired"]) for name in ("other-words", "digits")),
+            )
+        )
+    head = (
+        *("model", "int8 streaming model", "multiplications per hop"),
+        "clips correct: clean / noise at 10 dB / 0 dB",
+        "words missed: quiet / noise at 10 dB / rooms / a voice behind",
+        "false alarms per hour: read speech / noise",
+        "other words / digits that fire",
     )
     return table(head, rows)
 
@@ -240,9 +273,39 @@ def unheard(manifest: ModelManifest) -> str:
     return ", ".join(sources)
 
 
+def in_conditions(manifest: ModelManifest) -> str:
+    """Return the figures of tuning on the half that chose nothing, condition by condition."""
+    decision, tuned = manifest.decision, manifest.metrics["thresholds"]
+    report = tuned["reporting"]
+    budget = ", ".join(
+        f"{name} {text.replace('%', ' %')}{'' if '%' in text else ' an hour'}"
+        for name, text in tuned["budget"].items()
+    )
+    text = (
+        f"Thresholds are tuned for these false alarms of all keywords together: {budget}; with "
+        f"smoothing over {decision.smoothing_ms} ms and a context weight of "
+        f"{max(decision.context_weights.values(), default=0):g}. The figures are of speakers and "
+        "recordings that were not tuned on."
+    )
+    rows = table_rows([report])
+    parts = [text, table(("condition", "", "value (95 % interval)"), rows)]
+    words = [name for name, row in report["conditions"].items() if row["events"]]
+    per_keyword = []
+    for keyword in manifest.keywords:
+        missed = (report["conditions"][name]["missed_by_keyword"].get(keyword) for name in words)
+        threshold = f"{decision.threshold(keyword):.3f}"
+        shares = ("" if share is None else percent(share) for share in missed)
+        per_keyword.append((keyword, threshold, *shares))
+    head = ("keyword", "threshold", *(f"missed, {name}" for name in words))
+    parts.append(table(head, per_keyword))
+    return "\n\n".join(parts)
+
+
 def long_audio(manifest: ModelManifest) -> str:
     """Return the figures of tuning on held-out speakers, and of the other streams."""
     decision, tuned = manifest.decision, manifest.metrics["thresholds"]
+    if "budget" in tuned:
+        return in_conditions(manifest)
     context = max(decision.context_weights.values(), default=0)
     text = (
         f"Thresholds are tuned for {tuned['fa_per_hour']:g} false alarm(s) per hour of all "

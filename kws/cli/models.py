@@ -118,7 +118,7 @@ def _info(name: str, *, as_json: bool) -> int:
     for keyword in manifest.keywords:
         weighed = f", context {weights[keyword]:g}" if weights.get(keyword) else ""
         print(f"           {keyword:<10} {decision.threshold(keyword):.3f}{weighed}")
-    for lines in (_accuracy, _tuning, _long_audio, _training):
+    for lines in (_accuracy, _tuning, _tuned_for_rate, _long_audio, _training):
         # The form of these parts is not fixed: what another tool wrote is left out.
         with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
             for text in lines(manifest):
@@ -136,6 +136,22 @@ def _accuracy(manifest: ModelManifest) -> list[str]:
 
 
 def _tuning(manifest: ModelManifest) -> list[str]:
+    reported = manifest.metrics["thresholds"]["reporting"]
+    lines: list[str] = []
+    for name, row in reported["conditions"].items():
+        figures = []
+        if row["events"]:
+            figures.append(f"{100 * row['missed']:.1f} % missed")
+        if row["fired"] is not None:
+            figures.append(f"{100 * row['fired']:.1f} % of other words fire")
+        if row["events"] or row["fired"] is None:
+            figures.append(f"{row['false_alarms_per_hour']:.2f} false alarms an hour")
+        lines.append(f"{'' if lines else 'tuned':<10} {name}: {', '.join(figures)}")
+    return lines
+
+
+def _tuned_for_rate(manifest: ModelManifest) -> list[str]:
+    # A model tuned before 0.3.
     chosen = manifest.metrics["thresholds"]
     reported = chosen["reporting"]
     return [

@@ -27,14 +27,14 @@ class Budget:
     @classmethod
     def parse(cls, text: str) -> Budget:
         """Return the budget of a text such as ``3`` (per hour) or ``5%`` (of the other words)."""
+        is_share = text.endswith("%")
         try:
-            if text.endswith("%"):
-                return cls(float(text[:-1]) / 100, is_share=True)
-            return cls(float(text))
+            number = float(text.rstrip("%"))
         except ValueError as error:
             raise ConfigError(
                 f"budget: expected a rate per hour such as 3, or a share such as 5%, got {text!r}"
             ) from error
+        return cls(number / 100 if is_share else number, is_share=is_share)
 
     def __str__(self) -> str:
         return f"{100 * self.limit:g}%" if self.is_share else f"{self.limit:g}"

@@ -86,10 +86,11 @@ def choose_steps(
     *,
     factors: Sequence[float],
     own_share: float,
+    margin: float = 0.0,
 ) -> list[IntArray]:
     """Return for each multiple of the budgets the index of each keyword's threshold in the grid.
 
-    Each is the lowest level at which new audio is expected to keep all budgets.
+    Each is the lowest level at which this audio keeps all budgets, and new audio is expected to.
 
     Parameters
     ----------
@@ -104,9 +105,11 @@ def choose_steps(
     own_share : float
         Share of each keyword's own best offset; 0 gives one threshold for all keywords. Higher
         values suit a model whose keywords score differently, and overfit more in few hours.
+    margin : float
+        Share of each budget by which the expected false alarms stay below it.
     """
     deviation = own_share * own_places(alarms, costs, grid)
-    steps, used = _levels(alarms, grid, deviation)
+    steps, used = _levels(alarms, grid, deviation, margin=margin)
     # Rates fall with the level. Where none is low enough, the last level is taken.
     first = [int(np.argmax(np.append(used <= factor, True))) for factor in factors]
     return [steps[min(index, len(steps) - 1)] for index in first]
@@ -134,18 +137,23 @@ def own_places(alarms: Sequence[AlarmCounts], costs: FloatArray, grid: FloatArra
 
 
 def _levels(
-    alarms: Sequence[AlarmCounts], grid: FloatArray, deviation: FloatArray
+    alarms: Sequence[AlarmCounts], grid: FloatArray, deviation: FloatArray, *, margin: float = 0.0
 ) -> tuple[IntArray, FloatArray]:
-    """Return the thresholds at each level, and the largest share used of any budget there."""
+    """Return the thresholds at each level, and the largest share used of any budget there.
+
+    Used is what was counted, or with the margin what is expected, whichever is more: where many
+    peaks are equally high, as those of a confident model, the expectation is too low.
+    """
     heights = _heights(grid)
     levels = np.linspace(heights[0], heights[-1], 2 * len(grid))
     steps = np.searchsorted(heights, levels[:, None] + deviation - 1e-9)
     steps = np.minimum(steps, len(grid) - 1)
     keywords = np.arange(len(deviation))
-    used = [
-        expected_counts(one.counts[keywords, steps].sum(axis=1), levels) / one.allowed
-        for one in alarms
-    ]
+    used = []
+    for one in alarms:
+        counted = one.counts[keywords, steps].sum(axis=1)
+        expected = expected_counts(counted, levels) / (1 - margin)
+        used.append(np.maximum(_falling(counted[None])[0], expected) / one.allowed)
     return steps, np.max(used, axis=0)
 
 

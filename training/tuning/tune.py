@@ -182,8 +182,9 @@ def _candidates(
             counted,
             costs,
             grid,
-            factors=[factor * (1 - config.margin) for factor in factors],
+            factors=factors,
             own_share=config.own_share if words else 0.0,
+            margin=config.margin,
         )
         for factor, steps in zip(factors, chosen):
             thresholds = [round(float(grid[step]), 3) for step in steps]

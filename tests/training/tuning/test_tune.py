@@ -13,14 +13,15 @@ from kws.errors import AudioError
 from kws.manifest import read_manifest
 from training.cli.evaluate import main
 from training.evaluation.long_audio import run_file
-from training.tuning.operating_point import OperatingPoint, tally
+from training.evaluation.stream_scores import tally_files
+from training.tuning.operating_point import OperatingPoint
 from training.tuning.posterior_cache import ScoreSettings, posteriors_of
-from training.tuning.tuning_audio import read_folders
+from training.tuning.tuning_audio import Source, read_set
 
 DEMO = models.FIRMWARE_MODELS / "demo.wav"
 RATE = 16_000
 # The values to try do not matter for these tests, so there are few.
-FEW = ("--smoothing-ms", 300, 500, "--suppression-ms", 500)
+FEW = ("--smoothing-ms", 300, "--suppression-ms", 500, "--context-weights", 3)
 
 
 @pytest.fixture(scope="module")
@@ -134,12 +135,13 @@ def test_the_half_for_the_report_is_not_opened(spotter, folders, cache):
     for speaker in ("11", "13"):
         (quiet / f"{speaker}-000.wav").write_bytes(b"no audio")
 
-    found = read_folders(spotter, [quiet], "half-a", cache=cache, progress=lambda _: iter)
+    source = Source((quiet,))
+    found = read_set(spotter, source, "half-a", cache=cache, progress=lambda _: iter)
 
     assert ("10", "12") == found.speakers
     assert 2 * 20 / 3600 == pytest.approx(found.hours)
     with pytest.raises(AudioError, match="11-000"):
-        read_folders(spotter, [quiet], "half-b", cache=cache, progress=lambda _: iter)
+        read_set(spotter, source, "half-b", cache=cache, progress=lambda _: iter)
 
 
 def test_folders_of_one_name_are_counted_apart(spotter, folders, tmp_path):
@@ -148,14 +150,15 @@ def test_folders_of_one_name_are_counted_apart(spotter, folders, tmp_path):
     """
     _, words = folders
     shutil.copytree(words, tmp_path / "again" / "words")
-    both = [words, tmp_path / "again" / "words"]
-    part = read_folders(spotter, both, None, cache=None, progress=lambda _: iter)
+    source = Source((words, tmp_path / "again" / "words"))
+    part = read_set(spotter, source, None, cache=None, progress=lambda _: iter)
     decision = spotter.manifest.decision
     point = OperatingPoint(
         ScoreSettings(decision.smoothing_ms, None), decision.suppression_ms, spotter.thresholds
     )
 
-    found = tally(part, point, spotter.manifest)
+    files = point.detect(part, spotter.manifest)
+    found = tally_files(((file.file, file.detections) for file in files), part.events)
 
     assert 4 == len({file.file for file in part.files})
     assert dict.fromkeys(spotter.keywords, 4) == found.events == found.hits
@@ -171,9 +174,11 @@ def test_the_half_for_the_report_does_not_affect_the_choice(model, folders, tune
 
     for key in ("thresholds", "smoothing_ms", "suppression_ms", "tuning"):
         assert before[key] == after[key]
-    assert 0 == before["reporting"]["false_accepts"]
-    assert after["reporting"]["false_accepts"] >= 8
-    assert ["11", "13"] == after["reporting"]["speakers"]
+    alarms = [row["reporting"]["conditions"]["audio"]["false_alarms"] for row in (before, after)]
+    assert 0 == alarms[0]
+    assert alarms[1] >= 8
+    assert after["reporting"]["budgets"]["audio"]["used"] > 1
+    assert ["11", "13", "b"] == after["reporting"]["speakers"]
 
 
 def test_a_streaming_model_is_tuned_at_its_own_hop(eight_frame_model, tune):
@@ -206,17 +211,18 @@ def test_the_result_is_written_into_the_manifest(capsys, tmp_path, model, folder
     assert (None, str(model)) == (planned.get("written"), report["written"])
     # Figures of the former thresholds are removed.
     assert "stream" not in manifest.metrics
-    assert ["10", "12"] == source["ways"][0]["tuned_on"]
-    assert ["11", "13"] == source["reporting"]["speakers"]
-    assert (10, 10) == (source["tuning"]["words"], source["reporting"]["words"])
-    assert {"false_accepts_interval_95", "false_reject_interval_95"} < set(source["reporting"])
+    assert ["10", "12", "a"] == source["ways"][0]["tuned_on"]
+    assert ["11", "13", "b"] == source["reporting"]["speakers"]
+    rows = [source[name]["conditions"]["misses"] for name in ("tuning", "reporting")]
+    assert [10, 10] == [row["events"] for row in rows]
+    assert {"false_alarms_per_hour_interval_95", "missed_interval_95"} < set(rows[1])
     assert picture.read_bytes()[:4] == b"\x89PNG"
     # The spotter with the new manifest gives the same figures.
     words = folders[1]
     arguments = ("--model", model, "--audio", words, "--truth", words / "truth.csv", "--json")
     main(["stream", *map(str, arguments)])
     streamed = json.loads(capsys.readouterr().out)
-    missed = source["tuning"]["missed"] + source["reporting"]["missed"]
+    missed = sum(10 * row["missed"] for row in rows)
     assert missed == streamed["events"] - streamed["hits"]
 
 
@@ -224,12 +230,51 @@ def test_both_ways_reports_on_all_speakers(model, tune):
     """
     Each half is reported on once, with the thresholds of the other; the reports are pooled.
     """
-    report = tune(model, "--dry-run", "--split-speakers", "both-ways")
+    report = tune(model, "--dry-run", "--half", "both")
 
-    assert [["10", "12"], ["11", "13"]] == [way["tuned_on"] for way in report["ways"]]
-    assert ["10", "11", "12", "13"] == sorted(report["reporting"]["speakers"])
-    assert 80 / 3600 == pytest.approx(report["reporting"]["hours"], abs=1e-4)
-    assert 20 == report["reporting"]["words"]
+    assert [["10", "12", "a"], ["11", "13", "b"]] == [way["tuned_on"] for way in report["ways"]]
+    assert ["10", "11", "12", "13", "a", "b"] == report["reporting"]["speakers"]
+    rows = report["reporting"]["conditions"]
+    assert 80 / 3600 == pytest.approx(rows["audio"]["hours"])
+    assert 20 == rows["misses"]["events"]
+
+
+def test_all_budgets_hold_together(capsys, tmp_path, model, folders, cache):
+    """
+    A budget per hour and one of other words, on a folder of conditions: the stricter one decides,
+    and the table has a row for each.
+    """
+    quiet, words = folders
+    home = tmp_path / "home"
+    for name in ("noise-alone", "other-words"):
+        (home / name).mkdir(parents=True)
+    for half, speaker in (("a", "10"), ("b", "11")):
+        shutil.copy(quiet / f"{speaker}-000.wav", home / "noise-alone" / f"{half}-000.wav")
+        # Real keywords stand in for other words that sound like one.
+        shutil.copy(DEMO, home / "other-words" / f"{half}-000.wav")
+    shutil.copytree(words, home / "quiet")
+    (home / "noise-alone" / "truth.csv").write_text("file,keyword,start_s,end_s\n")
+    rows = (words / "truth.csv").read_text().splitlines()
+    other = [",".join([row.split(",")[0], "_other_", *row.split(",")[2:]]) for row in rows[1:]]
+    (home / "other-words" / "truth.csv").write_text("\n".join([rows[0], *other]) + "\n")
+    table = {"schema_version": 1, "conditions": {path.name: {} for path in home.iterdir()}}
+    (home / "conditions.json").write_text(json.dumps(table))
+    levels = {}
+    for share in (40, 90):
+        budget = ["noise-alone=500", f"other-words={share}%"]
+        arguments = ["--model", model, "--conditions", home, "--budget", *budget, *FEW]
+        more = ["--cache", cache, "--dry-run"]
+        assert 0 == main(["tune", *map(str, (*arguments, *more, "--json"))])
+        report = json.loads(capsys.readouterr().out)
+        levels[share] = min(report["thresholds"].values())
+        assert report["reporting"]["conditions"]["other-words"]["other_words"] == 10
+        assert report["tuning"]["budgets"]["other-words"]["used"] <= 1
+        assert 0 == report["tuning"]["conditions"]["noise-alone"]["false_alarms"]
+    assert levels[40] > levels[90]
+    assert 0 == main(["tune", *map(str, (*arguments, *more))])
+    shown = capsys.readouterr().out
+    for text in ("noise-alone", "other-words", "fired %", "of 90", "missed on average"):
+        assert text in shown
 
 
 def test_without_test_words_there_is_one_threshold(model, folders, tune):
@@ -251,8 +296,15 @@ def test_without_test_words_there_is_one_threshold(model, folders, tune):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--fa-per-hour", "1"], "too short to tune for 1 false accepts per hour"),
-        (["--fa-per-hour", "0"], "--fa-per-hour: expected above 0"),
+        (["--fa-per-hour", "1"], "too few to tune for audio=1; expected at least 0.5 h"),
+        (["--fa-per-hour", "0"], "expected a rate above 0, got 0"),
+        (["--margin", "1"], "--margin: expected 0 to below 1, got 1"),
+        (["--budget", "digits=5%"], "--budget digits: expected one of audio, misses"),
+        (["--budget", "digits"], "--budget: expected NAME=VALUE, got 'digits'"),
+        (["--budget", "digits=many"], "expected a rate per hour such as 3"),
+        (["--budget", "digits=120%"], "expected a share above 0 and below 100 %, got 120%"),
+        (["--weights", "misses=-1"], "--weights misses: expected 0 or above, got -1"),
+        (["--conditions", "{quiet}"], "expected what kws-eval make-conditions writes"),
         (["--own-share", "2"], "--own-share: expected 0 to 1"),
         (["--max-latency-s", "-1"], "--max-latency-s: expected above 0, got -1"),
         (["--smoothing-ms", "2000"], "--smoothing-ms: expected above 0 and up to 1000"),
