@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from kws.errors import ConfigError
 from training.batches import augmentation
-from training.batches.clip_cache import SAMPLES, ClipCache, ShardRows
+from training.batches.clip_cache import SAMPLES, ClipCache, ShardRows, embedding_kind
 from training.batches.features import FeatureMaker
 from training.config.data_sections import expand_path
 from training.config.recipe import Recipe
+from training.config.sections import CacheConfig
 from training.datasets.clips import to_int16
 
 FloatArray = NDArray[np.float32]
@@ -38,12 +39,15 @@ class CachedBatches:
     def __init__(self, recipe: Recipe, cache: ClipCache) -> None:
         _check_fits(recipe, cache)
         self._recipe = recipe
+        name = recipe.cache.inputs
+        self._embeddings = ShardRows(cache, embedding_kind(name)) if name else None
         self._samples = ShardRows(cache, SAMPLES)
         self._labels = cache.read_labels()
         self._soft_labels = self._teachers(cache)
         name = recipe.cache.feature_teacher
         self._teacher_features = TeacherFeatures(cache, name) if name else None
         self._features = FeatureMaker(recipe.frontend)
+        self._clips = _clips_to_train_on(recipe.cache, cache)
         self._pass = (-1, np.empty(0, np.intp))
 
     def _teachers(self, cache: ClipCache) -> list[ShardRows]:
@@ -63,8 +67,7 @@ class CachedBatches:
         config = self._recipe.augmentation
         rng = np.random.default_rng((self._recipe.seed, epoch, step))
         chosen = self._chosen(epoch, step)
-        samples = np.stack([self._with_gain(self._samples.row(int(n)), rng) for n in chosen])
-        features = self._features.windows(samples, n_frames=self._recipe.model.window_frames)
+        features = self._inputs(chosen, rng)
         targets = self._targets(chosen)
         if features.ndim == 3:
             augmentation.mask_features(features, config, rng)
@@ -72,13 +75,20 @@ class CachedBatches:
             features, targets = augmentation.mix_up(features, targets, config, rng)
         return features, targets
 
+    def _inputs(self, chosen: NDArray[np.intp], rng: np.random.Generator) -> FloatArray:
+        """Return normalised features, or embeddings as they are."""
+        if self._embeddings:
+            return self._embeddings.rows(chosen).astype(np.float32)
+        samples = np.stack([self._with_gain(self._samples.row(int(n)), rng) for n in chosen])
+        return self._features.windows(samples, n_frames=self._recipe.model.window_frames)
+
     def _targets(self, chosen: NDArray[np.intp]) -> FloatArray:
         """Return labels blended with soft labels, then the features to learn, if any."""
         data = self._recipe.data
         targets = np.eye(len(data.labels), dtype=np.float32)[self._labels[chosen]]
         if self._soft_labels:
             each = [rows.rows(chosen).astype(np.float32) for rows in self._soft_labels]
-            soft = np.mean(each, axis=0)
+            soft = mean_of_known(np.stack(each), targets)
             if not data.classes:
                 soft = without_false_keywords(soft, self._labels[chosen], len(data.keywords))
             weight = self._recipe.cache.teacher_weight
@@ -99,14 +109,14 @@ class CachedBatches:
         """Return the clips of a batch; one at the end of a pass continues in the next."""
         size = self._recipe.fit.batch_size
         first = (epoch * self._recipe.fit.steps_per_epoch + step) * size
-        n_clips = len(self._labels)
+        n_clips = len(self._clips)
         places = np.arange(first, first + size)
         return np.array([self._order(int(place) // n_clips)[place % n_clips] for place in places])
 
     def _order(self, number: int) -> NDArray[np.intp]:
         if self._pass[0] != number:
             rng = np.random.default_rng((self._recipe.seed, 77, number))
-            self._pass = (number, rng.permutation(len(self._labels)))
+            self._pass = (number, rng.permutation(self._clips))
         return self._pass[1]
 
 
@@ -125,12 +135,41 @@ class TeacherFeatures:
             raise ConfigError(f"{path}: not there; kws-train soft-labels {cache.path} {name}")
         table = json.loads(path.read_text(encoding="utf-8"))
         self.mean, self.std = (np.array(table[key], np.float32) for key in ("mean", "std"))
-        self._rows = ShardRows(cache, f"embedding-{name}")
+        self._rows = ShardRows(cache, embedding_kind(name))
 
     def of(self, clips: NDArray[np.intp]) -> FloatArray:
         """Return ``(n, n_steps * size)`` of clips by their numbers in the cache."""
         features = self._rows.rows(clips).astype(np.float32)
         return ((features - self.mean) / self.std).reshape(len(features), -1)
+
+
+def _clips_to_train_on(config: CacheConfig, cache: ClipCache) -> NDArray[np.intp]:
+    """Return the numbers of the clips outside the fold that the run leaves out."""
+    if config.folds == 1:
+        return np.arange(cache.n_shards * cache.shard_clips)
+    sources = cache.read_sources()
+    return np.flatnonzero((sources < 0) | in_other_fold(sources, config))
+
+
+def in_other_fold(sources: NDArray[np.int32], config: CacheConfig) -> NDArray[np.bool_]:
+    """Return for each clip whether its speaker or recording is in a fold that the run trains on.
+
+    A clip without a source, of noise made by code for example, is in none.
+    """
+    return (sources >= 0) & (sources % config.folds != config.fold)
+
+
+def mean_of_known(each: FloatArray, otherwise: FloatArray) -> FloatArray:
+    """Return the mean of the teachers' posteriors ``(n_teachers, n, n_labels)`` without NaN.
+
+    A teacher has NaN for a clip that it was trained on (``cache.folds``). Where no teacher is
+    left, the row is that of `otherwise`.
+    """
+    known = ~np.isnan(each)
+    total = np.where(known, each, 0).sum(axis=0)
+    n_known = known.sum(axis=0)
+    mean = total / np.maximum(n_known, 1)
+    return np.where(n_known > 0, mean, otherwise).astype(np.float32)
 
 
 def without_false_keywords(

@@ -79,9 +79,25 @@ class ClipCache:
         """Return the file of one kind of one shard."""
         return self.path / f"{shard:05d}.{kind}.npy"
 
+    def require(self, kind: str) -> None:
+        """Raise `ConfigError` if a shard lacks a kind."""
+        missing = self.missing(kind)
+        if not missing:
+            return
+        name = kind.partition("-")[2] if kind.startswith(embedding_kind("")) else "RUN"
+        remedy = f"write it with kws-train soft-labels {self.path} {name}"
+        if kind == SOURCES:
+            remedy = "draw another cache with kws-train cache"
+        raise ConfigError(f"{self.file(missing[0], kind)}: not there; {remedy}")
+
     def missing(self, kind: str) -> list[int]:
         """Return the shards that lack a kind."""
         return [n for n in range(self.n_shards) if not self.file(n, kind).is_file()]
+
+    def read_sources(self) -> NDArray[np.int32]:
+        """Return the source of all clips, -1 without one; `ConfigError` if it is unknown."""
+        self.require(SOURCES)
+        return np.concatenate([np.load(self.file(n, SOURCES)) for n in range(self.n_shards)])
 
     def read_labels(self) -> NDArray[np.intp]:
         """Return the labels of all clips, in memory."""
@@ -93,6 +109,11 @@ class ClipCache:
         """Names of the teachers with soft labels for the first shard, sorted."""
         found = self.path.glob("00000.teacher-*.npy")
         return tuple(sorted(path.name[len("00000.teacher-") : -len(".npy")] for path in found))
+
+
+def embedding_kind(name: str) -> str:
+    """Return the kind of array that holds a published embedding."""
+    return f"embedding-{name}"
 
 
 class ShardRows:
@@ -107,11 +128,7 @@ class ShardRows:
     """
 
     def __init__(self, cache: ClipCache, kind: str) -> None:
-        if missing := cache.missing(kind):
-            raise ConfigError(
-                f"{cache.file(missing[0], kind)}: not there; "
-                "write soft labels with kws-train soft-labels CACHE RUN"
-            )
+        cache.require(kind)
         self._cache, self._kind = cache, kind
         self._open = lru_cache(OPEN_SHARDS)(partial(np.load, mmap_mode="r"))
 

@@ -97,7 +97,7 @@ def soft_labels(arguments: argparse.Namespace) -> int:
     from training.cli.terminal import show_steps
     from training.config.embeddings import EMBEDDINGS
     from training.config.run_folder import RunFolder
-    from training.distillation.feature_distillation import write_embeddings
+    from training.distillation.embedded_clips import write_embeddings
     from training.distillation.soft_labels import soft_labels_of_model, soft_labels_of_run
 
     n_processes = arguments.processes

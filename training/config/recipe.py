@@ -16,6 +16,7 @@ from kws.dataclass_io import from_mapping
 from kws.errors import ConfigError
 from kws.features.frontends import INPUT_RATE, decimation_factor
 from training.config.data_sections import DataConfig, SourceConfig, WordsConfig
+from training.config.embeddings import find
 from training.config.sections import (
     PICTURE_SHAPE,
     AugmentationConfig,
@@ -93,9 +94,12 @@ class Recipe:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of the network's input: frames, samples, or a picture."""
+        """Shape of the network's input: frames, samples, a picture, or embeddings."""
         if self.source.kind == "pictures":
             return PICTURE_SHAPE
+        if self.cache.inputs:
+            published = find(self.cache.inputs)
+            return published.n_steps, published.size
         return self.frontend.shape(self.model.window_frames)
 
 

@@ -193,16 +193,31 @@ class CacheConfig:
     """Published embedding whose features the network learns beside its labels (feature
     distillation): ``speech-embedding``, once `kws-train soft-labels` has written them."""
 
+    inputs: str = ""
+    """Published embedding that is the network's input instead of features: ``whisper-tiny.en``,
+    once `kws-train soft-labels` has written it. Only a head trains; its network stays."""
+
+    folds: int = 1
+    """Cross-fitting: speakers and source recordings are split into this many folds, and the run
+    leaves fold number `fold` out. Its soft labels are then for that fold alone."""
+
+    fold: int = 0
+
     feature_weight: float = 1.0
     """Weight in the loss of the mean squared error of those features, which are normalised."""
 
     def __post_init__(self) -> None:
         check_range("cache", self, "feature_weight", 0, above=True)
-        if self.feature_teacher and not self.path:
-            raise ConfigError(
-                "cache.feature_teacher needs a cache with the features of that embedding; "
-                "set cache.path"
-            )
+        for name in ("feature_teacher", "inputs"):
+            if getattr(self, name) and not self.path:
+                raise ConfigError(
+                    f"cache.{name} needs a cache with the features of that embedding; "
+                    "set cache.path"
+                )
+        if self.feature_teacher and self.inputs:
+            raise ConfigError("cache.feature_teacher and cache.inputs: expected one of the two")
+        check_range("cache", self, "folds", 1)
+        check_range("cache", self, "fold", 0, self.folds - 1)
         check_range("cache", self, "teacher_weight", 0, 1)
 
 

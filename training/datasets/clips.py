@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +83,16 @@ def fit_length(samples: NDArray[np.int16], n_samples: int) -> NDArray[np.int16]:
     starts = np.arange(0, extra + 1, 160)
     start = int(starts[np.argmax(energy[starts + n_samples] - energy[starts])])
     return samples[start : start + n_samples]
+
+
+def key_of(clips: Sequence[Any], more: str = "") -> str:
+    """Return a hash of clips, of the size and time of their files, and of `more`."""
+    digest = hashlib.sha256(f"{more}\n".encode())
+    for clip in clips:
+        # Clips of an archive have the archive as their parent.
+        state = (clip.path if clip.path.is_file() else clip.path.parent).stat()
+        digest.update(f"{clip!r} {state.st_size} {state.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 class SampleCache:

@@ -7,51 +7,10 @@ cache, noise included, takes over what it knows about words (Romero et al. 2015)
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import keras
-import numpy as np
-from keras import layers, ops
-
-from kws.files import write_atomically
-from training.architectures import pretrained
-from training.batches.clip_cache import ClipCache
-from training.config.embeddings import find
-from training.distillation.teachers import FloatTeacher, write_predictions
-from training.tflite.convert import convert_float
-
-
-def write_embeddings(
-    cache: ClipCache, name: str, *, n_processes: int = 2
-) -> Iterator[tuple[int, int]]:
-    """Write a published embedding of every clip; yield (shards done, all shards).
-
-    ``NNNNN.embedding-NAME.npy`` is float16 ``(n, n_steps, size)``. ``embedding-NAME.json`` holds
-    mean and standard deviation of each dimension over the first shard.
-
-    Raises
-    ------
-    ConfigError
-        If no published embedding has this name.
-    MissingDependencyError
-        If the package with its weights is not installed.
-    """
-    published = find(name)
-    recipe, model = pretrained.published_network(name)
-    steps = layers.Reshape((published.n_steps, published.size))(
-        model.get_layer(published.layer).output  # (3, 1, 96) or (25, 384)
-    )
-    make = partial(FloatTeacher, convert_float(keras.Model(model.input, steps)), recipe)
-    kind = f"embedding-{name}"
-    yield from write_predictions(cache, make, kind=kind, n_processes=n_processes)
-    first = np.load(cache.file(0, kind)).astype(np.float32)
-    first = first.reshape(-1, first.shape[-1])
-    # The small number keeps a constant dimension from a division by zero.
-    spread = {"mean": first.mean(axis=0).tolist(), "std": (first.std(axis=0) + 1e-3).tolist()}
-    write_atomically(cache.path / f"{kind}.json", json.dumps(spread, indent=2))
+from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="kws")

@@ -16,7 +16,7 @@ from kws.errors import ConfigError, KwsError
 from kws.files import sha256, write_atomically
 from kws.manifest import ModelManifest
 from training.architectures.recipe_model import trained_model
-from training.batches.clip_cache import ClipCache
+from training.batches.clip_cache import SOURCES, ClipCache, embedding_kind
 from training.config.run_folder import RunFolder
 from training.distillation.teachers import FinishedTeacher, FloatTeacher, write_predictions
 from training.tflite.convert import convert_float
@@ -27,7 +27,8 @@ def soft_labels_of_run(
 ) -> Iterator[tuple[int, int]]:
     """Write the posteriors of a run for every clip; yield (shards done, all shards).
 
-    They are named after the run's folder. ``teacher-NAME.json`` records whose weights made them.
+    A run that left a fold out (``cache.folds``) gives NaN for the clips it was trained on. They
+    are named after the run's folder. ``teacher-NAME.json`` records whose weights made them.
 
     Raises
     ------
@@ -38,6 +39,10 @@ def soft_labels_of_run(
     name, recipe = run.path.resolve().name, run.read_recipe()
     model = trained_model(run)
     _check_labels(cache, recipe.data.labels, where=str(run.path))
+    if recipe.cache.inputs:
+        cache.require(embedding_kind(recipe.cache.inputs))
+    if recipe.cache.folds > 1:
+        cache.require(SOURCES)
     _check_weights(cache, run.path, sha256(run.best.read_bytes()), name)
     make = partial(FloatTeacher, convert_float(model), recipe)
     yield from write_predictions(cache, make, kind=f"teacher-{name}", n_processes=n_processes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Union
+from typing import Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,18 @@ from threadpoolctl import threadpool_limits
 from kws.inference.interpreter import open_model
 from kws.inference.select import open_form
 from kws.manifest import ModelManifest
-from training.batches.clip_cache import SAMPLES, ClipCache, fill_shards, save_array
+from training.batches.cached_batches import in_other_fold
+from training.batches.clip_cache import (
+    SAMPLES,
+    SOURCES,
+    ClipCache,
+    embedding_kind,
+    fill_shards,
+    save_array,
+)
 from training.batches.features import FeatureMaker
 from training.config.recipe import Recipe
+from training.config.sections import CacheConfig
 
 FloatArray = NDArray[np.float32]
 CLIPS_AT_ONCE = 256
@@ -25,15 +34,22 @@ class FloatTeacher:
     """A trained network, `content` of a float .tflite file, on one thread."""
 
     def __init__(self, content: bytes, recipe: Recipe) -> None:
+        self.config = recipe.cache
+        self.kind = embedding_kind(recipe.cache.inputs) if recipe.cache.inputs else SAMPLES
         self._features = FeatureMaker(recipe.frontend)
         self._n_frames = recipe.model.window_frames
         self._model = open_model(content, where=recipe.name)
         self._input = self._model.memory(self._model.inputs[0])
         self._output = self._model.memory(self._model.outputs[0])
 
-    def predict(self, samples: NDArray[np.int16]) -> FloatArray:
-        """Return posteriors ``(n, n_labels)``, or embeddings ``(n, n_steps, size)``."""
-        windows = self._features.windows(samples, n_frames=self._n_frames)
+    def predict(self, rows: NDArray[Any]) -> FloatArray:
+        """Return posteriors ``(n, n_labels)``, or embeddings ``(n, n_steps, size)``.
+
+        `rows` are of the teacher's `kind`: samples, or embeddings for a head on them.
+        """
+        windows = rows
+        if self.kind == SAMPLES:
+            windows = self._features.windows(rows, n_frames=self._n_frames)
         predictions = np.empty((len(windows), *self._output.shape[1:]), np.float32)
         for index, window in enumerate(windows):
             self._input[0] = window
@@ -44,6 +60,8 @@ class FloatTeacher:
 
 class FinishedTeacher:
     """A finished int8 model, window by window as the runtime runs it."""
+
+    kind, config = SAMPLES, CacheConfig()
 
     def __init__(self, manifest: ModelManifest) -> None:
         # The model contains its normalisation.
@@ -90,9 +108,14 @@ def _open_teacher(make_teacher: Callable[[], TeacherModel]) -> None:
 
 def _predict_shard(cache: ClipCache, shard: int, kind: str) -> None:
     assert _teacher is not None
-    samples = np.load(cache.file(shard, SAMPLES), mmap_mode="r")
+    rows = np.load(cache.file(shard, _teacher.kind), mmap_mode="r")
     parts = [
-        _teacher.predict(samples[start : start + CLIPS_AT_ONCE])
-        for start in range(0, len(samples), CLIPS_AT_ONCE)
+        _teacher.predict(rows[start : start + CLIPS_AT_ONCE])
+        for start in range(0, len(rows), CLIPS_AT_ONCE)
     ]
-    save_array(cache.file(shard, kind), np.concatenate(parts).astype(np.float16))
+    predictions = np.concatenate(parts).astype(np.float16)
+    if _teacher.config.folds > 1:
+        # It may have memorised these clips: what it says of them is no soft label.
+        sources = np.load(cache.file(shard, SOURCES))
+        predictions[in_other_fold(sources, _teacher.config)] = np.nan
+    save_array(cache.file(shard, kind), predictions)

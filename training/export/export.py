@@ -25,6 +25,7 @@ from training.batches.task import Task, open_task
 from training.config import recipe as recipes
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
+from training.distillation.embedded_clips import with_encoder
 from training.evaluation.clips import ClipScorer
 from training.evaluation.metrics import classification_report
 from training.tflite.convert import convert_float, convert_int8
@@ -84,6 +85,7 @@ def export(
     model = trained_model(run, recipe)
     if recipe.export.prior_correction:
         correct_prior(model, recipe)
+    model = with_encoder(model, recipe)
     if as_float:
         content = convert_float(model)
     else:

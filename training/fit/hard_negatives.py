@@ -23,6 +23,7 @@ from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
 from training.datasets.aligned_speech import HARD_COLUMNS, Utterance
 from training.datasets.clips import Clip
+from training.distillation.embedded_clips import with_encoder
 
 HOP_MS = 100
 
@@ -58,7 +59,7 @@ def find_hard_negatives(
     speech = open_task(recipe).keyword_free_speech()
     root = recipe.data.path("speech")
     assert root is not None
-    model = trained_model(run)
+    model = with_encoder(trained_model(run), recipe)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HARD_COLUMNS)

@@ -15,6 +15,7 @@ from training.batches.task import Task, open_task
 from training.config.cluster import ALONE, Cluster
 from training.config.recipe import Recipe
 from training.config.run_folder import RunFolder
+from training.distillation.embedded_clips import network_input
 from training.evaluation.clip_report import SCORES, write_scores
 from training.fit.callbacks import averaging, make_callbacks, stopped_early
 from training.fit.distributed import Workers
@@ -177,7 +178,7 @@ def _score(task: Task, run: RunFolder) -> None:
     write_scores(
         task,
         run.path,
-        lambda clips: model.predict(task.features(clips), batch_size=64, verbose=0)[
+        lambda clips: model.predict(network_input(task, clips), batch_size=64, verbose=0)[
             :, : len(task.labels)
         ],
     )
@@ -192,4 +193,4 @@ def validation_arrays(task: Task, cluster: Cluster = ALONE) -> tuple[FloatArray,
     clips = clips[cluster.rows(len(clips))]
     targets = task.targets(clips)
     padding = n_outputs(task.recipe) - len(task.labels)
-    return task.features(clips), np.pad(targets, ((0, 0), (0, padding)))
+    return network_input(task, clips), np.pad(targets, ((0, 0), (0, padding)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.files import atomic_path
+from training.datasets.clips import key_of
 from training.embedding.backbone import Backbone, Embedder
 
 logger = logging.getLogger(__name__)
@@ -50,7 +50,8 @@ def embed_clips(
     progress : callable
         Wraps the clips, to show progress.
     """
-    path = cache / f"{backbone.name}-{_key(backbone, clips, short)[:16]}.npz"
+    key = key_of(clips, f"{backbone.fingerprint} {short}")
+    path = cache / f"{backbone.name}-{key[:16]}.npz"
     if path.is_file():
         with np.load(path) as known:
             logger.info("%s: cached embeddings of %d clips", path, len(clips))
@@ -100,13 +101,3 @@ def windows_of(
     first = extra % hop_samples // 2
     starts = range(first, extra + 1, hop_samples)
     return np.stack([samples[start : start + n_samples] for start in starts])
-
-
-def _key(backbone: Backbone, clips: Sequence[Any], short: str) -> str:
-    """Return a hash of the backbone, and of each clip's file with its size and time."""
-    digest = hashlib.sha256(f"{backbone.fingerprint} {short}\n".encode())
-    for clip in clips:
-        # Clips of an archive have the archive as their parent.
-        state = (clip.path if clip.path.is_file() else clip.path.parent).stat()
-        digest.update(f"{clip!r} {state.st_size} {state.st_mtime_ns}\n".encode())
-    return digest.hexdigest()

@@ -17,11 +17,8 @@ from training.architectures.recipe_model import trained_model
 from training.batches.cached_batches import CachedBatches, TeacherFeatures
 from training.batches.clip_cache import ClipCache, save_array
 from training.config.embeddings import find
-from training.distillation.feature_distillation import (
-    FeatureLoss,
-    LabelAccuracy,
-    write_embeddings,
-)
+from training.distillation.embedded_clips import write_embeddings
+from training.distillation.feature_distillation import FeatureLoss, LabelAccuracy
 from training.embedding.keras_backbones import embedding_model
 from training.fit import trainer
 from training.fit.callbacks import read_history
