@@ -114,7 +114,8 @@ def correct_prior(model: keras.Model, recipe: Recipe) -> None:
     names = {layer.name for layer in model.layers}
     if recipe.source.kind or LOGITS not in names:
         raise ConfigError(
-            f"export.prior_correction: expected a keyword model with a layer {LOGITS!r}; set it to 0"
+            f"export.prior_correction: expected a keyword model with a layer {LOGITS!r}; "
+            "set it to 0"
         )
     shares = np.ones(len(recipe.data.labels))
     shares[recipe.data.labels.index(UNKNOWN)] = recipe.data.unknown_weight
