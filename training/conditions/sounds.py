@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,16 +14,14 @@ from training.conditions.sources import Half
 from training.datasets.aligned_speech import Utterance, free_spans, sounds_like
 from training.datasets.clips import SAMPLE_RATE, Clip
 from training.datasets.rooms import simulate_room
-from training.evaluation.mix_stream import Background
+from training.evaluation.mix_stream import Background, join
+from training.evaluation.noisy_clips import DISTANCE_M, RT60_S
 
 FloatArray = NDArray[np.float32]
 FADE_SAMPLES = 800
 # Of a 20 ms block below full scale: digital silence, with which short recordings are filled up.
 SILENT_RMS = 2.0
 BLOCK_SAMPLES = 320
-PAUSE_S = 0.3
-DISTANCE_M = (1.0, 4.0)
-RT60_S = (0.25, 0.7)
 
 
 def quiet_room(rng: np.random.Generator, n_samples: int) -> FloatArray:
@@ -112,28 +110,9 @@ def running_voice(
         one = turned[len(wanted) % len(turned)]
         wanted.append(one)
         length += one.n_samples
-    whole = joined(wanted, keywords)
+    whole = join(wanted, ignored=sounds_like(keywords))
     spans = tuple(span for span in whole.ignore if span[0] < n_samples / SAMPLE_RATE)
     return Background(whole.samples[:n_samples], spans)
-
-
-def joined(utterances: Iterable[Utterance], keywords: tuple[str, ...]) -> Background:
-    """Return utterances with short pauses, and the spans of keywords and words like them."""
-    alike = sounds_like(keywords)
-    pieces: list[NDArray[np.int16]] = []
-    spans: list[tuple[float, float]] = []
-    pause = np.zeros(int(PAUSE_S * SAMPLE_RATE), np.int16)
-    length = 0
-    for one in utterances:
-        samples = Clip(one.path, "speech").read()
-        spans += [
-            ((length + word.start) / SAMPLE_RATE, (length + word.end) / SAMPLE_RATE)
-            for word in one.words
-            if word.text in alike
-        ]
-        pieces += [samples, pause]
-        length += len(samples) + len(pause)
-    return Background(np.concatenate(pieces), tuple(spans))
 
 
 def all_recordings(half: Half) -> list[Clip]:

@@ -10,8 +10,9 @@ from training.batches.augmentation import reverberate
 from training.conditions import sounds
 from training.conditions.sources import Half
 from training.conditions.spoken import PEAKS_DB, Made, Plan
-from training.datasets.aligned_speech import Utterance
+from training.datasets.aligned_speech import Utterance, sounds_like
 from training.datasets.clips import SAMPLE_RATE, Clip
+from training.evaluation.mix_stream import join
 from training.evaluation.truth import IGNORE, Event
 
 Piece = Callable[[np.random.Generator, int], sounds.FloatArray]
@@ -96,7 +97,7 @@ def _running(
     voices: Mapping[str, Sequence[Utterance]], plan: Plan, rng: np.random.Generator
 ) -> Iterator[Made]:
     for spoken in voices.values():
-        speech = sounds.joined(spoken, plan.keywords)
+        speech = join(spoken, ignored=sounds_like(plan.keywords))
         samples = speech.samples.astype(np.float32)
         peak = 32_768 * 10 ** (rng.uniform(*PEAKS_DB) / 20)
         samples *= np.float32(peak / max(1.0, np.abs(samples).max(initial=0.0)))

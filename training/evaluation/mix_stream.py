@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from kws.errors import ConfigError
 from kws.files import atomic_path
+from training.datasets.aligned_speech import Utterance
 from training.datasets.clips import SAMPLE_RATE, Clip, to_int16
 from training.datasets.noise import loud_level
 from training.evaluation.truth import IGNORE, Event
@@ -24,6 +25,8 @@ BACKGROUND_RMS = 820.0
 FADE_SAMPLES = 160
 # Shortest time from the end of one word to the start of the next.
 MIN_GAP_S = 1.0
+# Between two recordings of a background.
+PAUSE_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -167,18 +170,22 @@ def write_stream(samples: NDArray[np.int16], path: Path) -> None:
         soundfile.write(str(temporary), samples, SAMPLE_RATE, subtype="PCM_16", format="WAV")
 
 
-def join(paths: Sequence[Path]) -> tuple[NDArray[np.int16], list[float]]:
-    """Return recordings joined with pauses of 0.3 s, and the start of each in seconds."""
+def join(utterances: Iterable[Utterance], *, ignored: frozenset[str] = frozenset()) -> Background:
+    """Return recordings one after the other with short pauses, and the spans of ignored words."""
     pieces: list[NDArray[np.int16]] = []
-    starts: list[float] = []
-    n_samples = 0
-    gap = np.zeros(int(0.3 * SAMPLE_RATE), dtype=np.int16)
-    for path in paths:
-        starts.append(n_samples / SAMPLE_RATE)
-        samples = Clip(path, "background").read()
-        pieces += [samples, gap]
-        n_samples += len(samples) + len(gap)
-    return np.concatenate(pieces) if pieces else gap[:0], starts
+    spans: list[tuple[float, float]] = []
+    pause = np.zeros(int(PAUSE_S * SAMPLE_RATE), np.int16)
+    length = 0
+    for one in utterances:
+        samples = Clip(one.path, "background").read()
+        spans += [
+            ((length + word.start) / SAMPLE_RATE, (length + word.end) / SAMPLE_RATE)
+            for word in one.words
+            if word.text in ignored
+        ]
+        pieces += [samples, pause]
+        length += len(samples) + len(pause)
+    return Background(np.concatenate(pieces) if pieces else pause[:0], tuple(spans))
 
 
 def _at_level(samples: FloatArray, level: float) -> FloatArray:

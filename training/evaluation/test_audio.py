@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
-from training.datasets.aligned_speech import read_word_times, sounds_like
+from training.datasets.aligned_speech import Utterance, read_word_times, sounds_like
 from training.datasets.clips import SAMPLE_RATE, Clip
 from training.datasets.folders import AUDIO_SUFFIXES, halves, recordings_in, speaker_of
 from training.evaluation.mix_stream import (
@@ -65,13 +65,14 @@ def build_streams(
         _background(groups[index].backgrounds, word_times, keywords)
         for index in progress(range(len(groups)))
     ]
-    lengths = [len(samples) if share is None else share for samples, _ in joined]
+    lengths = [len(whole.samples) if share is None else share for whole in joined]
     _check_free(out, groups, [-(-length // per_file) for length in lengths])
     out.mkdir(parents=True, exist_ok=True)
     events: list[Event] = []
     n_files = 0
     for index in progress(range(len(groups))):
-        (samples, ignore), length = joined[index], lengths[index]
+        samples, ignore = joined[index].samples, joined[index].ignore
+        length = lengths[index]
         order = np.random.default_rng(config.seed).permutation(len(groups[index].clips))
         clips_left = [groups[index].clips[number] for number in order]
         for number, start in enumerate(range(0, length, per_file)):
@@ -162,22 +163,14 @@ def _recordings(paths: Sequence[Path]) -> list[Path]:
 
 def _background(
     files: Sequence[Path], word_times: Path | None, keywords: tuple[str, ...]
-) -> tuple[NDArray[np.int16], list[tuple[float, float]]]:
+) -> Background:
     """Return all recordings joined, and the spans in which a keyword is spoken."""
-    samples, starts = join(files)
-    ignore: list[tuple[float, float]] = []
-    if word_times is not None:
-        spoken, blocked = read_word_times(word_times), sounds_like(keywords)
-        for file, start in zip(files, starts):
-            ignore += [
-                (start + word.start / SAMPLE_RATE, start + word.end / SAMPLE_RATE)
-                for word in spoken.get(file.stem, ())
-                if word.text in blocked
-            ]
-    return samples, ignore
+    spoken = read_word_times(word_times) if word_times else {}
+    utterances = (Utterance(file, tuple(spoken.get(file.stem, ())), 0) for file in files)
+    return join(utterances, ignored=sounds_like(keywords))
 
 
-def _wrapped(samples: NDArray[np.int16], start: int, stop: int) -> NDArray[np.int16]:
+def _wrapped(samples: NDArray[Any], start: int, stop: int) -> NDArray[Any]:
     """Return samples start..stop of the repeated background."""
     return samples[np.arange(start, stop) % len(samples)]
 
