@@ -275,4 +275,6 @@ def _sentence(figures: dict[str, Any]) -> str:
     )
     if figures["missed"] is None:
         return used
-    return f"{used}; missed on average {100 * figures['missed']:.1f} %"
+    late = [row["latency_s"] for row in figures["conditions"].values() if row["latency_s"]]
+    after = f", {min(late):.2f} to {max(late):.2f} s after the word (medians)" if late else ""
+    return f"{used}; missed on average {100 * figures['missed']:.1f} %{after}"
