@@ -26,6 +26,7 @@ EXAMPLES = """\
   kws-eval conditions tiny default large --conditions conditions --out reports/conditions
 """
 RECIPE = "default"
+FILE_WIDTH = 120
 SPEECH, PHRASES = "$KWS_DATA/librispeech/dev_clean", "$KWS_DATA/an4"
 
 
@@ -235,7 +236,9 @@ def conditions(arguments: argparse.Namespace) -> int:
         shown = Table("condition", f"figure, half {arguments.half}", *titles)
         for cells in scores.table_rows(rows):
             shown.add_row(*cells)
-        Console().print(shown)
+        console = Console()
+        # A table in a file or a pipe need not fit a terminal.
+        console.print(shown, width=None if console.is_terminal else FILE_WIDTH)
     return 0
 
 

@@ -122,14 +122,24 @@ def table_rows(models: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
             rows.append((name, "fired %", *(_percent(row, "fired") for row in here)))
         if first["events"] or not first["other_words"]:
             rows.append((name, "false alarms/h", *(_rate(row) for row in here)))
-        for kind, part in first["by_kind"].items():
-            parts = [row and row["by_kind"].get(kind) for row in here]
-            cells = (
-                [_percent(row, "fired") for row in parts]
-                if part["other_words"]
-                else [_rate(row) for row in parts]
-            )
+        rows += _kind_rows(name, here)
+    return rows
+
+
+def _kind_rows(name: str, here: Sequence[dict[str, Any] | None]) -> list[tuple[str, ...]]:
+    """Return a row for each kind in which a model fired, and one for all others."""
+    rows: list[tuple[str, ...]] = []
+    silent: list[str] = []
+    for kind in here[0]["by_kind"] if here[0] else ():
+        parts = [row and row["by_kind"].get(kind) for row in here]
+        if not any(part and part["false_alarms"] for part in parts):
+            silent.append(kind)
+        else:
+            others = any(part and part["other_words"] for part in parts)
+            cells = [_percent(part, "fired") if others else _rate(part) for part in parts]
             rows.append((name, f"  {kind}", *cells))
+    if silent:
+        rows.append((name, f"  {len(silent)} other kind(s)", *("0" for _ in here)))
     return rows
 
 
