@@ -127,7 +127,8 @@ def simulate_room(
     shoe_box.add_microphone(microphone)
     shoe_box.compute_rir()
     response = trimmed(np.asarray(shoe_box.rir[0][0], np.float32))
-    return response, Room(*size.round(2).tolist(), round(rt60, 3), round(distance, 2))
+    length, width, height = size.round(2).tolist()
+    return response, Room(length, width, height, round(rt60, 3), round(distance, 2))
 
 
 def write_rooms(out: Path, *, count: int, seed: int) -> Iterator[tuple[int, int]]:
