@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from kws.config import FrontendConfig
 from training.config.sections import AugmentationConfig
 from training.datasets.noise import add_noise, loud_level
 
@@ -54,6 +55,46 @@ def change_clip(
         gain = 10.0 ** (rng.uniform(*config.gain_db_range) / 20.0)
         samples = samples * np.float32(gain)
     return samples
+
+
+def change_frames(
+    frames: FloatArray,
+    config: AugmentationConfig,
+    rng: np.random.Generator,
+    *,
+    frontend: FrontendConfig,
+    background: Callable[[], FloatArray | None],
+) -> FloatArray:
+    """Return log-mel frames with changed time shift, noise and gain, as `change_clip` does.
+
+    Speed and rooms need samples. Noise is added as power, without the phase between both, and its
+    level counts in the mel bands alone.
+
+    Parameters
+    ----------
+    frames : ndarray of float32, shape (n_frames, n_mels)
+        Natural log of mel energy, not normalised.
+    background : callable
+        Draws frames of noise, of the same shape and unit, or None.
+    """
+    floor = np.float32(np.log(frontend.log_floor))
+    limit = int(config.time_shift_ms / frontend.frame_step_ms)
+    if limit:
+        shift = int(rng.integers(-limit, limit + 1))
+        frames = time_shift(frames - floor, shift) + floor
+    power = np.exp(frames)
+    noise = background() if rng.random() < config.noise_probability else None
+    if noise is not None:
+        n_loud = int(300 / frontend.frame_step_ms)
+        loudest = np.convolve(power.sum(axis=1), np.ones(n_loud) / n_loud, "valid").max()
+        noise_power = np.exp(noise)
+        factor = loudest / noise_power.sum(axis=1).mean()
+        power += noise_power * np.float32(
+            factor * 10.0 ** (-rng.uniform(*config.snr_db_range) / 10)
+        )
+    if rng.random() < config.gain_probability:
+        power *= np.float32(10.0 ** (rng.uniform(*config.gain_db_range) / 10.0))
+    return np.log(np.maximum(power, np.float32(frontend.log_floor)))
 
 
 def loud_half(samples: NDArray[np.int16], *, second: bool) -> NDArray[np.int16]:

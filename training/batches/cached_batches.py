@@ -7,14 +7,17 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
+from kws.config import SILENCE
 from kws.errors import ConfigError
 from training.batches import augmentation
 from training.batches.clip_cache import SAMPLES, ClipCache, ShardRows, embedding_kind
+from training.batches.feature_clips import FeatureClips
 from training.batches.features import FeatureMaker
 from training.config.data_sections import expand_path
 from training.config.recipe import Recipe
 from training.config.sections import CacheConfig
 from training.datasets.clips import to_int16
+from training.datasets.noise import SYNTHETIC_RMS
 
 FloatArray = NDArray[np.float32]
 # Settings of [data] that a cache must share with the recipe that trains on it: the manifest of a
@@ -48,6 +51,9 @@ class CachedBatches:
         self._teacher_features = TeacherFeatures(cache, name) if name else None
         self._features = FeatureMaker(recipe.frontend)
         self._clips = _clips_to_train_on(recipe.cache, cache)
+        self._feature_clips = FeatureClips(recipe) if recipe.cache.feature_clips else None
+        silence = recipe.data.labels.index(SILENCE) if SILENCE in recipe.data.labels else -1
+        self._silent = np.flatnonzero(self._labels == silence)
         self._pass = (-1, np.empty(0, np.intp))
 
     def _teachers(self, cache: ClipCache) -> list[ShardRows]:
@@ -69,6 +75,9 @@ class CachedBatches:
         chosen = self._chosen(epoch, step)
         features = self._inputs(chosen, rng)
         targets = self._targets(chosen)
+        if self._feature_clips:
+            labels = self._labels[chosen]
+            self._feature_clips.replace(features, targets, labels, rng, noise=self._noise_frames)
         if features.ndim == 3:
             augmentation.mask_features(features, config, rng)
         if config.mixup_probability:
@@ -104,6 +113,21 @@ class CachedBatches:
         # The cached clip has a drawn gain already; half of the range again varies each pass.
         gain = 10.0 ** (rng.uniform(*config.gain_db_range) / 40.0)
         return to_int16(samples.astype(np.float32) * np.float32(gain))
+
+    def _noise_frames(self, rng: np.random.Generator) -> FloatArray | None:
+        """Return the features of a clip of noise, not normalised; None for digital silence."""
+        if not len(self._silent):
+            return None
+        samples = self._samples.row(int(rng.choice(self._silent))).astype(np.float32)
+        rms = float(np.sqrt(np.mean(samples**2)))
+        if rms < 1.0:
+            return None
+        # At one level, because faint noise has values at the log floor.
+        config = self._recipe.frontend
+        frames = self._features.frames(to_int16(samples * np.float32(SYNTHETIC_RMS / rms)))
+        return (frames * np.float32(config.std) + np.float32(config.mean))[
+            : self._recipe.model.window_frames
+        ]
 
     def _chosen(self, epoch: int, step: int) -> NDArray[np.intp]:
         """Return the clips of a batch; one at the end of a pass continues in the next."""

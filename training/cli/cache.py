@@ -1,8 +1,9 @@
-"""`kws-train cache`, `soft-labels`, `synthesise` and `rooms`: what is made before training."""
+"""`kws-train cache`, `soft-labels`, `synthesise`, `rooms` and `feature-clips`: prepared data."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ EXAMPLES = """\
   kws-train soft-labels cache large                     or of a model that ships
   kws-train soft-labels cache whisper-tiny.en           or a published embedding
   kws-train fit simple --set cache.path=cache --set cache.teacher_weight=0.8 --out runs/simple
+  kws-train feature-clips simple --out pictures         log-mel from pictures without audio
 """
 
 
 def add_parsers(commands: Any) -> None:
-    """Add the four commands."""
+    """Add the commands."""
     made = program.add_command(
         commands,
         "cache",
@@ -71,6 +73,27 @@ def add_parsers(commands: Any) -> None:
     made.add_argument("--out", type=Path, required=True, metavar="DIR")
     made.add_argument("--count", type=int, default=400, help="of rooms (default: 400)")
     made.add_argument("--seed", type=int, default=1, help="of the rooms (default: 1)")
+    made = program.add_command(
+        commands,
+        "feature-clips",
+        examples=EXAMPLES,
+        text="learn to map pictures of another front end to log-mel; run again to continue",
+    )
+    add_recipe_arguments(made)
+    made.set_defaults(handler=feature_clips)
+    made.add_argument("--out", type=Path, required=True, metavar="DIR")
+    made.add_argument(
+        "--pictures",
+        default="$KWS_DATA/speech_commands_log_mel/log_mel.npz",
+        metavar="NPZ",
+        help="x uint8 (n, frames, bands), word, clip (default: %(default)s)",
+    )
+    made.add_argument(
+        "--audio",
+        default="$KWS_DATA/speech_commands_more",
+        metavar="DIR",
+        help="WORD/CLIP.wav of some of them, to learn from (default: %(default)s)",
+    )
 
 
 def cache(arguments: argparse.Namespace) -> int:
@@ -158,4 +181,25 @@ def rooms(arguments: argparse.Namespace) -> int:
     steps = write_rooms(arguments.out, count=arguments.count, seed=arguments.seed)
     n_rooms = show_steps("simulating", steps)
     print(f"{arguments.out}: {n_rooms} rooms")
+    return 0
+
+
+def feature_clips(arguments: argparse.Namespace) -> int:
+    """Write pictures as features of a recipe's front end, and print how near they come."""
+    from training.cli.terminal import show_steps
+    from training.config.data_sections import expand_path
+    from training.fit.log_mel_map import REPORT, write_feature_clips
+
+    pictures, audio = (
+        expand_path(getattr(arguments, name), where=f"--{name}") for name in ("pictures", "audio")
+    )
+    if pictures is None or audio is None:
+        raise ConfigError("--pictures and --audio: expected paths, got an empty one")
+    steps = write_feature_clips(load_recipe(arguments), pictures, audio, arguments.out)
+    show_steps("learning the map", steps)
+    report = json.loads((arguments.out / REPORT).read_text(encoding="utf-8"))
+    print(
+        f"{arguments.out}: {report['n_clips']} clips; on {report['n_held_out']} held-out pairs "
+        f"correlation {report['correlation']:.3f}, error {report['rms_error_db']:.1f} dB"
+    )
     return 0

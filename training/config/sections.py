@@ -206,6 +206,17 @@ class CacheConfig:
     feature_weight: float = 1.0
     """Weight in the loss of the mean squared error of those features, which are normalised."""
 
+    feature_clips: str = ""
+    """Folder made by `kws-train feature-clips`: clips of which there are only features."""
+
+    feature_share: float = 0.1
+    """Share of those among the clips of a label that has any. Speed and rooms never change them,
+    and no teacher labels them."""
+
+    feature_words: tuple[str, ...] = ()
+    """Words to draw from that folder; ``_unknown_`` stands for all that are no keywords. Empty:
+    all words."""
+
     def __post_init__(self) -> None:
         check_range("cache", self, "feature_weight", 0, above=True)
         for name in ("feature_teacher", "inputs"):
@@ -218,6 +229,12 @@ class CacheConfig:
             raise ConfigError("cache.feature_teacher and cache.inputs: expected one of the two")
         check_range("cache", self, "folds", 1)
         check_range("cache", self, "fold", 0, self.folds - 1)
+        if self.feature_clips and (self.feature_teacher or self.inputs or not self.path):
+            raise ConfigError(
+                "cache.feature_clips: needs a cache for the other clips (cache.path), and cannot "
+                "be combined with cache.feature_teacher or cache.inputs, which need samples"
+            )
+        check_range("cache", self, "feature_share", 0, 1)
         check_range("cache", self, "teacher_weight", 0, 1)
 
 
