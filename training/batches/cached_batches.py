@@ -17,7 +17,7 @@ from training.config.data_sections import expand_path
 from training.config.recipe import Recipe
 from training.config.sections import CacheConfig
 from training.datasets.clips import to_int16
-from training.datasets.noise import SYNTHETIC_RMS
+from training.datasets.synthetic_noise import SYNTHETIC_RMS
 
 FloatArray = NDArray[np.float32]
 # Settings of [data] that a cache must share with the recipe that trains on it: the manifest of a

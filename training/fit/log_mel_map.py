@@ -69,6 +69,21 @@ class Pictures:
         return np.array([split_of(f"{name}.wav") for name in self.names])
 
 
+@dataclass(frozen=True)
+class Pairs:
+    """Clips that have picture and audio: their rows among the pictures, and their log-mel.
+
+    `targets` has mean 0 and deviation 1 over the training clips; `mean` and `std` are those of
+    the log-mel itself.
+    """
+
+    rows: NDArray[np.intp]
+    targets: FloatArray
+    training: NDArray[np.bool_]
+    mean: np.float32
+    std: np.float32
+
+
 def write_feature_clips(
     recipe: Recipe, pictures: Path, audio: Path, out: Path
 ) -> Iterator[tuple[int, int]]:
@@ -97,45 +112,14 @@ def write_feature_clips(
         yield EPOCHS, EPOCHS
         return
     read = Pictures.read(pictures)
-    splits = read.splits
-    pairs, targets = _pairs(read, audio, recipe)
-    training = splits[pairs] == "training"
-    if min(training.sum(), (~training).sum()) < MIN_PAIRS:
-        raise ConfigError(
-            f"{audio}: expected at least {MIN_PAIRS} clips each of training and validation that "
-            f"are in {pictures}, found {training.sum()} and {(~training).sum()}"
-        )
-    if targets.shape[1] != read.levels.shape[1]:
-        raise ConfigError(
-            f"{pictures}: expected {targets.shape[1]} frames, as the recipe's window has, got "
-            f"{read.levels.shape[1]}"
-        )
-    mean, std = targets[training].mean(), targets[training].std()
-    targets = (targets - mean) / std
-    yield from _train(read.levels[pairs][training], targets[training], out, seed=recipe.seed)
-    model = keras.models.load_model(out / STATE, compile=False)
-    means, deviations = _predict(model, read.levels[pairs])
-    residuals = ((targets - means) / deviations)[training]
-    floor = np.float32(np.log(recipe.frontend.log_floor))
-
-    def features_of(normalised: FloatArray) -> FloatArray:
-        return np.maximum(normalised * std + mean, floor)
-
-    rng = np.random.default_rng(recipe.seed)
-    features = np.empty((len(read.levels), *targets.shape[1:]), np.float16)
-    for start in range(0, len(features), CLIPS_AT_ONCE):
-        part = slice(start, start + CLIPS_AT_ONCE)
-        drawn, scale = _predict(model, read.levels[part])
-        drawn += scale * residuals[rng.integers(len(residuals), size=len(drawn))]
-        features[part] = features_of(drawn)
-    report = {"n_clips": len(features), "n_pairs": len(pairs)} | compare(
-        features_of(targets[~training]),
-        features_of(means[~training]),
-        features[pairs[~training]].astype(np.float32),
-    )
+    pairs = _pairs(read, pictures, audio, recipe)
+    training = pairs.training
+    levels = read.levels[pairs.rows][training]
+    yield from _train(levels, pairs.targets[training], out, seed=recipe.seed)
+    features, report = _draw(out, read, pairs, recipe)
     write_atomically(out / REPORT, json.dumps(report, indent=2) + "\n")
     table = io.StringIO()
-    csv.writer(table).writerows([COLUMNS, *zip(read.words, read.names, splits)])
+    csv.writer(table).writerows([COLUMNS, *zip(read.words, read.names, read.splits)])
     write_atomically(out / CLIPS, table.getvalue())
     # Last: a folder that has it is complete.
     save_array(out / FEATURES, features)
@@ -156,25 +140,63 @@ def _claim(out: Path, recipe: Recipe, pictures: Path, audio: Path) -> None:
     write_atomically(path, json.dumps(settings, indent=2) + "\n")
 
 
-def _pairs(pictures: Pictures, audio: Path, recipe: Recipe) -> tuple[NDArray[np.intp], FloatArray]:
-    """Return the rows of the pictures that have audio, and its log-mel, not normalised."""
+def _pairs(pictures: Pictures, path: Path, audio: Path, recipe: Recipe) -> Pairs:
+    """Return the clips that have audio, too; `ConfigError` for too few, or another window."""
     # A hundredth of the floor, so that values at the floor are learned as what lies below it.
     config = replace(recipe.frontend, mean=0.0, std=1.0, log_floor=recipe.frontend.log_floor / 100)
     maker = FeatureMaker(config)
-    rows, targets = [], []
+    rows, frames = [], []
     for row, (word, name) in enumerate(zip(pictures.words, pictures.names)):
-        path = audio / word / f"{name}.wav"
-        if not path.is_file():
+        file = audio / word / f"{name}.wav"
+        if not file.is_file():
             continue
-        samples = Clip(path, word).read()
+        samples = Clip(file, word).read()
         # Pictures have short clips in their middle.
         samples = np.pad(samples, (max(0, recipe.clip_samples - len(samples)) // 2, 0))
-        frames = maker.frames(fit_length(samples, recipe.clip_samples))
         rows.append(row)
-        targets.append(frames[: recipe.model.window_frames])
-    if not rows:
-        raise ConfigError(f"{audio}: has no WORD/CLIP.wav of the clips that have pictures")
-    return np.array(rows), np.stack(targets)
+        frames.append(maker.frames(fit_length(samples, recipe.clip_samples)))
+    training = pictures.splits[rows] == "training"
+    if min(training.sum(), (~training).sum()) < MIN_PAIRS:
+        raise ConfigError(
+            f"{audio}: expected WORD/CLIP.wav of at least {MIN_PAIRS} training and {MIN_PAIRS} "
+            f"validation clips of {path}, found {training.sum()} and {(~training).sum()}"
+        )
+    targets = np.stack(frames)[:, : recipe.model.window_frames]
+    if targets.shape[1] != pictures.levels.shape[1]:
+        raise ConfigError(
+            f"{path}: expected {targets.shape[1]} frames, as the recipe's window has, got "
+            f"{pictures.levels.shape[1]}"
+        )
+    mean, std = targets[training].mean(), targets[training].std()
+    return Pairs(np.array(rows), (targets - mean) / std, training, mean, std)
+
+
+def _draw(
+    out: Path, pictures: Pictures, pairs: Pairs, recipe: Recipe
+) -> tuple[NDArray[np.float16], dict[str, Any]]:
+    """Return the features of all pictures, and how near those of held-out pairs come."""
+    model = keras.models.load_model(out / STATE, compile=False)
+    means, deviations = _predict(model, pictures.levels[pairs.rows])
+    residuals = ((pairs.targets - means) / deviations)[pairs.training]
+    floor = np.float32(np.log(recipe.frontend.log_floor))
+
+    def features_of(normalised: FloatArray) -> FloatArray:
+        return np.maximum(normalised * pairs.std + pairs.mean, floor)
+
+    rng = np.random.default_rng(recipe.seed)
+    features = np.empty((len(pictures.levels), *pairs.targets.shape[1:]), np.float16)
+    for start in range(0, len(features), CLIPS_AT_ONCE):
+        part = slice(start, start + CLIPS_AT_ONCE)
+        drawn, scale = _predict(model, pictures.levels[part])
+        drawn += scale * residuals[rng.integers(len(residuals), size=len(drawn))]
+        features[part] = features_of(drawn)
+    held_out = ~pairs.training
+    nearness = compare(
+        features_of(pairs.targets[held_out]),
+        features_of(means[held_out]),
+        features[pairs.rows[held_out]].astype(np.float32),
+    )
+    return features, {"n_clips": len(features), "n_pairs": len(pairs.rows), **nearness}
 
 
 def _build(shape: tuple[int, ...], n_mels: int) -> keras.Model:

@@ -97,7 +97,7 @@ def test_a_map_continues_where_it_stopped(pairs, tmp_path, few_epochs):
     ("change", "message"),
     [
         (["--pictures", "none.npz"], "none.npz: expected a .npz file"),
-        (["--audio", "none"], "none: has no WORD/CLIP.wav"),
+        (["--audio", "none"], "none: expected WORD/CLIP.wav"),
         (["--set", "model.window_frames=50"], "expected 50 frames"),
     ],
 )
