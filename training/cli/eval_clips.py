@@ -102,6 +102,8 @@ def clips(arguments: argparse.Namespace) -> int:
 
     if arguments.rooms and arguments.snr_db is None:
         raise ConfigError("--rooms: expected --snr-db too, the level of noise in the room")
+    if arguments.half and not arguments.split:
+        raise ConfigError("--half: expected --split too, whose speakers are halved")
     scorer = ClipScorer.open(
         models.load(arguments.model),
         mode=arguments.mode,
@@ -113,7 +115,7 @@ def clips(arguments: argparse.Namespace) -> int:
         scorer.manifest, root, split=arguments.split, seed=arguments.seed, more=more
     )
     if arguments.half:
-        chosen = half_of(chosen, arguments.half)
+        chosen = half_of(chosen, arguments.half, arguments.data, arguments.split)
     about = {name: getattr(arguments, name) for name in ("split", "half", "snr_db")}
     if arguments.snr_db is not None:
         found = held_out_noise(root, arguments.split or "validation")

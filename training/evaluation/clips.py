@@ -22,7 +22,7 @@ from kws.manifest import ModelManifest
 from training.config.data_sections import SourceConfig
 from training.datasets import labelled_clips, twelve_class
 from training.datasets.clips import Clip, fit_length
-from training.datasets.folders import halves, speaker_of
+from training.datasets.folders import halves, scan, speaker_of
 from training.datasets.splits import open_classes
 
 
@@ -69,17 +69,18 @@ class ClipScorer:
         return np.stack([self.posterior(clip) for clip in clips])
 
 
-def half_of(clips: Sequence[Any], half: str) -> list[Any]:
-    """Return the clips whose speakers, or sources of noise, are in half ``a`` or ``b``.
+def half_of(clips: Sequence[Any], half: str, roots: Sequence[Path], split: str) -> list[Any]:
+    """Return the clips whose speakers are in half ``a`` or ``b`` of all speakers of the split.
 
-    Cuts of a background recording, all of one source, are dealt out one by one.
+    These are the halves of `kws-eval make-conditions`. Cuts of a background recording, all of one
+    source, are dealt out one by one.
 
     Raises
     ------
     ConfigError
         If the half is empty.
     """
-    speakers = halves(speaker_of(clip.path) for clip in clips if clip.label != SILENCE)
+    speakers = halves(speaker_of(clip.path) for clip in scan(*roots)[split])
     number = "ab".index(half)
     n_silent = itertools.count()
     chosen = [
