@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import soundfile
 
 pytest.importorskip("scipy", reason="training needs the extra [eval]")
 

@@ -37,7 +37,7 @@ def test_phrases_without_a_keyword_become_running_speech(tmp_path):
     names = {path.stem: split for split, paths in found.items() for path, _ in paths}
 
     assert names == {"u1": split_of("anna"), "u3": split_of("bert")}
-    assert [phrase.words for phrase in read_phrases(tmp_path)][0] == ("one", "two")
+    assert next(phrase.words for phrase in read_phrases(tmp_path)) == ("one", "two")
     windows = SpeechWindows(()).with_whole(found[split_of("anna")])
     cut = windows.draw(np.random.default_rng(1))
     assert (cut.start, cut.n_samples) == (0, 12_000)
