@@ -15,8 +15,8 @@ from keras import Input, Model, layers
 
 from training.architectures.blocks import conv_bn
 from training.architectures.registry import register
-from training.config.sections import PICTURE_SHAPE as SHAPE
-from training.config.sections import PICTURE_SIZE as SIZE
+from training.config.augmentation_sections import PICTURE_SHAPE as SHAPE
+from training.config.augmentation_sections import PICTURE_SIZE as SIZE
 from training.datasets.spectrogram_images import colour_ramps as ramps
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.config import FrontendConfig
-from training.config.sections import AugmentationConfig
+from training.config.augmentation_sections import AugmentationConfig
 from training.datasets.noise import add_noise, loud_level
 
 FloatArray = NDArray[np.float32]

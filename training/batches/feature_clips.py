@@ -1,4 +1,4 @@
-"""Clips of which there are only features: drawn and augmented beside the clips of a cache."""
+"""Feature clips: clips without audio, drawn and augmented beside the clips of a cache."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from typing import Any
 from kws.errors import ConfigError
 from kws.files import write_atomically
 from training.batches.features import FeatureMaker
+from training.config.augmentation_sections import PICTURE_SIZE, UNCHANGED
 from training.config.recipe import Recipe
-from training.config.sections import PICTURE_SIZE, UNCHANGED
 from training.datasets import folders
 from training.datasets.clips import fit_length
 from training.datasets.spectrogram_images import SETTINGS, make_picture, write_picture

@@ -17,10 +17,11 @@ from training.batches.batch_maker import DrawnBatches, Sampler
 from training.batches.cached_batches import CachedBatches, open_cache
 from training.batches.epoch_sampler import EpochSampler, PictureSampler
 from training.batches.features import FeatureMaker, measure_features
-from training.batches.keyword_sampler import KeywordSampler, TrainingSources, blocked_words
+from training.batches.keyword_sampler import KeywordSampler
+from training.batches.training_sources import TrainingSources, blocked_words
 from training.batches.word_sampler import WordSampler
+from training.config.augmentation_sections import UNCHANGED
 from training.config.recipe import Recipe
-from training.config.sections import UNCHANGED
 from training.datasets import aligned_speech, folders, twelve_class
 from training.datasets.aligned_speech import Utterance
 from training.datasets.clips import fit_length

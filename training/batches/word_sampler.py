@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kws.config import SILENCE, UNKNOWN
-from training.batches.keyword_sampler import KeywordSampler, TrainingSources, training_noise
+from training.batches.keyword_sampler import KeywordSampler
+from training.batches.training_sources import TrainingSources, training_noise
 from training.config.recipe import Recipe
 from training.datasets.clips import Clip
 from training.datasets.rooms import open_rooms

@@ -47,7 +47,7 @@ def make_conditions(
 ) -> dict[str, Any]:
     """Write the conditions `names` of both halves and their table; return the table.
 
-    The same sources, plan and libraries give the same audio, whichever conditions are asked for.
+    A condition depends on sources, plan and libraries, not on the other conditions.
 
     Parameters
     ----------

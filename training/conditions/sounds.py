@@ -78,7 +78,7 @@ def babble_piece(
     n_samples: int,
     keywords: tuple[str, ...],
 ) -> FloatArray:
-    """Return three to eight voices at once, none of which says a keyword, RMS 1."""
+    """Return three to eight voices at once without keywords, RMS 1."""
     alike = sounds_like(keywords)
     total = np.zeros(n_samples, np.float32)
     order = rng.permutation(len(voices))

@@ -13,11 +13,11 @@ import soundfile
 from numpy.typing import NDArray
 
 from kws.errors import ConfigError
-from training.conditions.near_words import near_words
 from training.datasets.aligned_speech import (
     Utterance,
     Word,
     cut_words,
+    near_words,
     read_utterances,
     sounds_like,
 )

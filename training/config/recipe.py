@@ -15,16 +15,14 @@ from kws.config import DecisionConfig, FrontendConfig
 from kws.dataclass_io import from_mapping
 from kws.errors import ConfigError
 from kws.features.frontends import INPUT_RATE, decimation_factor
+from training.config.augmentation_sections import PICTURE_SHAPE, AugmentationConfig, PictureConfig
 from training.config.data_sections import DataConfig, SourceConfig, WordsConfig
 from training.config.embeddings import find
 from training.config.sections import (
-    PICTURE_SHAPE,
-    AugmentationConfig,
     CacheConfig,
     ExportConfig,
     FitConfig,
     ModelConfig,
-    PictureConfig,
     TransferConfig,
 )
 

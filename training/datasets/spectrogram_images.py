@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kws.errors import ConfigError
 from kws.files import atomic_path
-from training.config.sections import PICTURE_SHAPE, PICTURE_SIZE, PictureConfig
+from training.config.augmentation_sections import PICTURE_SHAPE, PICTURE_SIZE, PictureConfig
 from training.datasets import folders
 
 FloatArray = NDArray[np.float32]

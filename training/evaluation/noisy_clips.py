@@ -127,7 +127,7 @@ def _whole_folders(folders: Sequence[Path]) -> HeldOutNoise:
 
 
 def rooms_to_measure(seed: int) -> list[FloatArray]:
-    """Return the responses of `N_ROOMS` simulated rooms, none of which trains.
+    """Return the responses of `N_ROOMS` simulated rooms that are not used for training.
 
     Raises
     ------

@@ -141,8 +141,8 @@ def _levels(
 ) -> tuple[IntArray, FloatArray]:
     """Return the thresholds at each level, and the largest share used of any budget there.
 
-    Used is what was counted, or with the margin what is expected, whichever is more: where many
-    peaks are equally high, as those of a confident model, the expectation is too low.
+    The share used is the larger of the counted alarms and, with the margin, the expected ones:
+    where many peaks are equally high, as those of a confident model, the expectation is too low.
     """
     heights = _heights(grid)
     levels = np.linspace(heights[0], heights[-1], 2 * len(grid))

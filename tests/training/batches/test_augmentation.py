@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("scipy", reason="training needs the extra [eval]")
 
 from training.batches import augmentation
-from training.config.sections import AugmentationConfig
+from training.config.augmentation_sections import AugmentationConfig
 from training.datasets import noise as noises
 from training.datasets.clips import to_int16
 

@@ -15,7 +15,8 @@ pytest.importorskip("scipy", reason="training needs the extra [eval]")
 from support.drawn_clips import PLAIN, make_recipe, make_sampler
 
 from kws.errors import ConfigError
-from training.batches.keyword_sampler import KeywordSampler, TrainingSources
+from training.batches.keyword_sampler import KeywordSampler
+from training.batches.training_sources import TrainingSources
 from training.config.data_sections import DataConfig
 from training.config.recipe import Recipe
 from training.datasets import aligned_speech as running_speech

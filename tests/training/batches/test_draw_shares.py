@@ -13,10 +13,11 @@ pytest.importorskip("scipy", reason="training needs the extra [eval]")
 
 from kws.errors import ConfigError
 from training.batches.augmentation import loud_half
-from training.batches.keyword_sampler import KeywordSampler, TrainingSources
+from training.batches.keyword_sampler import KeywordSampler
+from training.batches.training_sources import TrainingSources
+from training.config.augmentation_sections import AugmentationConfig
 from training.config.data_sections import DataConfig
 from training.config.recipe import Recipe
-from training.config.sections import AugmentationConfig
 
 RATE = 16_000
 # Sample values by origin: recorded noise, speech, and a keyword in it.

@@ -1,4 +1,4 @@
-"""Clips of which there are only features, in batches from a cache."""
+"""Feature clips, which have no audio, in batches from a cache."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from training.batches.augmentation import change_frames
 from training.batches.cached_batches import CachedBatches
 from training.batches.feature_clips import CLIPS, COLUMNS, FEATURES, SETTINGS, frontend_settings
 from training.batches.features import FeatureMaker
-from training.config.sections import UNCHANGED, AugmentationConfig
+from training.config.augmentation_sections import UNCHANGED, AugmentationConfig
 from training.datasets import noise
 
 LEVELS = {"yes": -2.0, "dog": 1.0, "bird": 3.0}

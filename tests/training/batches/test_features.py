@@ -15,7 +15,7 @@ from training.batches import augmentation
 from training.batches.batch_maker import DrawnBatches
 from training.batches.features import FeatureMaker
 from training.config import recipe as recipes
-from training.config.sections import AugmentationConfig
+from training.config.augmentation_sections import AugmentationConfig
 
 CONFIGS = {
     "waveform": FrontendConfig(kind="waveform", sample_rate=8_000, mean=0.01, std=0.1),

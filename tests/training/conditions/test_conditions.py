@@ -11,8 +11,8 @@ import soundfile
 from kws.spotter import KeywordSpotter
 from training.cli.evaluate import main
 from training.conditions.layout import NAMES, half_of, kind_of, read_conditions
-from training.conditions.near_words import near_words
 from training.conditions.sources import noise_halves, noise_kinds
+from training.datasets.aligned_speech import near_words
 from training.datasets.folders import speaker_of
 from training.evaluation.truth import IGNORE, OTHER, read_truth
 
@@ -137,7 +137,7 @@ def test_keywords_are_where_the_truth_says_and_apart(made):
 @pytest.mark.slow
 def test_the_seed_fixes_the_audio_of_a_condition(made, sources, tmp_path):
     """
-    The same seed gives the same files, whichever other conditions are made; another seed others.
+    The same seed gives the same files with or without other conditions; another seed gives others.
     """
     assert build(sources, tmp_path / "same", "--only", "rooms") == 0
     assert build(sources, tmp_path / "other", "--only", "rooms", "--seed", "2") == 0

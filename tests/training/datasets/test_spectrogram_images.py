@@ -11,7 +11,7 @@ pytest.importorskip("scipy", reason="pictures need the extra [train]")
 
 from training.batches.features import FeatureMaker
 from training.config import recipe as recipes
-from training.config.sections import PictureConfig
+from training.config.augmentation_sections import PictureConfig
 from training.datasets import spectrogram_images as colours
 from training.datasets.spectrogram_images import change_picture, make_picture
 

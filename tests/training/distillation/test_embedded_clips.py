@@ -146,7 +146,8 @@ def test_the_exported_model_takes_samples(run, embedded, tmp_path):
 def test_a_head_labels_only_the_fold_it_left_out(embedded, clips, tmp_path):
     """
     Of two folds the even sources train head 1 and are NaN in its soft labels; clips without a
-    source train both heads, and both label them. The targets take whoever has not seen the clip.
+    source train both heads, and both label them. Targets come from the head that was not trained
+    on the clip.
     """
     sources = embedded.read_sources()
     rows = np.concatenate(parts_of(embedded, KIND)).astype(np.float32)

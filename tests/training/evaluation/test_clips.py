@@ -40,7 +40,7 @@ def test_halves_share_no_speaker_and_lose_no_clip(tree):
 
 def test_halves_do_not_depend_on_the_clips_that_were_drawn(tree):
     """
-    A speaker stays in a half, whichever of the split's clips are scored.
+    A speaker stays in the same half when fewer clips of the split are scored.
     """
     clips = [clip for found in by_word(tree).values() for clip in found]
     whole = half_of(clips, "b", [tree], "validation")
