@@ -104,6 +104,8 @@ def clips(arguments: argparse.Namespace) -> int:
         raise ConfigError("--rooms: expected --snr-db too, the level of noise in the room")
     if arguments.half and not arguments.split:
         raise ConfigError("--half: expected --split too, whose speakers are halved")
+    if arguments.snr_db is not None and arguments.split == "training":
+        raise ConfigError("--snr-db: noise is held out of training; expected --split validation")
     scorer = ClipScorer.open(
         models.load(arguments.model),
         mode=arguments.mode,
@@ -125,13 +127,14 @@ def clips(arguments: argparse.Namespace) -> int:
             chosen,
             found.bank,
             snr_db=arguments.snr_db,
-            window_s=1,
+            window_s=scorer.window_s,
             seed=arguments.seed,
             rooms=rooms,
         )
     report = clip_report.evaluate_clips(
         scorer, chosen, root=root, out=arguments.out, progress=progress_bar("clips")
     )
+    report["data"] = " + ".join(map(str, arguments.data))
     if arguments.split:
         report["seed"] = arguments.seed
     report |= {name: value for name, value in about.items() if value is not None}

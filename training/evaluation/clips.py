@@ -53,6 +53,11 @@ class ClipScorer:
             model = WindowModel(manifest, hop_frames=1, runtime=runtime, kernels=kernels)
         return cls(manifest, model, ClipFeatures(manifest.frontend))
 
+    @property
+    def window_s(self) -> float:
+        """Length of the model's window, in seconds."""
+        return self.manifest.window.window_samples / self.manifest.frontend.sample_rate
+
     def features(self, clip: Clip) -> NDArray[np.float32]:
         """Return the frames ``(window_frames, n_bands)`` of a clip's window."""
         n_samples = self.manifest.window.window_samples * self.front_end.factor

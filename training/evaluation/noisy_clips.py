@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,16 @@ class NoisyClip:
     def path(self) -> Path:
         """The file of the clip."""
         return self.clip.path
+
+    @property
+    def start(self) -> int:
+        """The first sample of the clip in its file."""
+        return self.clip.start
+
+    @property
+    def n_samples(self) -> int | None:
+        """The length of the clip in its file; None to the end."""
+        return self.clip.n_samples
 
     def read(self) -> NDArray[np.int16]:
         """Return the mix as mono int16 ``(n_samples,)`` at 16 kHz."""
@@ -168,7 +179,14 @@ def over_noise(
         Of the draws.
     rooms : sequence of ndarray
         Room responses to draw from; none leaves the clips dry.
+
+    Raises
+    ------
+    ConfigError
+        If the level is not finite, or all noise is silent.
     """
+    if not math.isfinite(snr_db):
+        raise ConfigError(f"--snr-db: expected a finite level, got {snr_db}")
     n_samples = round(window_s * SAMPLE_RATE)
     made = []
     for index, clip in enumerate(clips):

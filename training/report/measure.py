@@ -136,7 +136,7 @@ def measure_clips(model: ReportModel, plan: ClipPlan, *, progress: Progress) -> 
     # A level over noise has no meaning for sounds other than words.
     for snr_db in SNRS_DB if plan.noise.bank.recordings and manifest.tells_speech else ():
         mixed = over_noise(
-            clips, plan.noise.bank, snr_db=snr_db, window_s=model.window_s, seed=plan.seed
+            clips, plan.noise.bank, snr_db=snr_db, window_s=model.scorer.window_s, seed=plan.seed
         )
         posteriors = model.scorer.posteriors(progress(f"{model.title}, {snr_db:g} dB")(mixed))
         rows.append(_noise_row(snr_db, truth, posteriors, labels))

@@ -36,11 +36,6 @@ class ReportModel:
     kernels: str
 
     @property
-    def window_s(self) -> float:
-        """Length of the model's window, in seconds."""
-        return self.manifest.window.window_samples / self.manifest.frontend.sample_rate
-
-    @property
     def forms(self) -> dict[str, WindowForm | StreamForm]:
         """The non-streaming model (``window``) and, if there is one, the streaming one."""
         forms: dict[str, WindowForm | StreamForm] = {"window": self.manifest.window}
