@@ -215,6 +215,16 @@ def test_spotting_needs_nothing_but_numpy_and_one_runtime():
     assert loaded & ((LAZY | FORBIDDEN) - RUNTIMES) == set()
 
 
+@pytest.mark.parametrize("command", ["evaluate", "train", "enroll"])
+def test_help_needs_no_extra(command):
+    """
+    After a plain install each command explains itself; its extras are imported where they are used.
+    """
+    loaded = modules_after(f"import training.cli.{command}\ntraining.cli.{command}._parser()")
+
+    assert loaded & {"scipy", "sklearn", "matplotlib", "jinja2", "tensorflow", "keras"} == set()
+
+
 @pytest.mark.parametrize("old", kws._RENAMED)
 def test_an_old_module_names_the_new_one(old):
     """

@@ -15,7 +15,9 @@ EXAMPLES = """\
   kws-eval clips --model default --data speech_commands --split validation --out reports/clips
   kws-eval make-stream --clips speech_commands --split validation --background noise.wav --out s
   kws-eval stream --model default --audio s --truth s/truth.csv --out reports/stream
-  kws-eval tune --model default --audio quiet --misses words --fa-per-hour 1
+  kws-eval make-conditions --out conditions
+  kws-eval conditions tiny default --conditions conditions
+  kws-eval tune --model default --conditions conditions --dry-run
   kws-eval few-shot computer --clips wake_words --speech dev_clean --out reports/few-shot
   kws-eval report default --data speech_commands --split validation --out reports/default
 """

@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import Progress, track
@@ -16,7 +16,10 @@ from rich.progress import Progress, track
 from kws.errors import ConfigError
 from kws.spotter import KeywordSpotter
 from training.datasets.clips import SAMPLE_RATE
-from training.enrolment.recordings import Recording
+
+if TYPE_CHECKING:
+    # Needs an extra, which `--help` of the commands does not.
+    from training.enrolment.recordings import Recording
 
 PICTURES = (".png", ".svg", ".pdf")
 
