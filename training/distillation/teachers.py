@@ -109,13 +109,16 @@ def _open_teacher(make_teacher: Callable[[], TeacherModel]) -> None:
 def _predict_shard(cache: ClipCache, shard: int, kind: str) -> None:
     assert _teacher is not None
     rows = np.load(cache.file(shard, _teacher.kind), mmap_mode="r")
-    parts = [
-        _teacher.predict(rows[start : start + CLIPS_AT_ONCE])
-        for start in range(0, len(rows), CLIPS_AT_ONCE)
-    ]
-    predictions = np.concatenate(parts).astype(np.float16)
+    asked = np.arange(len(rows))
     if _teacher.config.folds > 1:
-        # It may have memorised these clips: what it says of them is no soft label.
+        # It may have memorised the clips that it was trained on: what it says of them is no label.
         sources = np.load(cache.file(shard, SOURCES))
-        predictions[in_other_fold(sources, _teacher.config)] = np.nan
+        asked = np.flatnonzero(~in_other_fold(sources, _teacher.config))
+    parts = [
+        _teacher.predict(rows[asked[start : start + CLIPS_AT_ONCE]])
+        for start in range(0, len(asked), CLIPS_AT_ONCE)
+    ]
+    found = np.concatenate(parts) if parts else _teacher.predict(rows[:0])
+    predictions = np.full((len(rows), *found.shape[1:]), np.nan, np.float16)
+    predictions[asked] = found
     save_array(cache.file(shard, kind), predictions)
