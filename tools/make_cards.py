@@ -127,48 +127,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def share(part: int, whole: int) -> str:
-    """Return a share in percent with its counts."""
-    return f"{percent(part / whole)} ({part:,} of {whole:,})"
-
-
-def interval(low_high: Any, factor: float = 1.0, digits: int = 1) -> str:
-    """Return ``low to high``."""
-    low, high = (factor * value for value in low_high)
-    return f"{low:.{digits}f} to {high:.{digits}f}"
-
-
 def overview(manifests: list[ModelManifest], link: str) -> str:
-    """Return a table with one row per model, the worst figures beside the best."""
-    if all("budget" in manifest.metrics["thresholds"] for manifest in manifests):
-        return conditions_overview(manifests, link)
-    rows = []
-    for manifest in manifests:
-        metrics = manifest.metrics
-        held_out, streams = metrics["thresholds"]["reporting"], metrics["stream"]
-        noisy = {row["snr_db"]: percent(row["accuracy"]) for row in metrics["noise"]["levels"]}
-        rows.append(
-            (
-                f"[`{manifest.name}`]({link}{manifest.name}.md)",
-                f"{size(manifest, forms(manifest)[-1]) / 1000:.0f} kB",
-                multiplications(manifest, forms(manifest)[-1]),
-                f"{percent(metrics['accuracy'])} / {noisy[10]} / {noisy[0]}",
-                percent(held_out["false_reject_rate"]),
-                percent(streams["words-speech-10db"]["false_reject_rate"]),
-                f"{held_out['false_accepts_per_hour']:.1f}",
-                f"{streams['words-noise-10db']['false_accepts_per_hour']:.0f}",
-            )
-        )
-    head = (
-        *("model", "int8 streaming model", "multiplications per hop"),
-        "clips correct: clean / noise at 10 dB / 0 dB",
-        *("words missed: noise at 10 dB", "words missed: other speech at 10 dB"),
-        *("false alarms per hour: read speech and noise", "false alarms per hour: words in noise"),
-    )
-    return table(head, rows)
-
-
-def conditions_overview(manifests: list[ModelManifest], link: str) -> str:
     """Return a table with one row per model, on the half of the audio that chose nothing."""
     rows = []
     for manifest in manifests:
@@ -273,7 +232,7 @@ def unheard(manifest: ModelManifest) -> str:
     return ", ".join(sources)
 
 
-def in_conditions(manifest: ModelManifest) -> str:
+def long_audio(manifest: ModelManifest) -> str:
     """Return the figures of tuning on the half that chose nothing, condition by condition."""
     decision, tuned = manifest.decision, manifest.metrics["thresholds"]
     report = tuned["reporting"]
@@ -299,72 +258,6 @@ def in_conditions(manifest: ModelManifest) -> str:
     head = ("keyword", "threshold", *(f"missed, {name}" for name in words))
     parts.append(table(head, per_keyword))
     return "\n\n".join(parts)
-
-
-def long_audio(manifest: ModelManifest) -> str:
-    """Return the figures of tuning on held-out speakers, and of the other streams."""
-    decision, tuned = manifest.decision, manifest.metrics["thresholds"]
-    if "budget" in tuned:
-        return in_conditions(manifest)
-    context = max(decision.context_weights.values(), default=0)
-    text = (
-        f"Thresholds are tuned for {tuned['fa_per_hour']:g} false alarm(s) per hour of all "
-        f"keywords together, with smoothing over {decision.smoothing_ms} ms and a context weight "
-        f"of {context:g}. These figures are on held-out speakers: tuned on each half, reported on "
-        "the other. The manifest has the thresholds that were tuned on both halves."
-    )
-    streams = [
-        (
-            name,
-            share(row["events"] - row["hits"], row["events"]),
-            f"{row['false_accepts_per_hour']:.1f}",
-            f"{row['hours']:.2f}",
-        )
-        for name, row in manifest.metrics.get("stream", {}).items()
-    ]
-    others = (
-        "With the thresholds of the manifest on other streams (noise at 10 dB; other people "
-        "reading aloud at 10 dB). The tuning used the same words."
-    )
-    head = ("stream", "missed words", "false alarms per hour", "hours")
-    parts = [text, held_out(tuned["reporting"])]
-    parts += [others, table(head, streams)] if streams else []
-    per_keyword = []
-    for keyword in manifest.keywords:
-        row = tuned["reporting"]["per_keyword"][keyword]
-        threshold = decision.thresholds.get(keyword, decision.default_threshold)
-        missed = share(row["missed"], row["words"])
-        per_keyword.append((keyword, f"{threshold:.3f}", missed, row["false_accepts"]))
-    parts.append(table(("keyword", "threshold", "missed words", "false alarms"), per_keyword))
-    return "\n\n".join(parts)
-
-
-def held_out(report: dict[str, Any]) -> str:
-    """Return the table of figures on held-out speakers."""
-    late = report["latency_s"]
-    rows = [
-        (
-            "missed words, over unseen noise at 10 dB",
-            share(report["missed"], report["words"]),
-            interval(report["false_reject_interval_95"], 100) + " %",
-        ),
-        (
-            f"false alarms per hour, in {report['hours']:.2f} h of read speech and noise",
-            f"{report['false_accepts_per_hour']:.2f} ({report['false_accepts']})",
-            interval(report["false_accepts_interval_95"], digits=2),
-        ),
-        (
-            f"wrong detections beside the {report['words']:,} words",
-            report["other_firings_beside_words"],
-            "",
-        ),
-        (
-            "latency after the end of the word, median / 95 %",
-            f"{late['median']:.2f} / {late['p95']:.2f} s",
-            "",
-        ),
-    ]
-    return table(("on held-out speakers", "value", "95 % interval"), rows)
 
 
 if __name__ == "__main__":

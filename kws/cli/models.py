@@ -118,7 +118,7 @@ def _info(name: str, *, as_json: bool) -> int:
     for keyword in manifest.keywords:
         weighed = f", context {weights[keyword]:g}" if weights.get(keyword) else ""
         print(f"           {keyword:<10} {decision.threshold(keyword):.3f}{weighed}")
-    for lines in (_accuracy, _tuning, _tuned_for_rate, _long_audio, _training):
+    for lines in (_accuracy, _tuning, _training):
         # The form of these parts is not fixed: what another tool wrote is left out.
         with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
             for text in lines(manifest):
@@ -148,26 +148,6 @@ def _tuning(manifest: ModelManifest) -> list[str]:
             figures.append(f"{row['false_alarms_per_hour']:.2f} false alarms an hour")
         lines.append(f"{'' if lines else 'tuned':<10} {name}: {', '.join(figures)}")
     return lines
-
-
-def _tuned_for_rate(manifest: ModelManifest) -> list[str]:
-    # A model tuned before 0.3.
-    chosen = manifest.metrics["thresholds"]
-    reported = chosen["reporting"]
-    return [
-        f"tuned      for {chosen['fa_per_hour']:g} false accepts an hour: on other speakers "
-        f"{100 * reported['false_reject_rate']:.1f} % of {reported['words']} words missed, "
-        f"{reported['false_accepts_per_hour']:.2f} false accepts an hour in "
-        f"{reported['hours']:.2f} h"
-    ]
-
-
-def _long_audio(manifest: ModelManifest) -> list[str]:
-    return [
-        f"long audio {name}: {figures['hits']} of {figures['events']} words detected, "
-        f"{figures['false_accepts']} false accepts in {figures['hours']:.2f} h"
-        for name, figures in manifest.metrics["stream"].items()
-    ]
 
 
 def _training(manifest: ModelManifest) -> list[str]:

@@ -26,10 +26,13 @@ ORIGIN = ("clips", "more_clips", "speech", "speech_split", "environment", "held_
 
 
 def open_cache(recipe: Recipe) -> ClipCache:
-    """Return the cache that the recipe trains on."""
-    path = expand_path(recipe.cache.path, where="cache.path")
-    assert path is not None
-    return ClipCache.open(path)
+    """Return the cache that the recipe trains on; several are joined into one."""
+    paths = [
+        expand_path(name, where="cache.path")
+        for name in (recipe.cache.path, *recipe.cache.more_paths)
+    ]
+    caches = [ClipCache.open(path) for path in paths if path]
+    return caches[0] if len(caches) == 1 else ClipCache.join(caches)
 
 
 class CachedBatches:
@@ -40,7 +43,8 @@ class CachedBatches:
     """
 
     def __init__(self, recipe: Recipe, cache: ClipCache) -> None:
-        _check_fits(recipe, cache)
+        for part in cache.parts or (cache,):
+            _check_fits(recipe, part)
         self._recipe = recipe
         name = recipe.cache.inputs
         self._embeddings = ShardRows(cache, embedding_kind(name)) if name else None

@@ -11,7 +11,7 @@ import contextlib
 import json
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -48,6 +48,8 @@ class ClipCache:
     recipe: Recipe
     n_shards: int
     shard_clips: int = SHARD_CLIPS
+    parts: tuple[ClipCache, ...] = ()
+    """Of joined caches: each of them."""
 
     @classmethod
     def open(cls, path: Path) -> ClipCache:
@@ -75,8 +77,31 @@ class ClipCache:
             )
         return cache
 
+    @classmethod
+    def join(cls, parts: Sequence[ClipCache]) -> ClipCache:
+        """Return several caches as one: the shards of the first, then those of the next.
+
+        Raises
+        ------
+        ConfigError
+            If their shards differ in size.
+        """
+        first = parts[0]
+        for part in parts:
+            if part.shard_clips != first.shard_clips:
+                raise ConfigError(
+                    f"{part.path}: expected {first.shard_clips} clips in a shard as in "
+                    f"{first.path}, got {part.shard_clips}"
+                )
+        n_shards = sum(part.n_shards for part in parts)
+        return cls(first.path, first.recipe, n_shards, first.shard_clips, tuple(parts))
+
     def file(self, shard: int, kind: str) -> Path:
         """Return the file of one kind of one shard."""
+        for part in self.parts:
+            if shard < part.n_shards:
+                return part.file(shard, kind)
+            shard -= part.n_shards
         return self.path / f"{shard:05d}.{kind}.npy"
 
     def require(self, kind: str) -> None:
@@ -85,7 +110,8 @@ class ClipCache:
         if not missing:
             return
         name = kind.partition("-")[2] if kind.startswith(embedding_kind("")) else "RUN"
-        remedy = f"write it with kws-train soft-labels {self.path} {name}"
+        folder = self.file(missing[0], kind).parent
+        remedy = f"write it with kws-train soft-labels {folder} {name}"
         if kind == SOURCES:
             remedy = "draw another cache with kws-train cache"
         raise ConfigError(f"{self.file(missing[0], kind)}: not there; {remedy}")

@@ -69,6 +69,9 @@ class CacheConfig:
     path: str = ""
     """Folder made by `kws-train cache`; empty draws clips while training."""
 
+    more_paths: tuple[str, ...] = ()
+    """Further caches of the same data, drawn with other settings, whose clips are mixed in."""
+
     teacher_weight: float = 0.0
     """Weight of the teachers' soft labels in the targets; the rest is the label."""
 
@@ -111,6 +114,10 @@ class CacheConfig:
                     f"cache.{name} needs a cache with the features of that embedding; "
                     "set cache.path"
                 )
+        if self.more_paths and not (self.path and all(self.more_paths)):
+            raise ConfigError(
+                "cache.more_paths: expected folders beside cache.path, got an empty one"
+            )
         if self.feature_teacher and self.inputs:
             raise ConfigError("cache.feature_teacher and cache.inputs: expected one of the two")
         check_range("cache", self, "folds", 1)

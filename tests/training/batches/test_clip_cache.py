@@ -23,7 +23,7 @@ from support.small_caches import (
 
 from kws.errors import ConfigError
 from training.batches import clip_cache as caches
-from training.batches.cached_batches import CachedBatches
+from training.batches.cached_batches import CachedBatches, open_cache
 from training.batches.clip_cache import (
     LABELS,
     SAMPLES,
@@ -63,6 +63,29 @@ def test_a_cache_keeps_who_speaks_in_each_clip(cache):
     assert np.dtype(np.int32) == sources.dtype
     np.testing.assert_array_equal(sources == -1, silent)
     assert 1 < len(set(sources[~silent].tolist())) < np.sum(~silent)
+
+
+def test_caches_join_into_one(cache, clips, tmp_path):
+    """
+    Batches draw from both, once a pass; a cache of other data is refused by its own path.
+    """
+    more = tmp_path / "more"
+    draw_small_cache(dataclasses.replace(cache_recipe(clips), seed=2), more)
+    recipe = cache_recipe(
+        clips, cache={"path": str(cache.path), "more_paths": [str(more)]}, fit={"batch_size": 96}
+    )
+    joined = open_cache(recipe)
+
+    assert 2 * N_CLIPS == joined.n_shards * joined.shard_clips
+    np.testing.assert_array_equal(
+        joined.read_labels(),
+        np.concatenate([cache.read_labels(), ClipCache.open(more).read_labels()]),
+    )
+    targets = CachedBatches(recipe, joined).make(0, 0)[1]
+    np.testing.assert_array_equal(np.sort(targets.argmax(axis=1)), np.sort(joined.read_labels()))
+    other = dataclasses.replace(recipe.data, held_out_noise=("rain",))
+    with pytest.raises(ConfigError, match=r"drawn with data\.held_out_noise"):
+        CachedBatches(dataclasses.replace(recipe, data=other), joined)
 
 
 def test_a_cache_continues_where_it_stopped(cache, clips, tmp_path):
