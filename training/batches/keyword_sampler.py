@@ -13,6 +13,7 @@ from training.batches.training_sources import TrainingSources
 from training.config.augmentation_sections import AugmentationConfig
 from training.config.recipe import Recipe
 from training.datasets import noise, synthetic_noise
+from training.datasets.aligned_speech import near_words
 from training.datasets.clips import Clip, SampleCache, fit_length, to_int16
 
 FloatArray = NDArray[np.float32]
@@ -34,6 +35,7 @@ class KeywordSampler:
         )
         self._unknown_words = sorted(spoken - set(self._config.keywords))
         self._cut_words = sorted(sources.cut_words)
+        self._near_words = near_words(self._cut_words, self._config.keywords)
         # The square root is a compromise between drawing by word and by clip.
         counts = np.sqrt([len(sources.cut_words[word]) for word in self._cut_words])
         self._cut_weights = counts / counts.sum() if len(counts) else counts
@@ -127,9 +129,15 @@ class KeywordSampler:
             return self._sources.windows.draw(rng, self._n_samples)
         cut = self._config.speech_window_share + self._config.cut_word_share
         if self._cut_words and (share < cut or not self._unknown_words):
-            word = self._cut_words[rng.choice(len(self._cut_words), p=self._cut_weights)]
-            return self._pick(self._sources.cut_words[word], rng)
+            return self._pick(self._sources.cut_words[self._cut_word(rng)], rng)
         return self._spoken(self._unknown_words[rng.integers(len(self._unknown_words))], rng)
+
+    def _cut_word(self, rng: np.random.Generator) -> str:
+        """Return a word of running speech, a share of them spelled like a keyword."""
+        near = self._config.near_word_share
+        if near and self._near_words and rng.random() < near:
+            return self._near_words[rng.integers(len(self._near_words))]
+        return self._cut_words[rng.choice(len(self._cut_words), p=self._cut_weights)]
 
     def _centred(self, samples: NDArray[np.int16], rng: np.random.Generator) -> FloatArray:
         """Return one window of audio with a short cut at a random place in it."""

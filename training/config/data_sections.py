@@ -96,6 +96,9 @@ class DataConfig:
     cut_word_share: float = 0.25
     """Share of the unknown clips that are words cut from running speech."""
 
+    near_word_share: float = 0.0
+    """Share of those that are spelled like a keyword: "night" beside "right"."""
+
     speech_window_share: float = 0.25
     """Share of the unknown clips that are random seconds of running speech."""
 

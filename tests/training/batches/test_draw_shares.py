@@ -125,6 +125,20 @@ def test_cut_keywords_are_drawn_by_their_weight(settings, rng, weight, expected)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
+def test_near_words_are_drawn_by_their_share(settings, tmp_path, rng, share):
+    """
+    Of words cut from speech "noon", spelled like "no", comes as any other, or alone.
+    """
+    (tmp_path / "speech" / "part.words.csv").write_text(
+        "utterance,word,start_sample,n_samples\na,hello,1000,6000\na,noon,24000,8000\n"
+    )
+    drawer = make_sampler(settings, near_word_share=share, cut_word_share=1.0)
+    starts = {drawer._unknown(rng).start for _ in range(50)}
+
+    assert starts == ({24_000} if share else {1_000, 24_000})
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
 def test_synthesised_words_are_drawn_where_there_are_any(settings, tmp_path, rng, share):
     """
     Always or never, for keywords and other words alike; words without synthesised clips are
