@@ -140,6 +140,11 @@ class ExportConfig:
     max_accuracy_loss: float = 0.005
     """Export fails if int8 loses more validation accuracy than this, 0..1."""
 
+    prior_correction: float = 0.0
+    """How much of the labels' shares in training is taken out of the network's last bias, 0..1.
+    Training draws unknown clips several times as often as a keyword, which biases posteriors
+    towards them; 1 gives posteriors for labels that are equally frequent (Saerens et al. 2002)."""
+
     hop_frames: int = 10
     """New frames in each step of the streaming model; 0 exports no streaming model."""
 

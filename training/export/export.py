@@ -15,6 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 import kws
+from kws.config import SILENCE, UNKNOWN
+from kws.errors import ConfigError
 from kws.files import sha256, write_atomically
 from kws.manifest import ModelManifest, WindowForm, write_manifest
 from training.architectures.recipe_model import trained_model
@@ -36,6 +38,7 @@ logger = logging.getLogger(__name__)
 MAX_FEATURE_DIFFERENCE = 0.05
 # Concatenated to compare the streaming model on: enough for every state to be used.
 MIN_CLIPS = 10
+LOGITS = "logits"
 
 
 def export(
@@ -79,7 +82,10 @@ def export(
     task = open_task(on_audio(run.read_recipe()))
     recipe = task.recipe
     name = name or recipe.name
-    model = with_encoder(trained_model(run, recipe), recipe)
+    model = trained_model(run, recipe)
+    if recipe.export.prior_correction:
+        correct_prior(model, recipe)
+    model = with_encoder(model, recipe)
     if as_float:
         content = convert_float(model)
     else:
@@ -95,6 +101,28 @@ def export(
         _write(manifest, task, out, hop_frames=hop_frames)
     logger.info("%s: %d bytes", out / manifest.window.file, len(content))
     return out / f"{name}.json"
+
+
+def correct_prior(model: keras.Model, recipe: Recipe) -> None:
+    """Take the labels' shares in training out of the bias of the layer ``logits``.
+
+    Raises
+    ------
+    ConfigError
+        If the recipe has no keywords, or the network no such layer.
+    """
+    names = {layer.name for layer in model.layers}
+    if recipe.source.kind or LOGITS not in names:
+        raise ConfigError(
+            f"export.prior_correction: expected a keyword model with a layer {LOGITS!r}; "
+            "set it to 0"
+        )
+    shares = np.ones(len(recipe.data.labels))
+    shares[recipe.data.labels.index(UNKNOWN)] = recipe.data.unknown_weight
+    shares[recipe.data.labels.index(SILENCE)] = recipe.data.silence_weight
+    weights, bias = model.get_layer(LOGITS).get_weights()
+    bias -= recipe.export.prior_correction * np.log(np.maximum(shares, 1e-6)).astype(bias.dtype)
+    model.get_layer(LOGITS).set_weights([weights, bias])
 
 
 def _write(manifest: ModelManifest, task: Task, out: Path, *, hop_frames: int) -> None:
