@@ -48,7 +48,7 @@ class Voice:
 VOICES = {
     "yes": Voice("joe", stretch=1.4, speed=0.9),
     "no": Voice("rms"),
-    "up": Voice("joe", stretch=0.6, speed=0.96),
+    "up": Voice("slt"),
     "down": Voice("joe", stretch=1.4),
     "computer": Voice("slt"),
     "left": Voice("rms"),

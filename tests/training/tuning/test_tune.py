@@ -260,7 +260,7 @@ def test_all_budgets_hold_together(capsys, tmp_path, model, folders, cache):
     table = {"schema_version": 1, "conditions": {path.name: {} for path in home.iterdir()}}
     (home / "conditions.json").write_text(json.dumps(table))
     levels = {}
-    for share in (40, 90):
+    for share in (60, 90):
         budget = ["noise-alone=500", f"other-words={share}%"]
         arguments = ["--model", model, "--conditions", home, "--budget", *budget, *FEW]
         more = ["--cache", cache, "--dry-run"]
@@ -270,7 +270,7 @@ def test_all_budgets_hold_together(capsys, tmp_path, model, folders, cache):
         assert report["reporting"]["conditions"]["other-words"]["other_words"] == 10
         assert report["tuning"]["budgets"]["other-words"]["used"] <= 1
         assert 0 == report["tuning"]["conditions"]["noise-alone"]["false_alarms"]
-    assert levels[40] > levels[90]
+    assert levels[60] > levels[90]
     assert 0 == main(["tune", *map(str, (*arguments, *more))])
     shown = capsys.readouterr().out
     for text in ("noise-alone", "other-words", "fired %", "of 90", "missed on average"):
