@@ -208,6 +208,23 @@ def test_tensorflow_runs_models_as_the_light_runtimes_do(default_manifest: Model
         np.testing.assert_array_equal(of_tensorflow.predict(window), of_first.predict(window))
 
 
+def test_priors_are_taken_out_of_the_posteriors(clips):
+    """
+    With a correction of 1 the odds of _unknown_ fall by its weight in training.
+    """
+    recipe = make_recipe(clips, data={"unknown_weight": 4.0}, export={"prior_correction": 1.0})
+    model = build_model(recipe)
+    windows = np.random.default_rng(1).normal(size=(3, *recipe.input_shape))
+    before = model.predict(windows, verbose=0)
+    exports.correct_prior(model, recipe)
+    after = model.predict(windows, verbose=0)
+
+    unknown = recipe.data.labels.index("_unknown_")
+    np.testing.assert_allclose(
+        after[:, unknown] / after[:, 0], before[:, unknown] / before[:, 0] / 4, rtol=1e-4
+    )
+
+
 def test_the_shipped_default_was_made_by_its_recipe():
     """
     The manifest of `default` names the data, settings and versions that made it.
