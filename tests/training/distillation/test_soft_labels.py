@@ -206,10 +206,9 @@ def test_the_commands_draw_and_label_a_cache(clips, teacher, tmp_path, capsys, m
     out = tmp_path / "cache"
     overrides = [f"--set=data.{key}={settings[key]}" for key in ("clips", "speech")]
     overrides += ["--set=data.environment=", "--set=data.rooms="]
-    overrides += ["--set=data.synthetic=", "--set=data.held_out_noise=[]"]
     overrides.append('--set=data.keywords=["yes", "no"]')
 
-    assert 0 == train.main(["cache", "embedding", *overrides, "--clips", "16", "--out", str(out)])
+    assert 0 == train.main(["cache", "simple", *overrides, "--clips", "16", "--out", str(out)])
     assert 0 == train.main(["soft-labels", str(out), str(teacher.path)])
 
     shown = capsys.readouterr()
