@@ -27,10 +27,8 @@ ORIGIN = ("clips", "more_clips", "speech", "speech_split", "environment", "held_
 
 def open_cache(recipe: Recipe) -> ClipCache:
     """Return the cache that the recipe trains on; several are joined into one."""
-    paths = [
-        expand_path(name, where="cache.path")
-        for name in (recipe.cache.path, *recipe.cache.more_paths)
-    ]
+    more = [expand_path(name, where="cache.more_paths") for name in recipe.cache.more_paths]
+    paths = [expand_path(recipe.cache.path, where="cache.path"), *more]
     caches = [ClipCache.open(path) for path in paths if path]
     return caches[0] if len(caches) == 1 else ClipCache.join(caches)
 

@@ -15,20 +15,13 @@ from kws.errors import ConfigError
 from training.batches.augmentation import loud_half
 from training.batches.keyword_sampler import KeywordSampler
 from training.batches.training_sources import TrainingSources
-from training.config.augmentation_sections import AugmentationConfig
+from training.config.augmentation_sections import UNCHANGED
 from training.config.data_sections import DataConfig
 from training.config.recipe import Recipe
 
 RATE = 16_000
 # Sample values by origin: recorded noise, speech, and a keyword in it.
 HUM, TALK, KEYWORD = 123, 1_000, 3_000
-UNCHANGED = AugmentationConfig(
-    time_shift_ms=0,
-    speed_probability=0.0,
-    gain_probability=0.0,
-    reverb_probability=0.0,
-    noise_probability=0.0,
-)
 
 
 @pytest.fixture
